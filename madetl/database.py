@@ -1,0 +1,215 @@
+"""Opens the SQLite file, brings it up to date, and writes to it: the one place that knows how madetl uses SQLite.
+
+`reading` opens a file without changing it; `writing` creates or migrates it and leaves one complete file behind.
+Every write happens inside `transaction`, which takes the write lock at once: a read that turns into a write fails
+immediately when somebody else writes, whatever the timeout.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from madetl import resources
+from madetl.errors import DatabaseError
+
+APPLICATION_ID = 0x4D414431  # "MAD1", set by schema/0001_initial.sql
+BUSY_TIMEOUT = 30.0  # seconds to wait for another writer
+_MAX_VARIABLES = 30_000  # SQLite's own limit is 32,766 in one statement
+_ROWS_PER_STATEMENT = 200  # measured: three times as fast as executemany, and no faster beyond
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[sqlite3.Connection]:
+    """Opens an up-to-date database for reading; neither the file nor its folder changes.
+
+    Raises DatabaseError if the file is missing, not madetl's, or of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DatabaseError(f"{path}: there is no such database. `madetl --db {path} init` makes one.")
+    with _errors_named(path):
+        db = _open(path, _read_only_uri(path))
+        try:
+            _check_version(db, path, may_migrate=False)
+            db.execute("PRAGMA query_only = ON")
+            yield db
+        finally:
+            db.close()
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[sqlite3.Connection]:
+    """Opens a database for writing, created or migrated where needed; the log is folded into the one file at the end.
+
+    Raises DatabaseError if the file cannot be created, is not madetl's, is newer than this program, or stays locked.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise DatabaseError(f"{path} is a folder; give the name of a database file.")
+    if not path.parent.is_dir():
+        raise DatabaseError(f"{path}: the folder {path.parent} does not exist.")
+    with _errors_named(path):
+        db = _open(path, f"{_uri(path)}?mode=rwc")
+        try:
+            _check_version(db, path, may_migrate=True)
+            _use_wal(db)
+            db.execute("PRAGMA synchronous = NORMAL")
+            migrate(db)
+            yield db
+        finally:
+            _checkpoint_and_close(db)
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One transaction that writes: committed as a whole, or rolled back as a whole if anything is raised."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()
+
+
+def migrate(db: sqlite3.Connection) -> list[int]:
+    """Applies the files of schema/ that the database lacks, each in one transaction; returns their versions."""
+    applied = []
+    for version, script in resources.migrations():
+        if version <= _user_version(db):
+            continue
+        with transaction(db):
+            if version <= _user_version(db):  # another process was faster
+                continue
+            for statement in _statements(script):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {version}")
+            applied.append(version)
+    return applied
+
+
+def insert_rows(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], conflict: str = ""
+) -> int:
+    """Inserts rows many to a statement; returns how many were new.
+
+    `conflict` goes between INSERT and INTO ("OR IGNORE"). Call it inside a `transaction`.
+    """
+    before = db.total_changes
+    per_statement = min(_ROWS_PER_STATEMENT, _MAX_VARIABLES // len(columns))
+    one = f"({', '.join('?' * len(columns))})"
+    head = f"INSERT {conflict} INTO {table} ({', '.join(columns)}) VALUES "
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, per_statement)):
+        db.execute(head + ", ".join([one] * len(chunk)), [value for row in chunk for value in row])
+    return db.total_changes - before
+
+
+def _open(path: Path, uri: str) -> sqlite3.Connection:
+    db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def _uri(path: Path) -> str:
+    return path.absolute().as_uri()
+
+
+def _read_only_uri(path: Path) -> str:
+    """The address that reads without leaving anything behind.
+
+    With a log beside the file, mode=ro reads both and touches neither. Without one, mode=ro would create a log and
+    leave it; an ordinary connection removes its own again (and query_only keeps it from writing). Where the folder
+    cannot be written to, nobody here can write, and immutable needs no log at all.
+    """
+    if path.with_name(path.name + "-wal").exists():
+        return f"{_uri(path)}?mode=ro"
+    writable = os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
+    return f"{_uri(path)}?mode=rw" if writable else f"{_uri(path)}?immutable=1"
+
+
+def _user_version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check_version(db: sqlite3.Connection, path: Path, *, may_migrate: bool) -> None:
+    ours = resources.migrations()[-1][0]
+    theirs = _user_version(db)
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    empty = theirs == 0 and not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application != APPLICATION_ID and not (empty and may_migrate):
+        what = "is empty" if empty else "is an SQLite database, but not one of madetl's"
+        raise DatabaseError(f"{path} {what}. Name a database that `madetl init` made, or a new file.")
+    if theirs > ours:
+        raise DatabaseError(
+            f"{path} has schema version {theirs}; this madetl knows versions up to {ours}. "
+            "Upgrade it: pip install --upgrade madetl"
+        )
+    if theirs < ours and not may_migrate:
+        raise DatabaseError(
+            f"{path} has schema version {theirs}, and reading needs {ours}. `madetl --db {path} init` migrates it."
+        )
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switches to WAL. SQLite does not wait for this lock by itself, so two first openers must take turns."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one, since executescript would commit before the first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _checkpoint_and_close(db: sqlite3.Connection) -> None:
+    try:
+        db.execute("PRAGMA optimize")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError:
+        pass  # somebody else still reads or writes: the last one to leave folds the log in
+    finally:
+        db.close()
+
+
+@contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
+    """Turns SQLite's own words about the file into ones that say which file and what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        message = str(error)
+        if "not a database" in message:
+            raise DatabaseError(f"{path} is not an SQLite database. Name another file.") from error
+        if "locked" in message or "busy" in message:
+            raise DatabaseError(
+                f"{path} is locked: another program has been writing for over {BUSY_TIMEOUT:.0f} s. "
+                "Try again when it has finished."
+            ) from error
+        if "unable to open" in message or "readonly" in message:
+            raise DatabaseError(
+                f"{path} cannot be written. Check the permissions of the file and its folder."
+            ) from error
+        if "malformed" in message or "disk" in message:
+            raise DatabaseError(f"{path}: {message}.") from error
+        raise

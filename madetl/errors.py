@@ -1,0 +1,44 @@
+"""What can go wrong, as exceptions that a person can act on.
+
+    MadetlError                  one line: what is wrong, and what to do
+    ├── DatabaseError            the database file: missing, not SQLite, locked, too new, too old, unwritable
+    ├── InputError               a file that was to be imported: which file, line and field, what was found
+    ├── ParameterError           parameters that do not fit the data or one another
+    └── MissingExtraError        an optional package is not installed
+
+The command line turns each into one line on standard error and exit status 1; nothing else of madetl prints errors.
+"""
+
+from __future__ import annotations
+
+
+class MadetlError(Exception):
+    """Base of all errors that madetl raises on purpose. The message says what is wrong and what to do."""
+
+
+class DatabaseError(MadetlError):
+    """The database file cannot be used as it is."""
+
+
+class InputError(MadetlError):
+    """A file holds something that cannot be imported.
+
+    `file` is the name as given, `line` the 1-based line (or record, for Parquet) that it stands on, `field` the column
+    or key; the last two are None where the trouble is the whole file's.
+    """
+
+    def __init__(self, file: str, message: str, *, line: int | None = None, field: str | None = None) -> None:
+        self.file, self.line, self.field = file, line, field
+        place = file if line is None else f"{file}, line {line}"
+        super().__init__(f"{place}, field {field}: {message}" if field else f"{place}: {message}")
+
+
+class ParameterError(MadetlError):
+    """Parameters that do not fit the data, or one another."""
+
+
+class MissingExtraError(MadetlError):
+    """A package that only an extra of madetl installs is needed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra {extra}: pip install 'madetl[{extra}]'")

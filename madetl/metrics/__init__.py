@@ -1,0 +1,1 @@
+"""Measures how similar two responses are. Pure: texts in, scores out; never touches the database."""

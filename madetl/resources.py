@@ -1,0 +1,41 @@
+"""Finds and reads the files of schema/ and sql/: inside the package (a wheel) or beside it (a checkout).
+
+A query is known by its file's name alone: `query("mad_picks")` reads `sql/*/mad_picks.sql`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def folder(name: str) -> Path:
+    """The folder `name` ('schema' or 'sql'), from the wheel or from the checkout."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def migrations() -> list[tuple[int, str]]:
+    """(version, SQL) of every file of schema/, in order; the version is the number that the file's name begins with."""
+    files = sorted(folder("schema").glob("[0-9]*_*.sql"))
+    return [(int(file.name.split("_")[0]), file.read_text(encoding="utf-8")) for file in files]
+
+
+def query_files() -> dict[str, Path]:
+    """Every query of sql/ by its name; those in DuckDB's dialect keep `.duckdb` in theirs."""
+    return {file.name.removesuffix(".sql"): file for file in sorted(folder("sql").glob("*/*.sql"))}
+
+
+@cache
+def query(name: str) -> str:
+    """The text of one query. Raises KeyError where there is none of that name."""
+    return query_files()[name].read_text(encoding="utf-8")
+
+
+def query_parameters(sql: str) -> list[str]:
+    """The names of the `:named` parameters of a statement, in order of appearance, comments and strings left out."""
+    bare = re.sub(r"--[^\n]*|'(?:[^']|'')*'", " ", sql)
+    return list(dict.fromkeys(re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", bare)))

@@ -1,0 +1,48 @@
+"""What madetl means by the same text, by a word, and by text that can be stored. Pure functions."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from functools import cache
+
+# Scripts that write without spaces: Thai, CJK ideographs with their extensions, and kana.
+_SPACELESS = "\u0e01-\u0e2e\u0e2f\u0e30\u0e32\u0e33\u0e40-\u0e46\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa"
+_SPACELESS += "\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def text_hash(text: str) -> str:
+    """Hexadecimal SHA-256 of the exact text in UTF-8: what the columns `responses.hash` and `embeddings.hash` hold."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def instruction_hash(instruction: str, input: str = "") -> str:
+    """The hash of an instruction and its input, nothing stripped: what `instructions.hash` holds.
+
+    NUL never occurs in stored text, so two different pairs of texts cannot fall on one another.
+    """
+    return text_hash(f"{instruction}\0{input}" if input else instruction)
+
+
+def storable(text: str) -> tuple[str, int]:
+    """The text with NUL characters and lone surrogates replaced by U+FFFD, and how many there were.
+
+    SQLite's functions stop at a NUL, and UTF-8 has no lone surrogates.
+    """
+    return _UNSTORABLE.subn("\ufffd", text)
+
+
+def count_words(text: str) -> int:
+    """Runs of letters and digits, each CJK, kana or Thai character counted as a word of its own.
+
+    Combining marks belong to the letter before them, so that words of Indic scripts stay whole.
+    """
+    return len(_word_pattern().findall(text))
+
+
+@cache
+def _word_pattern() -> re.Pattern[str]:
+    marks = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
+    return re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])[^\W_])(?:(?![{_SPACELESS}])[^\W_]|[{marks}])*")
