@@ -34,9 +34,7 @@ def reading(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Iterator[sqli
     `timeout` is how many seconds to wait for a lock. Raises DatabaseError if the file is missing, not madetl's, or of
     another version.
     """
-    path = _file(path)
-    if not path.exists():
-        raise DatabaseError(f"{path}: there is no such database. `{_init_command(path)}` makes one.")
+    path = _existing(path)
     with _errors_named(path, timeout):
         db = _open(_read_only_uri(path), timeout)
         try:
@@ -48,13 +46,14 @@ def reading(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Iterator[sqli
 
 
 @contextmanager
-def writing(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:
+def writing(path: str | Path, *, create: bool = True, timeout: float = BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:
     """Opens a database for writing, created or migrated where needed; the log is folded into the one file at the end.
 
-    `timeout` is how many seconds to wait for a lock. Raises DatabaseError if the file cannot be created, is not
-    madetl's, is newer than this program, or stays locked; the file is then as it was.
+    With `create` false, a missing file is an error: for commands that find nothing to do in a new one. `timeout` is
+    how many seconds to wait for a lock. Raises DatabaseError if the file cannot be created, is not madetl's, is newer
+    than this program, or stays locked; the file is then as it was.
     """
-    path = _file(path)
+    path = _file(path) if create else _existing(path)
     if not path.parent.is_dir():
         raise DatabaseError(f"{path}: the folder {path.parent} does not exist. Make it, or name another file.")
     with _errors_named(path, timeout):
@@ -136,6 +135,13 @@ def _file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         raise DatabaseError(f"{path} is a folder. Give the name of a database file.")
+    return path
+
+
+def _existing(path: str | Path) -> Path:
+    path = _file(path)
+    if not path.exists():
+        raise DatabaseError(f"{path}: there is no such database. `{_init_command(path)}` makes one.")
     return path
 
 
