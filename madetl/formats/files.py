@@ -51,11 +51,12 @@ class FileRows:
         return "stdin" if self.file == STANDARD_INPUT else Path(self.file).name
 
 
-def read_rows(file: str) -> FileRows:
+def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
     """The rows of a file, or of standard input for '-', in any of the kinds.
 
-    .csv, .tsv and .parquet files are taken at their name, others at their first character. Raises InputError where the
-    file cannot be read, is not of its kind, or has no rows.
+    .csv, .tsv and .parquet files are taken at their name, others at their first character. `short_rows`: a row of a
+    CSV file may lack its last cells, as spreadsheets leave empty ones out. Raises InputError where the file cannot be
+    read, is not of its kind, or has no rows.
     """
     data = _read_bytes(file)
     place = "standard input" if file == STANDARD_INPUT else file
@@ -63,7 +64,8 @@ def read_rows(file: str) -> FileRows:
         found = _from_parquet(place, file, data)
     else:
         text = _decoded(place, data)
-        found = _text_reader(file, text)(place, text)
+        reader = _text_reader(file, text)
+        found = _from_csv(place, text, short_rows) if reader is _from_csv else reader(place, text)
     rows, replaced = [], 0
     for line, value in found:
         fields, count = _storable(_as_object(place, line, value))
@@ -127,7 +129,7 @@ def _from_list(file: str, text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _from_lines(file: str, text: str) -> Iterator[tuple[int, Any]]:
-    """One JSON value per line, split at \\n alone: U+2028 and its like are part of strings. Blank lines do not count."""
+    """One JSON value per line that is not blank, split at \\n alone: U+2028 and its like are part of strings."""
     for line, content in enumerate(text.split("\n"), start=1):
         start = _end_of_space(content, 0)
         if start == len(content):
@@ -161,18 +163,27 @@ def _decode(file: str, text: str, place: int, line: int | None = None) -> tuple[
         raise InputError(file, f"JSON that cannot be read: {error}.", line=where) from error
 
 
-def _from_csv(file: str, text: str) -> Iterator[tuple[int, Any]]:
+def _from_csv(file: str, text: str, short_rows: bool = False) -> Iterator[tuple[int, Any]]:
     """The rows under the header by its names. The delimiter is the one of , ; and tab that makes the most columns."""
     csv.field_size_limit(_CELL_LIMIT)
     delimiter = max(",;\t", key=lambda sign: len(next(_csv_lines(file, text, sign), (0, []))[1]))
     lines = _csv_lines(file, text, delimiter)
     start, names = next(lines, (1, []))
-    header = [name.strip() for name in names]
+    header = _without_last_blanks([name.strip() for name in names], 0)
     _check_header(file, start, header)
     for line, cells in lines:
-        if len(cells) != len(header):
-            raise InputError(file, f"found {len(cells)} cells; the header has {len(header)}.", line=line)
-        yield line, dict(zip(header, cells, strict=True))
+        found = _without_last_blanks(cells, len(header))
+        if len(found) > len(header) or (len(found) < len(header) and not short_rows):
+            raise InputError(file, f"found {len(found)} cells; the header has {len(header)}.", line=line)
+        yield line, dict(zip(header, found, strict=False))
+
+
+def _without_last_blanks(cells: list[str], keep: int) -> list[str]:
+    """The cells without the blank ones after the first `keep`: spreadsheets write columns that nobody filled."""
+    end = len(cells)
+    while end > keep and not cells[end - 1].strip():
+        end -= 1
+    return cells[:end]
 
 
 def _csv_lines(file: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
