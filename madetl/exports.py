@@ -205,15 +205,21 @@ def _pair_record(row: sqlite3.Row, source: str | None) -> dict[str, Any]:
 
 
 def _alpaca_record(row: sqlite3.Row) -> dict[str, Any]:
-    record = {"dataset": row["source"] or row["scenario"], "instruction": row["instruction"]}
-    return (
-        record
-        | ({"input": row["input"]} if row["input"] else {})
-        | {
-            "output": row["output"],
-            "generator": row["generator"],
-        }
-    )
+    record = {
+        "dataset": _dataset(row["source"], row["scenario"]),
+        "instruction": row["instruction"],
+        "input": row["input"] or None,
+        "output": row["output"],
+        "generator": row["generator"],
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _dataset(source: str | None, scenario: str) -> str | None:
+    """The data set that an AlpacaEval file named (None: none), or where the instruction is from otherwise."""
+    if source is not None and source.startswith("alpaca-eval"):
+        return source.removeprefix("alpaca-eval").removeprefix(":") or None
+    return source or scenario
 
 
 def _renamed(names: dict[str, str]) -> list[str]:

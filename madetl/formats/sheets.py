@@ -11,19 +11,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from madetl.formats.records import Winner
+
 CELL_LIMIT = 32_767
 """What a cell of a spreadsheet holds, in UTF-16 units; the rest of a longer text is lost there."""
 
-WORDS = ("model_a", "model_b", "response_1", "response_2", "tie", "both_bad")
+_VERDICTS: dict[str, Winner] = {
+    "model_a": "model_a",
+    "model_b": "model_b",
+    "response_1": "model_a",
+    "response_2": "model_b",
+    "tie": "tie",
+    "both_bad": "both_bad",
+}
+WORDS = tuple(_VERDICTS)
 """The verdicts that every file of judgments may hold."""
 
-_SIDES = {"model_a": "model_a", "response_1": "model_a", "model_b": "model_b", "response_2": "model_b"}
-
 # What a spreadsheet may run as a formula: the signs, their full-width forms (a Japanese Excel takes them for the same),
-# and a tab or line end before anything. And what it would turn into a number, a date or a truth value: short texts with
-# a digit, true, false. Apostrophes before them are counted in, so that taking one off is always right.
+# and a tab or line end before anything. And what it would turn into a number, a date or a truth value: digits and signs
+# with at most one word among them, true, false. Apostrophes before them are counted in, so that taking one off is
+# always right.
+_NUMERIC = r"[\d\s.,:/%$€£()+-]{0,20}"
 _CHANGED = re.compile(
-    r"'*(?!')(?:\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]|(?=.*\d).{1,40}\Z|(?:true|false)\Z)", re.IGNORECASE
+    r"'*(?!')(?:\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"
+    rf"|(?=.{{0,50}}\d){_NUMERIC}[a-z]{{0,9}}\.?{_NUMERIC}\Z|(?:true|false)\Z)",
+    re.IGNORECASE,
 )
 
 
@@ -57,7 +69,7 @@ def same_text(cell: str, text: str) -> bool:
     White space and line ends may have changed, the apostrophe may have been taken off, and a text over the limit may
     have been cut.
     """
-    found, want = {_plain(cell), _plain(unprotected(cell))}, _plain(text)
+    found, want = {plain(cell), plain(unprotected(cell))}, plain(text)
     if want in found:
         return True
     return is_too_long(text) and len(cell) > CELL_LIMIT // 4 and any(want.startswith(start) for start in found)
@@ -117,7 +129,7 @@ def item_number(cell: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def verdict(cell: str, model_a: str = "", model_b: str = "") -> str | None:
+def verdict(cell: str, model_a: str = "", model_b: str = "") -> Winner | None:
     """What a winner's cell says about the two: model_a, model_b, tie or both_bad; None where it says neither.
 
     model_a is the first of the two, whatever its name; the names count where they are given. Letter case, blanks and
@@ -125,13 +137,14 @@ def verdict(cell: str, model_a: str = "", model_b: str = "") -> str | None:
     as a name says nothing.
     """
     word = re.sub(r"[\s_-]+", "_", cell.strip().casefold())
-    by_word = _SIDES.get(word, word if word in {"tie", "both_bad"} else None)
-    names = {model_b: "model_b", model_a: "model_a"}
+    by_word = _VERDICTS.get(word)
+    names: dict[str, Winner] = {model_b: "model_b", model_a: "model_a"}
     by_name = names.get(cell.strip()) if cell.strip() else None
     if by_word and by_name and by_word != by_name:
         return None
     return by_word or by_name
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The text with every run of white space made one blank."""
     return " ".join(text.split())
