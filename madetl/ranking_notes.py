@@ -86,7 +86,7 @@ def _elo_note(votes: Votes, standing: Standing, rating: FloatArray, parameters: 
     share = " to ".join(dict.fromkeys(f"{100 * part:.0f}" for part in (least, most)))
     text = (
         f"with K-factor {parameters.k_factor:g} and {battles} battles per model, Elo has gone about {share} % "
-        "of the way from 1000 to where it would settle"
+        "of the way from 1000 to where it would settle, and its intervals are about that point"
     )
     if standing.islands == 1 and not standing.group.any():
         wins_a, wins_b = standing.pair_wins.T[:, None]

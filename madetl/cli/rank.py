@@ -160,7 +160,7 @@ def _print_notes(boards: list[Leaderboard]) -> None:
         scenario, text = texts[0]
         differ = any(other != text for _, other in texts)
         where = f"{scenario}: " if differ else ""
-        more = f" (The same kind of thing in {len(texts) - 1} more: --json.)" if differ else ""
+        more = f" (Likewise in {len(texts) - 1} more leaderboards: --json has their figures.)" if differ else ""
         if kind in _INFORMATION:
             output.note(f"Note: {where}{text}{more}")
         else:
