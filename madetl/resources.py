@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
+_NOT_CODE = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]""", re.DOTALL)
 
 
 def folder(name: str) -> Path:
@@ -36,6 +37,6 @@ def query(name: str) -> str:
 
 
 def query_parameters(sql: str) -> list[str]:
-    """The names of the `:named` parameters of a statement, in order of appearance, comments and strings left out."""
-    bare = re.sub(r"--[^\n]*|'(?:[^']|'')*'", " ", sql)
+    """The `:named` parameters of a statement in order of appearance; those in comments and strings do not count."""
+    bare = _NOT_CODE.sub(" ", sql)
     return list(dict.fromkeys(re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", bare)))
