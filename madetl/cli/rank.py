@@ -128,9 +128,8 @@ def _print(ranking: Ranking, parameters: RankParameters) -> None:
 
 def _heading(board: Leaderboard) -> str:
     counts = board.counts
-    details = [
-        f"{counts[name]:,} {what}" for name, what in (("ties", "ties"), ("both_bad", "both bad")) if counts[name]
-    ]
+    words = {"ties": "tie" if counts["ties"] == 1 else "ties", "both_bad": "both bad"}
+    details = [f"{counts[name]:,} {word}" for name, word in words.items() if counts[name]]
     halves = f" ({' and '.join(details)}, half a win each)" if details else ""
     return f"{board.scenario}: {counts['battles']:,} battles{halves} on {counts['items']:,} items"
 
