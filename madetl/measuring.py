@@ -9,6 +9,7 @@ from madetl.metrics_store import find_metric, metric_label
 from madetl.similarities import Metric
 
 BUILT_IN = ("char-ngram", "bert-score")
+_VECTORS_AT_ONCE = 4096  # 25 MB of them at 1536 dimensions; fewer, larger transactions write each index page less often
 
 
 def metric_named(
@@ -64,4 +65,4 @@ def _stored(db: sqlite3.Connection, name: str) -> Metric:
             f"The metric {name} came with an import and has no embeddings, so it cannot be measured here. "
             f"These can: {choice}"
         )
-    return Metric(metric_label(db, metric_id), id=metric_id)
+    return Metric(metric_label(db, metric_id), id=metric_id, most_answers=_VECTORS_AT_ONCE)

@@ -214,13 +214,13 @@ class _Work:
     def _cosines(self, ids: NDArray[np.int64], left: Indices, right: Indices) -> tuple[Scores, NDArray[np.bool_]]:
         parameters = {"ids": json.dumps(ids.tolist()), "metric_id": self.metric_id}
         rows = self.db.execute(resources.query("vectors_to_compare"), parameters).fetchall()
-        blobs = [row["vector"] for row in rows if row["vector"] is not None]
-        if len({len(blob) for blob in blobs}) > 1:
-            raise ParameterError(f"The embeddings stored for {self.metric.name} have different numbers of dimensions.")
         stored = np.array([row["vector"] is not None for row in rows])
-        vectors = np.zeros((len(rows), len(blobs[0]) // 4 if blobs else 1), dtype=np.float32)
-        if blobs:
-            vectors[stored] = embedding.from_blobs(blobs)
+        sizes = {len(row["vector"]) for row in rows if row["vector"] is not None}
+        if len(sizes) > 1:
+            raise ParameterError(f"The embeddings stored for {self.metric.name} have different numbers of dimensions.")
+        vectors = np.zeros((len(rows), max(sizes, default=4) // 4), dtype=np.float32)
+        for place in np.flatnonzero(stored):
+            vectors[place] = embedding.from_blob(rows[place]["vector"])
         usable = stored | np.array([bool(row["is_empty"]) for row in rows])
         return embedding.scores(vectors, left, right), usable[left] & usable[right]
 

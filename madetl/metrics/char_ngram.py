@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
+
+if TYPE_CHECKING:  # imported where they are used: a run that finds nothing to do needs neither
+    from scipy import sparse
+    from sklearn.feature_extraction.text import HashingVectorizer
 
 NAME = "char-ngram"
 PARAMETERS: dict[str, Any] = {
@@ -52,6 +54,8 @@ def _ngram_counts(texts: Sequence[str]) -> sparse.csr_matrix:
     With char_wb no n-gram crosses a space, so a text's counts are the sum of its words' counts, and each distinct word
     needs to be taken apart only once.
     """
+    from scipy import sparse
+
     columns: dict[str, int] = {}
     indices: list[int] = []
     data: list[int] = []
@@ -71,6 +75,8 @@ def _ngram_counts(texts: Sequence[str]) -> sparse.csr_matrix:
 
 @cache
 def _vectorizer() -> HashingVectorizer:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     return HashingVectorizer(
         analyzer=PARAMETERS["analyzer"],
         ngram_range=tuple(PARAMETERS["ngram_range"]),

@@ -6,10 +6,9 @@ touches the database.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 _PAIRS_PER_PRODUCT = 128  # pairs of one instruction stand together: few vectors, one small matrix product
 
@@ -26,11 +25,9 @@ def to_blobs(vectors: ArrayLike) -> list[bytes]:
     return [row.tobytes() for row in unit(vectors).astype("<f4")]
 
 
-def from_blobs(blobs: Sequence[bytes]) -> NDArray[np.float32]:
-    """The stored vectors as (n, dimensions) float32. Raises ValueError if their dimensions differ."""
-    if len({len(blob) for blob in blobs}) > 1:
-        raise ValueError("vectors of different dimensions")
-    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1)
+def from_blob(blob: bytes) -> NDArray[np.float32]:
+    """The stored vector, (dimensions,); it shares the blob's memory."""
+    return np.frombuffer(blob, dtype="<f4")
 
 
 def scores(vectors: NDArray[np.float32], left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -40,9 +37,10 @@ def scores(vectors: NDArray[np.float32], left: NDArray[np.intp], right: NDArray[
     must not depend on what was measured in the same batch.
     """
     result = np.empty(len(left))
-    for start in range(0, len(left), _PAIRS_PER_PRODUCT):
-        some = slice(start, start + _PAIRS_PER_PRODUCT)
-        rows = np.unique(np.concatenate([left[some], right[some]]))
-        block = vectors[rows].astype(np.float64)
-        result[some] = (block @ block.T)[np.searchsorted(rows, left[some]), np.searchsorted(rows, right[some])]
+    with threadpool_limits(1, "blas"):  # the products are small: threads would wait for one another
+        for start in range(0, len(left), _PAIRS_PER_PRODUCT):
+            some = slice(start, start + _PAIRS_PER_PRODUCT)
+            rows = np.unique(np.concatenate([left[some], right[some]]))
+            block = vectors[rows].astype(np.float64)
+            result[some] = (block @ block.T)[np.searchsorted(rows, left[some]), np.searchsorted(rows, right[some])]
     return np.clip(result.round(9), -1.0, 1.0)

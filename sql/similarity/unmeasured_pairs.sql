@@ -26,4 +26,4 @@ WHERE i.id > :after AND i.id <= :last
         SELECT 1
         FROM similarities AS s
         WHERE s.metric_id = :metric_id AND s.response_a_id = a.id AND s.response_b_id = b.id)
-ORDER BY i.id, a.id, b.id;
+ORDER BY a.instruction_id, a.model_id, a.sample, b.model_id, b.sample;  -- the order of the index: nothing is sorted
