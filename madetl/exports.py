@@ -156,11 +156,12 @@ def _battle(row: sqlite3.Row) -> dict[str, Any]:
         "output": row["winner_model"] or "tie",
         "response_1": row["response_1"],
         "response_2": row["response_2"],
+        "reference_answer": row["reference_answer"],
     }
 
 
 def _nested(battle: dict[str, Any]) -> dict[str, Any]:
-    texts = ("instruction", "input", "output", "response_1", "response_2")
+    texts = ("instruction", "input", "output", "response_1", "response_2", "reference_answer")
     head = {name: value for name, value in battle.items() if name not in texts}
     return head | {"data": {name: battle[name] for name in texts}}
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from madetl.errors import ParameterError
+from madetl.errors import InputError
 from madetl.formats.records import Winner
 from madetl.formats.sheets import same_text, whole_instruction
 from madetl.formats.verdicts import Problems, SheetRow
@@ -39,7 +39,7 @@ def place(db: sqlite3.Connection, rows: Sequence[SheetRow], annotator: str | Non
     """Finds the item of each row and checks that the sheet shows its texts.
 
     A sheet that was dealt to an annotator is theirs; any other needs `annotator`, or a column of that name. Raises
-    ParameterError where nobody is named.
+    InputError where nobody is named.
     """
     items = json.dumps([row.item for row in rows])
     dealt = {found["item"]: found for found in db.execute(query("sheet_assignments"), {"items": items})}
@@ -102,9 +102,8 @@ def _annotator(row: SheetRow, dealt_to: str | None, named: str | None, problems:
     given = row.annotator or named
     name = given or dealt_to
     if name is None:
-        raise ParameterError(
-            f"{problems.file}: this sheet was made for no one in particular; --annotator says whose it is."
-        )
+        message = "this sheet was made for no one in particular; --annotator NAME says whose verdicts these are."
+        raise InputError(problems.file, message)
     if dealt_to is not None and given not in (None, dealt_to):
         problems.add(row.line, "item", f"item {row.item} was dealt to {dealt_to}, not to {given}.")
     return name

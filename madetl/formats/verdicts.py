@@ -44,7 +44,7 @@ class Problems:
         lines = [str(error).removeprefix(f"{self.file}, ") for error in found[:_MOST_SHOWN]]
         more = len(found) - len(lines)
         listed = "".join(f"\n  {line}" for line in lines) + (f"\n  … and {more} more" if more else "")
-        raise InputError(self.file, f"nothing was imported, {len(found)} rows have faults:{listed}")
+        raise InputError(self.file, f"{len(found)} faults in its rows.{listed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

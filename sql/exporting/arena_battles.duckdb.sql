@@ -17,6 +17,7 @@ SELECT
         'input': "input",
         'output': "output",
         'response_1': response_1,
-        'response_2': response_2
+        'response_2': response_2,
+        'reference_answer': reference_answer
     } AS data
 FROM exported

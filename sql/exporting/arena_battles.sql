@@ -14,6 +14,7 @@ SELECT
     b.comment,
     i.instruction,
     i.input,
+    i.reference_answer,
     b.response_a AS response_1,
     b.response_b AS response_2
 FROM battles AS b
