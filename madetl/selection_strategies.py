@@ -131,10 +131,11 @@ def _by_pair_and_instruction(rows: Any, pairs: Sequence[int], ids: Any) -> tuple
 
     scores = np.full((len(pairs), len(ids)), np.inf)
     similarities = np.zeros(scores.shape, dtype=np.int64)
-    # Backwards, since of an instruction's response pairs the first stands for it, and the last one written stays.
-    place = (np.searchsorted(pairs, rows["pair"])[::-1], np.searchsorted(ids, rows["instruction"])[::-1])
-    scores[place] = rows["score"][::-1]
-    similarities[place] = rows["similarity"][::-1]
+    places = np.searchsorted(pairs, rows["pair"]) * len(ids) + np.searchsorted(ids, rows["instruction"])
+    # Of an instruction's response pairs the first one stands for it; return_index gives just that one.
+    places, first = np.unique(places, return_index=True)
+    scores.flat[places] = rows["score"][first]
+    similarities.flat[places] = rows["similarity"][first]
     return scores, similarities
 
 
