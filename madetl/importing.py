@@ -160,7 +160,7 @@ def _import(db: sqlite3.Connection, what: _Format, files: Sequence[str], progres
                 counts += _import_file(db, what, file, run.id, partial(report, position))
             except InputError as error:
                 raise _with_earlier(error, given[:position]) from error
-        done = Imported(_summary(what, counts), _warnings(counts, run.id), counts)
+        done = Imported(_summary(what, counts), _warnings(what, counts, run.id), counts)
         run.summary = "\n".join([done.summary, *done.warnings])
     return done
 
@@ -199,14 +199,17 @@ def _check(parameters: dict[str, Any]) -> None:
 
 def _with_earlier(error: InputError, earlier: Sequence[str]) -> InputError:
     """The error with what became of the files: of this one nothing is stored."""
-    stays = f" Stored before it: {', '.join(earlier)}." if earlier else ""
-    message = f"{error.message} Nothing of this file was imported.{stays}"
+    nothing = "" if error.line is None else " Nothing of this file was imported."
+    stays = f" Imported before it: {', '.join(earlier)}." if earlier else ""
+    message = f"{error.message}{nothing}{stays}"
     return InputError(error.file, message, line=error.line, field=error.field)
 
 
 def _summary(what: _Format, counts: Counter[str]) -> str:
     """The closing line: how many of each thing the files hold, and how many were new and known."""
     parts = [_part(noun, counts) for noun in what.nouns if noun == what.nouns[0] or _total(noun, counts)]
+    if counts["battles not judged"]:
+        parts.append(f"{counts['battles not judged']} not judged")
     return f"{what.name}: {'; '.join(parts)}"
 
 
@@ -214,8 +217,6 @@ def _part(noun: str, counts: Counter[str]) -> str:
     total = _total(noun, counts)
     kinds = ["new", "known", "empty"] if noun == "responses" else ["new", "known"]
     details = [f"{counts[f'{noun} {kind}']} {kind}" for kind in kinds]
-    if noun == "judgments" and counts["battles not judged"]:
-        details.append(f"{counts['battles not judged']} more not judged")
     return f"{total} {noun if total != 1 else noun[:-1]} ({', '.join(details)})"
 
 
@@ -235,5 +236,9 @@ _WARNINGS = {
 }
 
 
-def _warnings(counts: Counter[str], run_id: int) -> list[str]:
-    return [text.format(counts[name], run=run_id) for name, text in _WARNINGS.items() if counts[name]]
+def _warnings(what: _Format, counts: Counter[str], run_id: int) -> list[str]:
+    warnings = [text.format(counts[name], run=run_id) for name, text in _WARNINGS.items() if counts[name]]
+    metric = what.parameters.get("metric")
+    if metric and not _total("scores", counts):
+        warnings.append(f"there were no scores to store under the metric {metric}.")
+    return warnings

@@ -23,6 +23,7 @@ from madetl.errors import InputError
 from madetl.text import storable
 
 STANDARD_INPUT = "-"
+_STANDARD_INPUT_NAME = "standard input"
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -39,7 +40,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """The rows of one file. `replaced` counts the characters that cannot be stored and are U+FFFD now."""
+    """The rows of one file, `file` as messages call it.
+
+    `replaced` counts the characters that cannot be stored, and are U+FFFD now.
+    """
 
     file: str
     rows: list[Row]
@@ -48,7 +52,7 @@ class FileRows:
     @property
     def name(self) -> str:
         """The name without its folder."""
-        return "stdin" if self.file == STANDARD_INPUT else Path(self.file).name
+        return "stdin" if self.file == _STANDARD_INPUT_NAME else Path(self.file).name
 
 
 def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
@@ -59,7 +63,7 @@ def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
     read, is not of its kind, or has no rows.
     """
     data = _read_bytes(file)
-    place = "standard input" if file == STANDARD_INPUT else file
+    place = _STANDARD_INPUT_NAME if file == STANDARD_INPUT else file
     if data.startswith(b"PAR1") or file.lower().endswith(".parquet"):
         found = _from_parquet(place, file, data)
     else:
@@ -73,7 +77,7 @@ def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
         replaced += count
     if not rows:
         raise InputError(place, "there are no rows in it.")
-    return FileRows(file, rows, replaced)
+    return FileRows(place, rows, replaced)
 
 
 def _read_bytes(file: str) -> bytes:
@@ -223,7 +227,7 @@ def _from_parquet(place: str, file: str, data: bytes) -> Iterator[tuple[int, Any
             names = [column[0] for column in found.description or []]
             yield from ((line, dict(zip(names, row, strict=True))) for line, row in enumerate(found.fetchall(), 1))
         except duckdb.Error as error:
-            raise InputError(place, f"not a Parquet file: {str(error).splitlines()[0]}") from error
+            raise InputError(place, f"not a Parquet file: {str(error).splitlines()[0]}.") from error
 
 
 def _end_of_space(text: str, start: int) -> int:
