@@ -18,7 +18,7 @@ IntArray = NDArray[np.integer[Any]]
 
 K_FACTOR, SCALE, BASE, START = 4.0, 400.0, 10.0, 1000.0
 
-_MAX_ENTRIES = 64_000_000  # battles × rounds held at a time: 64 MB up to 85 model pairs, 128 MB beyond
+_MAX_BYTES = 256_000_000  # of rounds held at a time; a battle takes one byte up to 84 model pairs, two beyond
 _STEPS_PER_BLOCK = 256  # look-ups of so many battles fit in the cache
 
 
@@ -42,7 +42,7 @@ def ratings(
     # Rounds may differ in length: the last kind stands for "no battle", a tie of a model that nobody asks for.
     kinds = np.column_stack([kinds, [models, models, 1]])
     kind = kind.reshape(-1).astype(np.min_scalar_type(kinds.shape[1]))  # small: this is what the memory goes to
-    per_chunk = max(1, _MAX_ENTRIES // max(1, len(kind)))
+    per_chunk = max(1, _MAX_BYTES // max(1, kind.nbytes))
     done: list[NDArray[np.float64]] = []
     rounds = iter(orders)
     while chunk := [kind[order] for order in islice(rounds, per_chunk)]:

@@ -74,7 +74,7 @@ def test_more_battles_than_a_block_and_more_rounds_than_a_chunk(monkeypatch):
     orders = [rng.permutation(700) for _ in range(5)]
     whole = vectorised(battles, orders, 4)
     np.testing.assert_allclose(whole, [plain_elo(battles, order, 4) for order in orders], atol=1e-8)
-    monkeypatch.setattr(elo, "_MAX_ENTRIES", 1500)  # two rounds at a time
+    monkeypatch.setattr(elo, "_MAX_BYTES", 1500)  # two rounds at a time
     assert (vectorised(battles, orders, 4) == whole).all()
 
 

@@ -140,6 +140,22 @@ def test_ranks_count_the_models_that_are_surely_better(study, db, method):
 
 
 @pytest.mark.parametrize("method", ["elo", "bt"])
+def test_models_whose_intervals_overlap_share_a_rank(study, db, method):
+    """x's lower bound is above y's rating, yet below y's upper bound: not surely better."""
+    vote(study, "x", "y", "aab" * 9)
+    x, y = ratings.rank(db, RankParameters(method)).leaderboards[0].ratings
+    assert y.rating < x.lower < y.upper
+    assert (x.rank, y.rank) == (1, 1)
+
+
+def test_an_interval_holds_its_rating_even_if_the_rounds_do_not(study, db):
+    vote(study, "x", "y", "aabtaab")
+    for seed in range(5):
+        for line in ratings.rank(db, RankParameters("bt", rounds=1, seed=seed)).leaderboards[0].ratings:
+            assert line.lower <= line.rating <= line.upper
+
+
+@pytest.mark.parametrize("method", ["elo", "bt"])
 def test_a_seed_gives_the_same_numbers_again_and_another_run(three_models, db, method):
     first, second = (ratings.rank(db, RankParameters(method, rounds=50)) for _ in range(2))
     other = ratings.rank(db, RankParameters(method, rounds=50, seed=1))
@@ -320,7 +336,7 @@ def test_islands_are_ranked_each_on_its_own(study, db, method):
     board = ratings.rank(db, RankParameters(method, anchor=("a", 2000))).leaderboards[0]
     lines = by_model(board)
     assert [line.island for line in board.ratings] == [1, 1, 1, 2, 2]
-    assert board.ratings[3].rank == 1
+    assert board.ratings[0].rank == board.ratings[3].rank == 1
     assert statistics.mean(lines[m].rating for m in "xyz") == pytest.approx(1000, abs=2)
     assert lines["a"].rating == pytest.approx(2000)
     assert abs(lines["b"].rating - 2000) < 10
