@@ -234,7 +234,6 @@ def _statements(script: str) -> Iterator[str]:
 def _checkpoint_and_close(db: sqlite3.Connection) -> None:
     try:
         db.execute("PRAGMA busy_timeout = 0")  # somebody else still works on it: the last one to leave folds the log in
-        db.execute("PRAGMA optimize")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
         if not _named(error, "SQLITE_BUSY", "SQLITE_LOCKED"):

@@ -1,4 +1,4 @@
-"""Finds and reads the files of schema/ and sql/: inside the package (a wheel) or beside it (a checkout).
+"""Finds the files of schema/ and sql/ and the example: inside the package (a wheel) or beside it (a checkout).
 
 A query is known by its file's name alone: `query("mad_picks")` reads `sql/*/mad_picks.sql`.
 """
@@ -17,6 +17,12 @@ def folder(name: str) -> Path:
     """The folder `name` ('schema' or 'sql'), from the wheel or from the checkout."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def example() -> Path:
+    """The example database, from the wheel or from the checkout. To be copied, never to be written to."""
+    inside = _PACKAGE / "mad.db.example"
+    return inside if inside.is_file() else _PACKAGE.parent / "mad.db.example"
 
 
 def migrations() -> list[tuple[int, str]]:
