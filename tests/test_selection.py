@@ -217,6 +217,18 @@ def test_equal_costs_go_to_the_lower_instruction_whatever_stands_in_the_batch(ki
     assert greedy(scores, vectors, 0.5, before, 12) == [picks[5:] for picks in together]
 
 
+def test_costs_decide_that_single_precision_cannot_tell_apart():
+    # Given costs that differ by 1e-12, in an order that has nothing to do with the rounding of float32 products
+    rng = np.random.default_rng(2)
+    rows = unit(rng.normal(size=(50, 1536)))
+    wide = rows.astype(np.float64)
+    order = rng.permutation(49)
+    scores = np.concatenate([[0.0], 1 - 0.5 * (wide[1:] @ wide[0]) + 1e-12 * order])
+    # When two are picked, then the second is the one of the lowest cost
+    ((first, second),) = greedy(scores[np.newaxis], DenseVectors(rows), 0.5, [[]], 2)
+    assert (first[0], second[0]) == (0, 1 + order.argmin())
+
+
 def test_the_second_pick_is_not_the_neighbour_of_the_first(pool):
     # Given instruction 1 the most different, 2 nearly the same question, 3 another one with a slightly higher score
     ids = pool.scores("a", "b", [0.1, 0.11, 0.3])
@@ -618,6 +630,25 @@ def test_the_command_prints_what_it_did_and_what_is_next(pool, madetl):
     assert "has K = 3 already" in madetl("select", "--metric", "m", "--top-k", 2).stderr
     failed = madetl("select", status=1)
     assert failed.stderr == "Error: No metric is called 'char-ngram'. This database has: m\n"
+
+
+def test_a_run_that_another_overtakes_picks_anew(pool, db_file):
+    # Given a run that is about to store its picks when another one begins and finishes
+    pool.scores("a", "b", [n / 40 for n in range(40)])
+    begun = []
+
+    def overtake(statement: str) -> None:
+        begun.extend([statement] * statement.startswith("BEGIN"))
+        if statement.startswith("BEGIN") and len(begun) == 2:  # the first one wrote the row of runs
+            with database.writing(db_file) as other:
+                select(other, SelectionParameters(metric="m", top_k=5))
+
+    pool.db.set_trace_callback(overtake)
+    result = choose(pool, top_k=7)
+    pool.db.set_trace_callback(None)
+    # Then it extends what the other one made
+    assert (result.new, result.selected, result.top_k) == (2, 7, 7)
+    assert len(instructions_picked(pool.db)) == 7
 
 
 def test_two_runs_at_the_same_time_make_one_selection(pool, db_file):
