@@ -47,6 +47,7 @@ def leaderboard(
     rng = np.random.default_rng(parameters.seed)
     if parameters.method == "bt":
         rating, rounds = _bradley_terry(votes, standing, parameters.rounds, rng)
+        progress(parameters.rounds)
     else:
         rounds = _elo(votes, parameters, rng, progress)
         rating = np.median(rounds, axis=0)
@@ -112,5 +113,6 @@ def _lines(votes: Votes, standing: Standing, values: FloatArray, parameters: Ran
 def _remark(standing: Standing, model: int, parameters: RankParameters) -> str | None:
     if 0 < standing.points[model] < standing.battles[model]:
         return None
-    what = "won every battle" if standing.points[model] else "lost every battle"
-    return f"{what}: only the prior keeps it finite" if parameters.method == "bt" else what
+    what, side = ("won", "upper") if standing.points[model] else ("lost", "lower")
+    bound = f": no true {side} bound" if parameters.method == "bt" else ""
+    return f"{what} every battle{bound}"

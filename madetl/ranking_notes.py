@@ -70,8 +70,8 @@ def _group_note(votes: Votes, standing: Standing, rating: FloatArray) -> Note | 
         return None
     return Note(
         "one-way",
-        f"between these groups not one point went the other way, so that their distance is set by the weak prior "
-        f"(standard deviation {bradley_terry.PRIOR_SD * bradley_terry.POINTS:,.0f} points), not by votes: "
+        f"between these groups not one point went the other way, so that their distance, and its interval, are set by "
+        f"the weak prior (standard deviation {bradley_terry.PRIOR_SD * bradley_terry.POINTS:,.0f} points), not by votes: "
         f"{'; '.join(texts)}.",
     )
 

@@ -54,15 +54,19 @@ def _anchor(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     type=click.Choice(["bootstrap", "permute"]),
     default="bootstrap",
     show_default=True,
-    help="bootstrap: items drawn with replacement, for 95 % intervals. permute: the same battles in random orders, "
-    "which shows how much the order matters (elo only).",
+    help="bootstrap: items (an instruction with all its votes) drawn with replacement within each model pair, in "
+    "random order, for 95 % intervals. permute: the same battles in random orders, which shows how much the order matters, "
+    "not how sure the ranking is (elo only).",
 )
 @seed_option
 @scenario_option
 @click.option("--annotator", "annotators", multiple=True, metavar="NAME", help="Only votes of NAME. May be repeated.")
 @click.option("--judges", is_flag=True, help="Votes of judge models, instead of people's.")
 @click.option(
-    "--anchor", callback=_anchor, metavar="MODEL=RATING", help="Shift the scale so that MODEL has this rating."
+    "--anchor",
+    callback=_anchor,
+    metavar="MODEL=RATING",
+    help="Shift all ratings and intervals so that MODEL has this rating.",
 )
 @click.option("--k-factor", type=float, default=4.0, show_default=True, help="How far one battle moves (elo only).")
 @json_option
