@@ -71,8 +71,8 @@ def _group_note(votes: Votes, standing: Standing, rating: FloatArray) -> Note | 
     return Note(
         "one-way",
         f"between these groups not one point went the other way, so that their distance, and its interval, are set by "
-        f"the weak prior (standard deviation {bradley_terry.PRIOR_SD * bradley_terry.POINTS:,.0f} points), not by votes: "
-        f"{'; '.join(texts)}.",
+        f"the weak prior (standard deviation {bradley_terry.PRIOR_SD * bradley_terry.POINTS:,.0f} points), not by "
+        f"votes: {'; '.join(texts)}.",
     )
 
 

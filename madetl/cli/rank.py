@@ -55,8 +55,8 @@ def _anchor(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     default="bootstrap",
     show_default=True,
     help="bootstrap: items (an instruction with all its votes) drawn with replacement within each model pair, in "
-    "random order, for 95 % intervals. permute: the same battles in random orders, which shows how much the order matters, "
-    "not how sure the ranking is (elo only).",
+    "random order, for 95 % intervals. permute: the same battles in random orders, which shows how much the order "
+    "matters, not how sure the ranking is (elo only).",
 )
 @seed_option
 @scenario_option
