@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madetl.errors import InputError
@@ -99,6 +99,7 @@ def test_unstorable_characters_are_replaced_wherever_they_stand(write: Write) ->
     assert found.replaced == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=1), st.booleans())
 def test_any_text_comes_out_of_json_lines_as_it_went_in(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], ascii: bool
@@ -108,6 +109,7 @@ def test_any_text_comes_out_of_json_lines_as_it_went_in(
     assert [row.fields["x"] for row in read_rows(str(file)).rows] == texts
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.text() | st.none()), min_size=1), st.sampled_from([None, 0, 2]))
 def test_a_json_list_is_read_as_json_reads_it(
     tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, Any]], indent: int | None

@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madetl.text import count_words, instruction_hash, storable, text_hash
@@ -36,17 +36,20 @@ def test_words(text: str, words: int) -> None:
     assert count_words(text) == words
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_words_of_ascii_text_are_runs_of_letters_and_digits(text: str) -> None:
     assert count_words(text) == len(re.findall(r"[A-Za-z0-9]+", text))
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_words_add_up_across_a_space(one: str, other: str) -> None:
     # A mark at the start of the second text has no letter before it, and is no word either way.
     assert count_words(f"{one} {other}") == count_words(one) + count_words(other)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cn"])))  # Cn: ideographs that Python does not know yet
 def test_words_are_at_most_the_letters_and_digits(text: str) -> None:
     assert count_words(text) <= sum(unicodedata.category(character)[0] in "LN" for character in text)
@@ -57,6 +60,7 @@ def test_a_hash_is_that_of_the_exact_text() -> None:
     assert len({text_hash("a"), text_hash("a "), text_hash("A"), text_hash("a\r\n"), text_hash("a\n")}) == 5
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.text())
 def test_two_instructions_share_a_hash_only_if_they_are_equal(a: str, a_input: str, b: str, b_input: str) -> None:
     texts = [storable(text)[0] for text in (a, a_input, b, b_input)]
@@ -73,11 +77,13 @@ def test_unstorable_characters_are_replaced_and_counted() -> None:
     assert storable("a\0b\ud800c\udfff") == ("a\ufffdb\ufffdc\ufffd", 3)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 def test_other_text_is_stored_as_it_is(text: str) -> None:
     assert storable(text) == (text, 0)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters()))
 def test_storable_text_is_utf_8_without_nul(text: str) -> None:
     clean, replaced = storable(text)
