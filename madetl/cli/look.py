@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import sqlite3
 import sys
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,49 @@ from madetl.cli.output import note, print_json, print_table
 if TYPE_CHECKING:
     from madetl.queries import Value
 
+_TABLES = {
+    "scenarios": "Instructions",
+    "models": "Models",
+    "similarities": "Similarities, in response pairs",
+    "selections": "Selections, in response pairs",
+    "annotators": "Judgments",
+    "leaderboard": "Leaderboard (overall, Elo, people's votes)",
+}
+
 _ROWS_OF_A_TABLE = 1000  # more than anybody reads; a table has to be held in memory to be laid out
+
+
+@click.command(cls=Command, epilog=examples("madetl status", "madetl status --json", "madetl status --db study.db"))
+@options.json_option
+@click.pass_obj
+def status(settings: Settings, as_json: bool) -> None:
+    """Show what there is, and what each stage could do next with the command for it."""
+    from madetl import database
+    from madetl.status import status as look
+
+    with database.reading(settings.db) as db:
+        found = asdict(look(db))
+    program = f"madetl --db {shlex.quote(str(settings.db))}" if settings.db_named else "madetl"
+    for step in found["next"]:
+        step["command"] = "madetl demo" if step["command"] == "demo" else f"{program} {step['command']}"
+    if as_json:
+        print_json({"database": str(settings.db), **found})
+    else:
+        _print_status(found)
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    for name, title in _TABLES.items():
+        if found[name]:
+            print_table(found[name], title=title)
+    if not found["scenarios"]:
+        click.echo("The database is empty.\n")
+    if not found["next"]:
+        click.echo("Everything is measured, judged and ranked. `madetl query leaderboard` shows the ratings.")
+        return
+    click.echo("Next:")
+    for step in found["next"]:
+        click.echo(f"  {step['command']}\n      {step['stage']}: {step['why']}")
 
 
 def _parameters(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Value]:
@@ -116,4 +160,4 @@ def _print_first_rows(cursor: sqlite3.Cursor) -> None:
         note(f"These are the first {_ROWS_OF_A_TABLE:,} rows. --csv and --json give all of them.")
 
 
-COMMANDS: list[click.Command] = [query]
+COMMANDS: list[click.Command] = [status, query]
