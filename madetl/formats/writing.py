@@ -6,6 +6,7 @@ JSON, JSONL, CSV and Parquet from rows. What the rows mean is their maker's busi
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ PARQUET_TYPES = {"TEXT": "VARCHAR", "INTEGER": "BIGINT", "REAL": "DOUBLE", "BLOB
 
 _BATCH = 2_000  # rows on their way to Parquet: 12 MB of them where each holds a vector of 1536 numbers
 _PARQUET_MEMORY = "500MB"
+_ROW_GROUP = 4_096  # DuckDB's own 122,880 rows of long vectors would not fit into that memory
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _MAX_NAME = 200  # bytes: file systems take 255, and a suffix follows
 
@@ -103,21 +105,20 @@ def write_parquet(
     """Parquet in bounded memory. `columns`: SQLite's type of each; `query` shapes the table `exported` of them."""
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix=".madetl-", dir=path.parent) as folder:
-        db = duckdb.connect(f"{folder}/rows.duckdb")
-        try:
-            db.execute(f"SET memory_limit = '{_PARQUET_MEMORY}'")
-            # The type of a text or blob column is told from so many values; the rest would be taken to be alike.
-            db.execute(f"SET pandas_analyze_sample = {_BATCH}")
-            types = {name: PARQUET_TYPES[type_] for name, type_ in columns.items()}
-            db.execute(f"CREATE TABLE exported ({', '.join(f'{_quoted(n)} {t}' for n, t in types.items())})")
-            iterator = iter(rows)
-            while batch := list(islice(iterator, _BATCH)):
-                _append(db, types, batch)
-            target = str(path).replace("'", "''")
-            db.execute(f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
-        finally:
-            db.close()
+    types = {name: PARQUET_TYPES[type_] for name, type_ in columns.items()}
+    with tempfile.TemporaryDirectory(prefix=".madetl-", dir=path.parent) as folder, duckdb.connect() as db:
+        # More threads would each hold a row group of long vectors.
+        db.execute(f"SET threads = 1; SET memory_limit = '{_PARQUET_MEMORY}'")
+        # The type of a text or blob column is told from so many values; the rest would be taken to be alike.
+        db.execute(f"SET pandas_analyze_sample = {_BATCH}")
+        iterator = iter(rows)
+        parts = count()
+        # A table without rows has one empty part, which says the columns' types.
+        while (batch := list(islice(iterator, _BATCH))) or not any(Path(folder).iterdir()):
+            _write_part(db, f"{folder}/{next(parts):09d}.parquet", types, batch)
+        db.execute(f"CREATE VIEW exported AS FROM read_parquet({_literal(f'{glob.escape(folder)}/*.parquet')})")
+        options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}"
+        db.execute(f"COPY ({query}) TO {_literal(str(path))} ({options})")
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
@@ -134,7 +135,7 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
     return result
 
 
-def _append(db: Any, types: Mapping[str, str], batch: Sequence[Sequence[Any]]) -> None:
+def _write_part(db: Any, path: str, types: Mapping[str, str], batch: Sequence[Sequence[Any]]) -> None:
     import numpy as np
 
     columns = {}
@@ -143,9 +144,13 @@ def _append(db: Any, types: Mapping[str, str], batch: Sequence[Sequence[Any]]) -
         columns[name][:] = [row[index] for row in batch]
     db.register("batch", columns)
     # An empty column has no type of its own, so every one is told what it is.
-    casts = ", ".join(f"{_quoted(name)}::{type_}" for name, type_ in types.items())
-    db.execute(f"INSERT INTO exported SELECT {casts} FROM batch")
+    casts = ", ".join(f"{_quoted(name)}::{type_} AS {_quoted(name)}" for name, type_ in types.items())
+    db.execute(f"COPY (SELECT {casts} FROM batch) TO {_literal(path)} (FORMAT parquet, COMPRESSION uncompressed)")
     db.unregister("batch")
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:
