@@ -1,6 +1,7 @@
 -- Returns the battles as Chatbot Arena's data sets have them: who gave which answer, in the order shown.
 -- Grain: one row per judgment.
--- Parameters: :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all); :scenario (NULL: all).
+-- Parameters: :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
+-- :scenario (NULL: all).
 -- Source: the columns of lmsys/chatbot_arena_conversations.
 SELECT
     b.model_a,

@@ -1,6 +1,7 @@
 -- Returns what MAD-Eval's pair files hold, for every response pair that somebody judged, in canonical order.
 -- Grain: one row per judgment.
--- Parameters: :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all); :scenario (NULL: all);
+-- Parameters: :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
+-- :scenario (NULL: all);
 --   :metric_id the metric whose scores are wanted (NULL: none).
 SELECT
     ma.name AS model_a,

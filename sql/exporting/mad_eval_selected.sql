@@ -1,6 +1,7 @@
 -- Returns what MAD-Eval's pair files hold, for the response pairs of one selection, in canonical order.
 -- Grain: one row per selected pair and judgment; a pair without a judgment has one row, its winner NULL.
--- Parameters: :set_id the selection; :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
+-- Parameters: :set_id the selection; :kind 'person' or 'model' (NULL: both);
+-- :names JSON array of annotators (NULL: all);
 --   :scenario (NULL: all).
 WITH votes AS (
     SELECT j.id, j.response_a_id, j.response_b_id, j.winner

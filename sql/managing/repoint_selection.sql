@@ -1,6 +1,7 @@
 -- Gives a selected response pair to another model pair; where its rank is taken there, it comes after the others.
 -- Changes: selections.
--- Parameters: :id, the selection; :set_id and :rank, as they are; :pair_id, :response_a_id, :response_b_id, the new ones.
+-- Parameters: :id, the selection; :set_id and :rank, as they are; :pair_id, :response_a_id, :response_b_id,
+-- the new ones.
 UPDATE selections
 SET
     pair_id = :pair_id,

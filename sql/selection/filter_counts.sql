@@ -2,8 +2,8 @@
 --
 -- Grain: one row per model pair that has measured response pairs.
 -- `empty`, `few_words` and `lengths_differ` are what the filters remove one after another, in this order, so that
--- measured − empty − few_words − lengths_differ = eligible; few_words_alone and lengths_differ_alone are what the filter
--- would remove if it were the only one.
+-- measured − empty − few_words − lengths_differ = eligible; few_words_alone and lengths_differ_alone are what the
+-- filter would remove if it were the only one.
 -- Parameters: :metric_id, :min_words, :max_length_ratio, :scenario, :pairs, :model_ids as in mad_picks.sql.
 WITH wanted AS (
     SELECT

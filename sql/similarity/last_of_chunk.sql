@@ -1,7 +1,8 @@
 -- The instruction at which a chunk of work ends: the first instructions after :after that have about :answers answers
 -- together. The walk over chunks keeps memory bounded, and each chunk is one transaction.
 -- Grain: one row; last_id is NULL where no instruction is left.
--- Parameters: :after (instruction id), :answers (at most so many, but always one whole instruction), :scenario (NULL: all).
+-- Parameters: :after (instruction id), :answers (at most so many, but always one whole instruction),
+-- :scenario (NULL: all).
 WITH answered AS (
     SELECT r.instruction_id, count(*) AS answers
     FROM responses AS r
