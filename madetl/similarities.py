@@ -133,9 +133,6 @@ def _measure(
     to_do = sum(row["possible"] for row in counts) - known
     if not to_do:
         return Measured(metric.name, 0, known, len(counts))
-    if metric_id is None:
-        with transaction(db):
-            metric_id = ensure_metric(db, metric.name, metric.parameters)
     work = _Work(db, metric, metric_id, scope, run_id)
     measured = work.go_through(lambda seen: progress(seen, to_do))
     return Measured(metric.name, measured, known, len(counts), work.without_vector, metric.remarks())
@@ -147,7 +144,7 @@ class _Work:
 
     db: sqlite3.Connection
     metric: Metric
-    metric_id: int
+    metric_id: int | None  # None until something is measured: a metric that fails leaves no row behind
     scope: _Scope
     run_id: int
     pair_ids: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -185,6 +182,8 @@ class _Work:
         scores, has_score = self._scores(a, b)
         self.without_vector += int(np.count_nonzero(~has_score))
         with transaction(self.db):
+            if self.metric_id is None:
+                self.metric_id = ensure_metric(self.db, self.metric.name, self.metric.parameters)
             self._make_pairs({row[:2] for row in rows})
             new = (
                 (self.pair_ids[row[:2]], *row[2:], self.metric_id, score, self.run_id)
