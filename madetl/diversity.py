@@ -86,9 +86,11 @@ def greedy(
     state = _State(scores.copy(), vectors, diversity, [list(picked) for picked in known])
     state.take_in_known()
     new: list[Picks] = [[] for _ in known]
-    while rows := state.unfinished(top_k):
+    rows = state.unfinished(top_k)
+    while rows:
         for row in rows:
             new[row].append(state.pick(row))
+        rows = state.unfinished(top_k)
         state.look_at_last_picks(rows)
     return new
 
@@ -106,6 +108,7 @@ class _State:
         self.nearest = np.full(self.scores.shape, -np.inf, dtype=np.float32 if self.vectors.error else np.float64)
 
     def take_in_known(self) -> None:
+        """Takes what was picked before into account."""
         for row, picked in enumerate(self.picked):
             self.scores[row, picked] = np.inf
         for place in range(max(map(len, self.picked), default=0)):
@@ -125,6 +128,7 @@ class _State:
         return index, cost
 
     def look_at_last_picks(self, rows: list[int]) -> None:
+        """Takes the last pick of each of these pairs into account."""
         self._come_nearer(rows, [self.picked[row][-1] for row in rows])
 
     def _cheapest(self, row: int) -> tuple[int, float]:
@@ -141,4 +145,6 @@ class _State:
         return int(close[best]), float(costs[best])
 
     def _come_nearer(self, rows: list[int], picked: list[int]) -> None:
+        if not rows:
+            return
         self.nearest[rows] = np.maximum(self.nearest[rows], self.vectors.cosines(np.array(picked)))

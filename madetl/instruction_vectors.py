@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from madetl import resources
 from madetl.diversity import DenseVectors, SparseVectors, Vectors
 from madetl.errors import ParameterError
+from madetl.metrics.embedding import from_blob
 from madetl.metrics_store import existing_metric, metric_label
 
 _UNIT_TOLERANCE = 1e-3
@@ -48,9 +49,10 @@ def _embeddings(db: sqlite3.Connection, metric_id: int, ids: Sequence[int]) -> N
     """(len(ids), dimensions). Filled row by row: the vectors are in memory once."""
     label = metric_label(db, metric_id)
     cursor = db.execute(resources.query("instruction_embeddings"), {"metric_id": metric_id, "ids": json.dumps(ids)})
+    place = {instruction: row for row, instruction in enumerate(ids)}
     vectors, found = None, 0
-    for _, blob in cursor:
-        vector = np.frombuffer(blob, dtype="<f4")
+    for instruction, blob in cursor:
+        vector = from_blob(blob)
         if vectors is None:
             vectors = np.empty((len(ids), len(vector)), dtype=np.float32)
         if len(vector) != vectors.shape[1]:
@@ -58,7 +60,7 @@ def _embeddings(db: sqlite3.Connection, metric_id: int, ids: Sequence[int]) -> N
                 f"The embeddings of {label} have different dimensions, {vectors.shape[1]} and {len(vector)}. "
                 "Embed all texts with one model."
             )
-        vectors[found] = vector
+        vectors[place[instruction]] = vector
         found += 1
     if vectors is None or found < len(ids):
         missing = len(ids) - found

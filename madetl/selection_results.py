@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -166,4 +167,4 @@ def measuring(db: sqlite3.Connection, request: Request) -> str:
     """The command that measures what a selection could be made from."""
     metric = db.execute("SELECT name FROM metrics WHERE id = ?", (request.columns["metric_id"],)).fetchone()["name"]
     scenario = request.columns["scenario"]
-    return f"`madetl similarity --metric {metric}{f' --scenario {scenario!r}' if scenario else ''}`"
+    return f"`madetl similarity --metric {metric}{f' --scenario {shlex.quote(scenario)}' if scenario else ''}`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -104,13 +105,12 @@ def _print(result: SelectionResult) -> None:
     _print_filters(result)
     click.echo(result.summary)
     to_judge = result.selected - result.judged
-    if to_judge:
-        click.echo(
-            f"It asks for {to_judge} judgments ({result.judged} of {result.selected} response pairs have one). "
-            f"Next: madetl export annotations --selection {result.name} -o sheet.csv"
-        )
-    else:
-        click.echo(f"All {result.selected} response pairs have a judgment. Next: madetl rank")
+    if not to_judge:
+        click.echo("Every response pair of it has a judgment. Next: madetl rank")
+        return
+    have_one = f": {result.judged} of {result.selected} response pairs have one" if result.judged else ""
+    click.echo(f"It asks for {to_judge} human judgments{have_one}.")
+    click.echo(f"Next: madetl export annotations --selection {shlex.quote(result.name)} -o sheet.csv")
 
 
 def _print_filters(result: SelectionResult) -> None:
