@@ -46,7 +46,9 @@ def place(db: sqlite3.Connection, rows: Sequence[SheetRow], annotator: str | Non
     placed = []
     for row in rows:
         if (found := dealt.get(row.item)) is None:
-            problems.add(row.line, "item", f"there is no item {row.item} in this database.")
+            problems.add(
+                row.line, "item", f"there is no item {row.item} in this database; was the sheet made from another?"
+            )
             continue
         _check_texts(row, found, problems)
         name = _annotator(row, found["annotator"], annotator, problems)

@@ -47,6 +47,7 @@ def export_sheet(
     """
     _check_suffix(output)
     chosen = find_set(db, selection)
+    annotator = annotator and annotator.strip()
     parameters = {"selection": chosen["name"], "annotator": annotator, "output": output, "force": force}
     # The file appears after the commit: nobody gets a sheet whose items are unknown.
     with runs.run(db, "export annotations", parameters, seed) as run, writing.whole_file(output) as path:
@@ -102,6 +103,8 @@ def balanced_sides(count: int, a_first: int, b_first: int, rng: random.Random) -
 
 
 def _person(db: sqlite3.Connection, name: str) -> int:
+    if not name.strip():
+        raise ParameterError("--annotator is empty; give it a name.")
     db.execute("INSERT INTO annotators (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
     row = db.execute("SELECT id, kind FROM annotators WHERE name = ?", (name,)).fetchone()
     if row["kind"] != "person":

@@ -171,6 +171,24 @@ class TestExport:
         assert db.execute("SELECT count(*) FROM assignments").fetchone()[0] == 0
         assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
 
+    @pytest.mark.parametrize(
+        ("options", "name", "message"),
+        [
+            ({"annotator": " "}, "sheet.csv", "--annotator is empty"),
+            ({"annotator": "judge"}, "sheet.csv", "judge is a judge model"),
+            ({"selection": "nope"}, "sheet.csv", "No selection is called 'nope'"),
+            ({}, "sheet.xlsx", "ends in .csv, .jsonl or .parquet"),
+            ({}, "no/sheet.csv", "the folder .* does not exist"),
+        ],
+    )
+    def test_what_cannot_be_done_is_said(self, db, tmp_path, options, name, message):
+        small_study(db, 1)
+        Study(db).annotator("judge", "model")
+        with pytest.raises(ParameterError, match=message):
+            export(db, tmp_path / name, **options)
+        assert list(tmp_path.glob("*sheet*")) == []
+        assert db.execute("SELECT count(*) FROM assignments").fetchone()[0] == 0
+
     def test_jsonl_and_parquet_hold_the_texts_as_they_are(self, db, study, tmp_path):
         instruction = study.instruction("=1+1")
         select(db, [(study.response(instruction, "zeta-1", "- one"), study.response(instruction, "alpha-2", "@two"))])

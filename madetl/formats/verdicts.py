@@ -120,7 +120,8 @@ def sheet_rows(rows: Sequence[tuple[int, dict[str, str]]], problems: Problems) -
             problems.add(line, "item", f"item {item} stands on line {lines[item]} already.")
         if winner is None:
             expected = "response_1, response_2, tie or both_bad (a sheet is blind: models have no names on it)"
-            problems.add(line, "winner", f"{described(row['winner'])} is no verdict; expected {expected}.")
+            on_item = f" on item {item}" if item is not None else ""
+            problems.add(line, "winner", f"{described(row['winner'])} is no verdict{on_item}; expected {expected}.")
         if item is None or winner is None:
             continue
         lines.setdefault(item, line)
