@@ -69,8 +69,11 @@ def _show_what_next(path: Path, statements: dict[str, str]) -> None:
 
 
 def _program() -> str:
-    """How to call madetl from here: its name where a shell finds it, else the path by which it was started."""
-    return "madetl" if shutil.which("madetl") else shlex.quote(sys.argv[0])
+    """How to call madetl from here: its name where a shell finds it, else the way in which it was started."""
+    if shutil.which("madetl"):
+        return "madetl"
+    started = Path(sys.argv[0])
+    return f"{shlex.quote(sys.executable)} -m madetl" if started.name == "__main__.py" else shlex.quote(str(started))
 
 
 COMMANDS: list[click.Command] = [demo]
