@@ -29,12 +29,14 @@ class FilterCounts:
     eligible: int = 0
 
     def removed(self, min_words: int, max_length_ratio: float) -> list[tuple[str, int, int]]:
-        """(what a filter takes away, how many when its turn comes, how many by itself), in the order of the filters."""
-        return [
-            ("an answer is empty", self.empty, self.empty),
-            (f"an answer has {min_words} words or fewer", self.few_words, self.few_words_alone),
-            (f"lengths differ {max_length_ratio:g} times or more", self.lengths_differ, self.lengths_differ_alone),
-        ]
+        """(what a filter takes away, how many when its turn comes, how many by itself), in the order of the filters.
+
+        Those that are switched off are left out.
+        """
+        words = (f"an answer has {min_words} words or fewer", self.few_words, self.few_words_alone)
+        lengths = (f"lengths differ {max_length_ratio:g} times or more", self.lengths_differ, self.lengths_differ_alone)
+        filters = [("an answer is empty", self.empty, self.empty)]
+        return filters + [words] * (min_words > 0) + [lengths] * (max_length_ratio > 0)
 
 
 @dataclass(frozen=True)

@@ -627,6 +627,9 @@ def test_the_command_prints_what_it_did_and_what_is_next(pool, madetl):
     assert printed["new"] == 1
     assert printed["pairs"] == [{"model_a": "a", "model_b": "b", "picks": 3, "new": 1, "lowest": 0.5, "highest": 0.7}]
     assert printed["filters"]["eligible"] == 3
+    off = madetl("select", "--metric", "m", "--min-words", 0, "--max-length-ratio", 0, "--name", "off").stdout
+    assert "an answer is empty" in off
+    assert not [line for line in off.splitlines() if "words or fewer" in line or "times or more" in line]
     assert "has K = 3 already" in madetl("select", "--metric", "m", "--top-k", 2).stderr
     failed = madetl("select", status=1)
     assert failed.stderr == "Error: No metric is called 'char-ngram'. This database has: m\n"
