@@ -33,7 +33,7 @@ def init(settings: Settings) -> None:
 def runs_command(settings: Settings, as_json: bool) -> None:
     """List what was executed: each import, measurement, selection and ranking.
 
-    --json adds every parameter and the seed. The number is what `madetl delete run` takes.
+    --json adds every parameter, the seed, and warnings. The number is what `madetl delete run` takes.
     """
     from madetl import database, runs
 
@@ -49,7 +49,7 @@ def runs_command(settings: Settings, as_json: bool) -> None:
                 "started (UTC)": run.started_at[:19].replace("T", " "),
                 "command": run.command,
                 "outcome": run.outcome or "running or killed",
-                "summary": run.summary,
+                "summary": (run.summary or "").partition("\n")[0],
             }
             for run in found
         ]
@@ -74,8 +74,9 @@ def models_group(context: click.Context, as_json: bool) -> None:
         found = models.listing(db)
     if as_json:
         print_json(found)
-    else:
-        print_table(found)
+        return
+    asked = any(row["provider"] for row in found)  # else all are known from files alone
+    print_table([{name: row[name] for name in row if asked or name != "provider"} for row in found])
 
 
 @models_group.command(
