@@ -304,11 +304,13 @@ def test_a_files_own_ids(db: sqlite3.Connection, files: Files) -> None:
 def test_a_battle_that_another_source_brought_is_counted_one_to_one(db: sqlite3.Connection, files: Files) -> None:
     votes = files("m-vs-n.jsonl", pair("m", "m", "n"), pair("m", "m", "n"), pair("n", "m", "n"), pair("tie", "m", "z"))
     importing.import_mad_eval(db, [votes])
-    arena_file = files("b.jsonl", battle("n", "m", "model_b"), battle("m", "n", "tie"), battle("m", "n", "model_b"))
+    arena_file = files(
+        "b.jsonl", battle("n", "m", "model_b"), battle("m", "n", "tie"), *[battle("m", "n", "model_b")] * 2
+    )
     done = importing.import_arena(db, [arena_file])
-    # In another scenario, one of the two votes for m, and the vote for n; nobody else had called it a tie.
+    # Though in another scenario: one of two votes for m there, and one of two votes for n here. No tie was there.
     assert done.counts["judgments elsewhere"] == 2
-    assert count(db, "judgments") == 7
+    assert count(db, "judgments") == 8
 
 
 def test_votes_on_our_own_sheets_are_not_repetitions_of_one_another(
@@ -332,7 +334,8 @@ def test_votes_on_our_own_sheets_are_not_repetitions_of_one_another(
         assert judgments.store(db, [verdict], None) == judgments.StoredJudgments(new=0, known=1, elsewhere=0)
 
 
-def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: Files) -> None:
+def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: Files, study: Study) -> None:
+    study.model("m")  # so that the canonical order is not the file's
     importing.import_instructions(db, [files("0.jsonl", {"text": "other"})], "S")
     file = files(
         "n-vs-m.jsonl",
@@ -357,8 +360,8 @@ def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: F
         " JOIN responses rb ON rb.id = response_b_id JOIN instructions i ON i.id = s.instruction_id ORDER BY s.id"
     )
     assert rows(db, sql) == [
-        ("bert", '{"imported": true}', "one two three", "four", 0.25, 1, 13 / 4, "why", 1, 2, "q"),
-        ("bert", '{"imported": true}', "one two three", "", 0.75, 0, 0.0, None, 1, 2, "q"),
+        ("bert", '{"imported": true}', "four", "one two three", 0.25, 1, 13 / 4, "why", 1, 2, "q"),
+        ("bert", '{"imported": true}', "", "one two three", 0.75, 0, 0.0, None, 1, 2, "q"),
     ]
     again = importing.import_mad_eval(db, [file], metric="bert")
     assert "3 scores (0 new, 3 known)" in again.summary
@@ -386,6 +389,19 @@ def test_of_a_bad_file_nothing_stays_and_the_files_before_it_do(db: sqlite3.Conn
     assert rows(db, "SELECT response FROM responses") == [("a",)]
     assert rows(db, "SELECT name FROM models") == [("m",)]
     assert rows(db, "SELECT command, outcome, summary FROM runs") == [("import responses", "failed", message)]
+
+
+def test_of_an_interrupted_file_nothing_stays(db: sqlite3.Connection, files: Files) -> None:
+    file = files("m-vs-n.jsonl", *[pair("m")] * (importing._BATCH + 1))
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        importing.import_mad_eval(db, [file], progress=interrupt)
+    for table in ("instructions", "models", "responses", "annotators", "judgments"):
+        assert count(db, table) == 0
+    assert rows(db, "SELECT outcome FROM runs") == [("interrupted",)]
 
 
 def test_an_import_is_a_run_with_its_parameters_and_closing_line(db: sqlite3.Connection, files: Files) -> None:

@@ -42,6 +42,29 @@ def test_words_of_ascii_text_are_runs_of_letters_and_digits(text: str) -> None:
     assert count_words(text) == len(re.findall(r"[A-Za-z0-9]+", text))
 
 
+_MIXED_TEXT = st.text(
+    st.characters(max_codepoint=0x3FF, exclude_categories=["Cn"]) | st.sampled_from("aé9 _-模ไก่かक्षा\u0301\u3000\u0085")
+)
+
+
+@settings(deadline=None)
+@given(_MIXED_TEXT)
+def test_words_are_counted_as_a_walk_over_the_characters_counts_them(text: str) -> None:
+    words, inside = 0, False
+    for character in text:
+        letter = character.isalnum()
+        alone = letter and _is_spaceless(character)
+        mark = unicodedata.category(character).startswith("M") and character <= "\uffff"
+        words += alone or (letter and not inside)
+        inside = not alone and (letter or (inside and mark))
+    assert count_words(text) == words
+
+
+def _is_spaceless(character: str) -> bool:
+    name = unicodedata.name(character, "")
+    return name.startswith(("CJK UNIFIED", "CJK COMPAT", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "THAI"))
+
+
 @settings(deadline=None)
 @given(st.text(), st.text())
 def test_words_add_up_across_a_space(one: str, other: str) -> None:
