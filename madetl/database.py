@@ -166,9 +166,10 @@ def _uri(path: Path) -> str:
 def _read_only_uri(path: Path) -> str:
     """The address that reads without leaving anything behind.
 
-    With a log beside the file, mode=ro reads both and touches neither. Without one, mode=ro would create a log and
-    leave it; an ordinary connection removes its own again (and query_only keeps it from writing). Where the folder
-    cannot be written to, nobody here can write, and immutable needs no log at all.
+    With a log beside the file, mode=ro reads both and touches neither (SQLite may make its index of the log, -shm,
+    anew). Without one, mode=ro would create a log and leave it; an ordinary connection removes its own again (and
+    query_only keeps it from writing). Where the folder cannot be written to, nobody here can write, and immutable needs
+    no log at all.
     """
     if path.with_name(path.name + "-wal").exists():
         return f"{_uri(path)}?mode=ro"
