@@ -94,7 +94,7 @@ def test_a_long_text_is_cut_and_reported(encoder):
     scorer = metric.BertScore(encoder, LAYERS)
     assert scorer.remarks() == []
     scorer.scores(TEXTS, np.array([0, 6]), np.array([6, 1]))
-    assert scorer.remarks() == ["1 answers are longer than the 512 tokens that the model takes, and were cut."]
+    assert scorer.remarks() == ["Answers cut to the 512 tokens that the model takes: 1."]
 
 
 def test_an_encoder_whose_tokenizer_names_no_limit_gets_that_of_its_positions(encoder, scorer, tmp_path):

@@ -67,7 +67,7 @@ class BertScore:
         if not self._cut:
             return []
         limit = self._scorer._tokenizer.model_max_length
-        return [f"{len(self._cut)} answers are longer than the {limit} tokens that the model takes, and were cut."]
+        return [f"Answers cut to the {limit} tokens that the model takes: {len(self._cut)}."]
 
     def _encode(self, texts: Sequence[str]) -> list[_Encoded]:
         """What the package compares of each text: a vector and a weight for each of its tokens."""
