@@ -71,12 +71,14 @@ class Measured:
     model_pairs: int
     without_vector: int = 0
     remarks: Sequence[str] = ()
+    judged_only: bool = False
 
     @property
     def summary(self) -> str:
         """The closing line."""
         if not self.measured + self.known + self.without_vector:
-            return f"{self.metric}: no instruction has answers of two models, so there is nothing to measure"
+            missing = "response pair with a judgment" if self.judged_only else "instruction with answers of two models"
+            return f"{self.metric}: nothing to measure, there is no {missing}"
         if not self.measured + self.without_vector:
             return f"{self.metric}: nothing to do ({self.known} pairs known), {self.model_pairs} model pairs"
         left = f", {self.without_vector} left: no embedding stored" if self.without_vector else ""
@@ -132,7 +134,7 @@ def _measure(
     known = sum(row["known"] for row in counts)
     to_do = sum(row["possible"] for row in counts) - known
     if not to_do:
-        return Measured(metric.name, 0, known, len(counts))
+        return Measured(metric.name, 0, known, len(counts), judged_only=scope.pairs == "judged")
     work = _Work(db, metric, metric_id, scope, run_id)
     measured = work.go_through(lambda seen: progress(seen, to_do))
     return Measured(metric.name, measured, known, len(counts), work.without_vector, metric.remarks())
