@@ -102,7 +102,7 @@ def judge(db: sqlite3.Connection) -> Step:
 def rank(db: sqlite3.Connection) -> tuple[Step, Ranking]:
     """Ranks the models by those judgments."""
     from madetl import ratings
-    from madetl.votes import RankParameters
+    from madetl.ranking.votes import RankParameters
 
     ranking = ratings.rank(db, RankParameters())
     return Step("rank", ranking.summary), ranking

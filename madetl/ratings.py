@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from madetl import resources, runs
 from madetl.database import insert_rows, transaction
 from madetl.errors import ParameterError
-from madetl.leaderboards import Leaderboard, Rating, leaderboard
-from madetl.ranking_notes import Note
-from madetl.votes import Battles, ItemKinds, RankParameters, Votes
+from madetl.ranking.leaderboards import Leaderboard, Rating, leaderboard
+from madetl.ranking.notes import Note
+from madetl.ranking.votes import Battles, ItemKinds, RankParameters, Votes
 
 __all__ = ["Leaderboard", "Note", "RankParameters", "Ranking", "Rating", "compute", "rank", "read_votes"]
 

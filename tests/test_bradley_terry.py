@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from madetl import bradley_terry, connections
+from madetl.ranking import bradley_terry, connections
 
 
 def fit(pairs, wins, island=None):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madetl import elo, resampling
+from madetl.ranking import elo, resampling
 
 
 def plain_elo(battles, order, models, k=4.0):

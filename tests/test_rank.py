@@ -11,10 +11,11 @@ import statistics
 import numpy as np
 import pytest
 
-from madetl import bradley_terry, database, ratings, resampling
+from madetl import database, ratings
 from madetl.errors import ParameterError
+from madetl.ranking import bradley_terry, resampling
+from madetl.ranking.votes import Battles, ItemKinds
 from madetl.ratings import RankParameters
-from madetl.votes import Battles, ItemKinds
 from tests.conftest import Study
 
 WINNERS = {"a": "model_a", "b": "model_b", "t": "tie", "x": "both_bad"}

@@ -15,7 +15,7 @@ from madetl.cli.output import print_table
 
 if TYPE_CHECKING:
     from madetl.demo import Step
-    from madetl.leaderboards import Leaderboard
+    from madetl.ranking.leaderboards import Leaderboard
 
 
 @click.command(cls=Command, epilog=examples("madetl demo", "madetl demo --db try-it.db"))

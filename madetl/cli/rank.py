@@ -13,9 +13,9 @@ from madetl.cli.options import json_option, scenario_option, seed_option
 from madetl.errors import DatabaseError, ParameterError
 
 if TYPE_CHECKING:
-    from madetl.leaderboards import Leaderboard, Rating
+    from madetl.ranking.leaderboards import Leaderboard, Rating
+    from madetl.ranking.votes import RankParameters
     from madetl.ratings import Ranking
-    from madetl.votes import RankParameters
 
 _INFORMATION = ("order", "elo", "rounds")  # kinds of notes that are no warnings
 
@@ -93,7 +93,7 @@ def rank(settings: Settings, /, as_json: bool, **options: Any) -> None:
 
 
 def _parameters(options: dict[str, Any]) -> RankParameters:
-    from madetl.votes import RankParameters
+    from madetl.ranking.votes import RankParameters
 
     try:
         return RankParameters(**options)

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from madetl import bradley_terry, connections, database, elo, ratings, resampling
-from madetl.leaderboards import leaderboard
+from madetl import database, ratings
+from madetl.ranking import bradley_terry, connections, elo, resampling
+from madetl.ranking.leaderboards import leaderboard
 from madetl.ratings import RankParameters
 from tests.benchmarks import Figure, median_seconds
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from madetl import bradley_terry, elo
-from madetl.votes import FloatArray, RankParameters, Standing, Votes
+from madetl.ranking import bradley_terry, elo
+from madetl.ranking.votes import FloatArray, RankParameters, Standing, Votes
 
 ENOUGH_ROUNDS = 100  # below, fewer than three rounds lie beyond either end of an interval
 ENOUGH_ITEMS = 5  # below, the bootstrap varies a pair's items by less than 4/5 of what it should

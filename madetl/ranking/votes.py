@@ -1,6 +1,6 @@
 """What a leaderboard rests on: the parameters of a ranking, the votes as arrays, and what plain counts say of them.
 
-Pure: `ratings` fills these from the database, `leaderboards` ranks them, `ranking_notes` says what a reader must know.
+Pure: `ratings` fills these from the database, `leaderboards` ranks them, `notes` says what a reader must know.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from madetl import connections, elo
 from madetl.errors import ParameterError
+from madetl.ranking import connections, elo
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float64]

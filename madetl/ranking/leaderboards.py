@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from madetl import bradley_terry, elo, resampling
-from madetl.ranking_notes import Note, notes
-from madetl.votes import FloatArray, IntArray, RankParameters, Standing, Votes
+from madetl.ranking import bradley_terry, elo, resampling
+from madetl.ranking.notes import Note, notes
+from madetl.ranking.votes import FloatArray, IntArray, RankParameters, Standing, Votes
 
 
 @dataclass(frozen=True)
