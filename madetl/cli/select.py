@@ -24,7 +24,7 @@ _PAIRS_SHOWN = 30
         "madetl select --top-k 10",
         "madetl select --scenario Writing --diversity 0.5",
         "madetl select --strategy random --seed 1",
-        "madetl select --top-k 20        (later: ten more of each pair)",
+        "madetl select --top-k 20",
     ),
 )
 @click.option("--metric", default="char-ngram", show_default=True, metavar="NAME", help="The similarity to go by.")
@@ -81,7 +81,7 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
     For each pair of models, K instructions by the greedy of maximum discrepancy:
       x_k = argmin  similarity(x) + lambda * max cosine(x, picked before)
     Running it again extends a selection: a model that came later gets its pairs, a larger K
-    adds picks; what was picked, and judged, stays.
+    (--top-k 20 after 10) adds picks; what was picked, and judged, stays.
     """
     from madetl import database
     from madetl.selections import SelectionParameters
