@@ -20,7 +20,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from madetl import database, demo, importing, judgment_files
+from madetl import database, demo
+from madetl.importing import answers, verdicts
 
 SOURCES = Path(__file__).parent / "example"
 TARGET = Path(__file__).parents[1] / "mad.db.example"
@@ -95,11 +96,11 @@ def build(target: Path) -> None:
     with TemporaryDirectory() as folder, chdir(folder):  # the names of the files are stored: no folder in them
         _write_texts(pool)
         with database.writing("example.db") as db:
-            importing.import_instructions(db, ["instructions.jsonl"])
-            importing.import_responses(db, ["responses.jsonl"])
+            answers.import_instructions(db, ["instructions.jsonl"])
+            answers.import_responses(db, ["responses.jsonl"])
         _write_judgments(_picks("example.db"), grades(pool))
         with database.writing("example.db") as db:
-            judgment_files.import_judgments(db, ["judgments.csv"])
+            verdicts.import_judgments(db, ["judgments.csv"])
             _fix_times(db)
             db.execute("PRAGMA journal_mode = DELETE")  # readable where nothing can be written beside it
             db.execute("VACUUM")

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from madetl import database, judgment_files, sheets
+from madetl import database, sheets
+from madetl.importing import verdicts
 from tests.conftest import Study
 
 MODELS = ("zeta-1", "alpha-2", "mid-3")
@@ -81,7 +82,7 @@ def filled(path: Path, words: dict[str, str], name: str = "filled.csv") -> Path:
 
 def take(db: sqlite3.Connection, path: str, **options: Any) -> SimpleNamespace:
     """Imports one file of judgments; how many verdicts were new and known, how many rows were empty."""
-    done = judgment_files.import_judgments(db, [path], **options)
+    done = verdicts.import_judgments(db, [path], **options)
     numbers = {name.split()[-1]: done.counts[name] for name in ("judgments new", "judgments known", "items left empty")}
     return SimpleNamespace(**numbers, summary=done.summary, warnings=done.warnings)
 

@@ -12,10 +12,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from madetl import database, exports, importing
+from madetl import database, exports
 from madetl.errors import ParameterError
 from madetl.exports import Voters
 from madetl.formats import writing
+from madetl.importing import answers as files_of_answers
 from tests.conftest import Study
 from tests.sheet_study import MODELS, read, small_study
 
@@ -102,7 +103,7 @@ class TestArena:
         db.execute("DELETE FROM annotators WHERE kind = 'model'")
         exports.arena(db, tmp_path / f"b.{suffix}", PEOPLE)
         with database.writing(tmp_path / "other.db") as other:
-            importing.import_arena(other, [str(tmp_path / f"b.{suffix}")])
+            files_of_answers.import_arena(other, [str(tmp_path / f"b.{suffix}")])
             # Where the order is not known, the canonical one of the other database may be the reverse.
             assert unordered(other) == unordered(db)
             known = [row for row in battles(db) if row[8] == "hm"]
@@ -146,7 +147,7 @@ class TestArena:
             for row in lines(file):
                 answers = frozenset({(model_1, row["response_1"]), (model_2, row["response_2"])})
                 given[row["instruction"], row["input"], answers, row["output"]] += 1
-        importing.import_mad_eval(db, [str(file) for file in files])
+        files_of_answers.import_mad_eval(db, [str(file) for file in files])
 
         exports.arena(db, tmp_path / "battles.jsonl", PEOPLE)
 
@@ -214,7 +215,7 @@ class TestMadEval:
         assert done.notes == ["2 of the file names differ from the models' names, which not every system takes"]
         with database.writing(tmp_path / "other.db") as other:
             files = [str(path) for path in (tmp_path / "pairs").iterdir()]
-            importing.import_mad_eval(other, files, scenario="Writing", annotator="ann")
+            files_of_answers.import_mad_eval(other, files, scenario="Writing", annotator="ann")
             assert unordered(other) == unordered(db)
 
 
@@ -242,7 +243,7 @@ class TestAlpacaEval:
             },
         ]
         with database.writing(tmp_path / "other.db") as other:
-            importing.import_alpaca_eval(other, [str(path) for path in (tmp_path / "outputs").iterdir()])
+            files_of_answers.import_alpaca_eval(other, [str(path) for path in (tmp_path / "outputs").iterdir()])
             assert answers(other) == answers(db)
 
     def test_some_models_of_one_scenario(self, db, tmp_path):

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madetl import database, importing
+from madetl import database
 from madetl.errors import InputError, ParameterError
+from madetl.importing import answers
 from madetl.text import text_hash
 from tests.conftest import Study
 
@@ -73,14 +74,14 @@ def test_instructions_are_stored_once_in_their_scenario(db: sqlite3.Connection, 
         {"question": "q ", "scenario": "T"},
         {"question": "q"},
     )
-    done = importing.import_instructions(db, [file], "S")
+    done = answers.import_instructions(db, [file], "S")
     assert done.summary == "instructions: 4 instructions (3 new, 1 known)"
     assert rows(db, "SELECT scenario, instruction, input, reference_answer, source, run_id FROM instructions") == [
         ("S", "q", "", "42", "instructions:pool.jsonl", 1),
         ("S", "q", "i", None, "instructions:pool.jsonl", 1),
         ("T", "q ", "", None, "instructions:pool.jsonl", 1),
     ]
-    again = importing.import_instructions(db, [file], "S")
+    again = answers.import_instructions(db, [file], "S")
     assert again.summary == "instructions: 4 instructions (0 new, 4 known)"
     assert again.warnings == []
     assert count(db, "instructions") == 3
@@ -97,7 +98,7 @@ def test_the_first_reference_answer_stands_and_a_different_one_is_reported(
         {"text": "p", "answer": "3"},
         {"text": "r"},
     )
-    done = importing.import_instructions(db, [first, second], "S")
+    done = answers.import_instructions(db, [first, second], "S")
     assert rows(db, "SELECT instruction, reference_answer FROM instructions") == [("p", "2"), ("q", "1"), ("r", None)]
     assert done.warnings == ["2 reference answers differ from the first one given for their instruction, which stands."]
 
@@ -110,7 +111,7 @@ def test_each_different_answer_is_a_sample(db: sqlite3.Connection, files: Files)
         "1.jsonl", answer("q", "m", "a b"), answer("q", "n", "a b"), answer("q", "m", "c"), answer("q", "m", "a b")
     )
     second = files("2.jsonl", answer("q", "m", ""), answer("q", "m", "c"), answer("p", "m", "c"))
-    done = importing.import_responses(db, [first, second])
+    done = answers.import_responses(db, [first, second])
     assert done.summary == "responses: 7 responses (4 new, 2 known, 1 empty)"
     sql = (
         "SELECT instruction, m.name, sample, response, r.hash, words, characters, r.source"
@@ -124,7 +125,7 @@ def test_each_different_answer_is_a_sample(db: sqlite3.Connection, files: Files)
         ("q", "m", 2, "", text_hash(""), 0, 0, "responses:2.jsonl"),
         ("p", "m", 0, "c", text_hash("c"), 1, 1, "responses:2.jsonl"),
     ]
-    again = importing.import_responses(db, [second, first])
+    again = answers.import_responses(db, [second, first])
     assert again.summary == "responses: 7 responses (0 new, 7 known, 0 empty)"
     assert count(db, "responses") == 5
 
@@ -132,7 +133,7 @@ def test_each_different_answer_is_a_sample(db: sqlite3.Connection, files: Files)
 def test_sample_numbers_go_on_after_those_that_are_stored(db: sqlite3.Connection, files: Files, study: Study) -> None:
     asked = study.instruction("q", scenario="S")
     study.response(asked, "m", "a", sample=4)
-    importing.import_responses(db, [files("1.jsonl", answer("q", "m", "b"), answer("q", "m", "a"))])
+    answers.import_responses(db, [files("1.jsonl", answer("q", "m", "b"), answer("q", "m", "a"))])
     assert rows(db, "SELECT sample, response FROM responses") == [(4, "a"), (5, "b")]
 
 
@@ -150,7 +151,7 @@ def test_what_is_stored_is_the_set_of_answers_whatever_files_they_come_in(
     write = Files(folder)
     with database.writing(folder / "mad.db") as db:
         names = [write(f"{n}.jsonl", *(answer(*row) for row in part)) for n, part in enumerate([first, second])]
-        done = importing.import_responses(db, names)
+        done = answers.import_responses(db, names)
         stored = rows(
             db,
             "SELECT instruction, name, response FROM responses r JOIN models m ON m.id = r.model_id"
@@ -175,21 +176,21 @@ def test_any_text_is_found_again_exactly(
     lines = [json.dumps(answer(asked, "m", text), ensure_ascii=ascii) for asked, text in texts]
     (folder / "a.jsonl").write_bytes("\n".join(lines).encode())
     with database.writing(folder / "mad.db") as db:
-        importing.import_responses(db, [str(folder / "a.jsonl")])
+        answers.import_responses(db, [str(folder / "a.jsonl")])
         sql = "SELECT instruction, response, characters FROM responses r JOIN instructions i ON i.id = instruction_id"
         found = rows(db, sql)
     assert set(found) == {(asked, text, len(text)) for asked, text in texts}
 
 
 def test_unstorable_characters_are_reported(db: sqlite3.Connection, files: Files) -> None:
-    done = importing.import_responses(db, [files("1.jsonl", answer("q\0", "m", "\ud800 \udfff"))])
+    done = answers.import_responses(db, [files("1.jsonl", answer("q\0", "m", "\ud800 \udfff"))])
     assert done.warnings == ["3 characters that cannot be stored (NUL, lone surrogates) were replaced by U+FFFD."]
     assert rows(db, "SELECT instruction FROM instructions") == [("q\ufffd",)]
 
 
 def test_alpaca_eval(db: sqlite3.Connection, files: Files) -> None:
     row = {"dataset": "koala", "instruction": "q", "output": "a", "generator": "m"}
-    done = importing.import_alpaca_eval(db, [files("m.json", row)])
+    done = answers.import_alpaca_eval(db, [files("m.json", row)])
     assert done.summary == "alpaca-eval: 1 response (1 new, 0 known, 0 empty)"
     sql = "SELECT scenario, i.source, r.source FROM responses r JOIN instructions i ON i.id = instruction_id"
     assert rows(db, sql) == [("AlpacaEval", "alpaca-eval:koala", "alpaca-eval:koala")]
@@ -209,7 +210,7 @@ def test_verdicts_are_stored_in_canonical_order_and_given_back_in_the_order_show
 ) -> None:
     given = [battle("m", "n", word) for word in ("model_a", "model_b", "tie", "both_bad")]
     turned = [battle("n", "m", word) for word in ("model_a", "modedl_b", "tie (bothbad)")]
-    importing.import_arena(db, [files("b.jsonl", *given, *turned)])
+    answers.import_arena(db, [files("b.jsonl", *given, *turned)])
     assert rows(db, _VERDICTS) == [
         ("m", "n", "m", "n", "model_a", "model_a"),
         ("m", "n", "m", "n", "model_b", "model_a"),
@@ -234,7 +235,7 @@ def test_verdicts_are_stored_in_canonical_order_and_given_back_in_the_order_show
 def test_mad_eval_does_not_say_what_was_shown_first(db: sqlite3.Connection, files: Files) -> None:
     first = files("m-vs-n.jsonl", pair("m"), pair("tie"))
     second = files("n-vs-m.jsonl", pair("m"), pair("n"), pair(""))
-    done = importing.import_mad_eval(db, [first, second], annotator="alice")
+    done = answers.import_mad_eval(db, [first, second], annotator="alice")
     assert rows(db, _VERDICTS) == [
         ("m", "n", "x", "y", "model_a", None),
         ("m", "n", "x", "y", "tie", None),
@@ -254,19 +255,19 @@ def test_equal_rows_of_one_file_are_different_votes_and_a_second_import_adds_non
     db: sqlite3.Connection, files: Files
 ) -> None:
     file = files("m-vs-n.jsonl", pair("m"), pair("m"), pair("n"), pair("m"))
-    assert importing.import_mad_eval(db, [file]).counts["judgments new"] == 4
-    again = importing.import_mad_eval(db, [file])
+    assert answers.import_mad_eval(db, [file]).counts["judgments new"] == 4
+    again = answers.import_mad_eval(db, [file])
     assert again.summary == "mad-eval: 4 judgments (0 new, 4 known); 8 responses (0 new, 8 known, 0 empty)"
     assert again.warnings == []
     # A row more in the file is a vote more.
     longer = files("m-vs-n.jsonl", pair("m"), pair("m"), pair("n"), pair("m"), pair("m"))
-    assert importing.import_mad_eval(db, [longer]).counts["judgments new"] == 1
+    assert answers.import_mad_eval(db, [longer]).counts["judgments new"] == 1
     assert Counter(rows(db, "SELECT winner FROM judgments")) == {("model_a",): 4, ("model_b",): 1}
 
 
 def test_equal_rows_of_different_files_are_different_votes(db: sqlite3.Connection, files: Files) -> None:
-    importing.import_arena(db, [files("1.jsonl", battle("m", "n", "tie"))])
-    done = importing.import_arena(db, [files("2.jsonl", battle("m", "n", "tie"))])
+    answers.import_arena(db, [files("1.jsonl", battle("m", "n", "tie"))])
+    done = answers.import_arena(db, [files("2.jsonl", battle("m", "n", "tie"))])
     assert done.counts["judgments new"] == 1
     assert len(done.warnings) == 1
     assert done.warnings[0].startswith("1 of the new judgments another file or source had brought already")
@@ -274,25 +275,25 @@ def test_equal_rows_of_different_files_are_different_votes(db: sqlite3.Connectio
 
 
 def test_more_rows_than_are_stored_at_a_time(db: sqlite3.Connection, files: Files) -> None:
-    number = importing._BATCH + 1
+    number = answers._BATCH + 1
     file = files("m-vs-n.jsonl", *[pair("m")] * number)
     steps: list[tuple[int, int]] = []
-    done = importing.import_mad_eval(db, [file], progress=lambda done, total: steps.append((done, total)))
+    done = answers.import_mad_eval(db, [file], progress=lambda done, total: steps.append((done, total)))
     assert done.counts["judgments new"] == count(db, "judgments") == number
     assert count(db, "responses") == 2
     assert done.warnings == []
     assert len(steps) == 2
     assert steps[-1][0] == steps[-1][1] == round(Path(file).stat().st_size / 1000)
-    assert importing.import_mad_eval(db, [file]).counts["judgments new"] == 0
+    assert answers.import_mad_eval(db, [file]).counts["judgments new"] == 0
 
 
 def test_a_files_own_ids(db: sqlite3.Connection, files: Files) -> None:
     long = "58210e39b3fd4441a2bd4a518bb44c2d"
     asked_twice = [battle("m", "n", "tie", question_id=long), battle("m", "n", "model_a", question_id=long)]
     numbered = [battle("m", "n", "tie", id=7)]
-    importing.import_arena(db, [files("1.jsonl", *asked_twice, *numbered)])
+    answers.import_arena(db, [files("1.jsonl", *asked_twice, *numbered)])
     # A long id is the same battle wherever it stands, a number says nothing outside of its file.
-    importing.import_arena(db, [files("2.jsonl", *asked_twice, *numbered)])
+    answers.import_arena(db, [files("2.jsonl", *asked_twice, *numbered)])
     assert rows(db, "SELECT source_id, winner, source FROM judgments ORDER BY id") == [
         (long, "tie", "arena:1.jsonl"),
         (f"{long}:2", "model_a", "arena:1.jsonl"),
@@ -303,11 +304,11 @@ def test_a_files_own_ids(db: sqlite3.Connection, files: Files) -> None:
 
 def test_a_battle_that_another_source_brought_is_counted_one_to_one(db: sqlite3.Connection, files: Files) -> None:
     votes = files("m-vs-n.jsonl", pair("m", "m", "n"), pair("m", "m", "n"), pair("n", "m", "n"), pair("tie", "m", "z"))
-    importing.import_mad_eval(db, [votes])
+    answers.import_mad_eval(db, [votes])
     arena_file = files(
         "b.jsonl", battle("n", "m", "model_b"), battle("m", "n", "tie"), *[battle("m", "n", "model_b")] * 2
     )
-    done = importing.import_arena(db, [arena_file])
+    done = answers.import_arena(db, [arena_file])
     # Though in another scenario: one of two votes for m there, and one of two votes for n here. No tie was there.
     assert done.counts["judgments elsewhere"] == 2
     assert count(db, "judgments") == 8
@@ -320,7 +321,7 @@ def test_votes_on_our_own_sheets_are_not_repetitions_of_one_another(
     sides = (study.response(asked, "m", "m"), study.response(asked, "n", "n"))
     study.judgment(*sides, "tie")
     db.execute("UPDATE judgments SET source = 'sheet'")
-    done = importing.import_arena(db, [files("b.jsonl", battle("m", "n", "tie"))])
+    done = answers.import_arena(db, [files("b.jsonl", battle("m", "n", "tie"))])
     assert done.counts["judgments elsewhere"] == 1
     db.execute("UPDATE judgments SET source = 'page' WHERE source LIKE 'arena%'")
     from madetl import judgments
@@ -336,18 +337,18 @@ def test_votes_on_our_own_sheets_are_not_repetitions_of_one_another(
 
 def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: Files, study: Study) -> None:
     study.model("m")  # so that the canonical order is not the file's
-    importing.import_instructions(db, [files("0.jsonl", {"text": "other"})], "S")
+    answers.import_instructions(db, [files("0.jsonl", {"text": "other"})], "S")
     file = files(
         "n-vs-m.jsonl",
         pair("", "one two three", "four", score=0.25, explanation="why"),
         pair("n", "one two three", "four", score=0.5),
         pair("n", "one two three", "", score=0.75),
     )
-    without = importing.import_mad_eval(db, [file])
+    without = answers.import_mad_eval(db, [file])
     assert without.warnings == [
         "3 similarity scores were left out; with --metric NAME they are stored under that name."
     ]
-    done = importing.import_mad_eval(db, [file], metric="bert")
+    done = answers.import_mad_eval(db, [file], metric="bert")
     assert done.summary == (
         "mad-eval: 2 judgments (0 new, 2 known); 6 responses (0 new, 6 known, 0 empty); 3 scores (2 new, 1 known);"
         " 1 not judged"
@@ -363,12 +364,12 @@ def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: F
         ("bert", '{"imported": true}', "four", "one two three", 0.25, 1, 13 / 4, "why", 1, 2, "q"),
         ("bert", '{"imported": true}', "", "one two three", 0.75, 0, 0.0, None, 1, 2, "q"),
     ]
-    again = importing.import_mad_eval(db, [file], metric="bert")
+    again = answers.import_mad_eval(db, [file], metric="bert")
     assert "3 scores (0 new, 3 known)" in again.summary
 
 
 def test_a_metric_without_scores_is_mentioned(db: sqlite3.Connection, files: Files) -> None:
-    done = importing.import_arena(db, [files("b.jsonl", battle("m", "n", "tie"))], metric="bert")
+    done = answers.import_arena(db, [files("b.jsonl", battle("m", "n", "tie"))], metric="bert")
     assert done.warnings == ["there were no scores to store under the metric bert."]
 
 
@@ -380,7 +381,7 @@ def test_of_a_bad_file_nothing_stays_and_the_files_before_it_do(db: sqlite3.Conn
     bad = files("bad.jsonl", answer("p", "n", "a"), {"instruction": "r"})
     later = files("later.jsonl", answer("s", "o", "a"))
     with pytest.raises(InputError) as caught:
-        importing.import_responses(db, [good, bad, later])
+        answers.import_responses(db, [good, bad, later])
     message = (
         f"{bad}, line 2, field response: missing (output would do); the row has instruction."
         f" Nothing of this file was imported. Imported before it: {good}."
@@ -392,13 +393,13 @@ def test_of_a_bad_file_nothing_stays_and_the_files_before_it_do(db: sqlite3.Conn
 
 
 def test_of_an_interrupted_file_nothing_stays(db: sqlite3.Connection, files: Files) -> None:
-    file = files("m-vs-n.jsonl", *[pair("m")] * (importing._BATCH + 1))
+    file = files("m-vs-n.jsonl", *[pair("m")] * (answers._BATCH + 1))
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        importing.import_mad_eval(db, [file], progress=interrupt)
+        answers.import_mad_eval(db, [file], progress=interrupt)
     for table in ("instructions", "models", "responses", "annotators", "judgments"):
         assert count(db, table) == 0
     assert rows(db, "SELECT outcome FROM runs") == [("interrupted",)]
@@ -406,7 +407,7 @@ def test_of_an_interrupted_file_nothing_stays(db: sqlite3.Connection, files: Fil
 
 def test_an_import_is_a_run_with_its_parameters_and_closing_line(db: sqlite3.Connection, files: Files) -> None:
     file = files("m-vs-n.jsonl", pair("m", score=1))
-    done = importing.import_mad_eval(db, [file], annotator="alice")
+    done = answers.import_mad_eval(db, [file], annotator="alice")
     command, parameters, outcome, summary = rows(db, "SELECT command, parameters, outcome, summary FROM runs")[0]
     assert (command, outcome) == ("import mad-eval", "ok")
     assert json.loads(parameters) == {
@@ -420,7 +421,7 @@ def test_an_import_is_a_run_with_its_parameters_and_closing_line(db: sqlite3.Con
 @pytest.mark.parametrize("scenario", ["", "  ", "overall"])
 def test_scenarios_that_cannot_be(db: sqlite3.Connection, files: Files, scenario: str) -> None:
     with pytest.raises(ParameterError, match=r"scenario|Scenario"):
-        importing.import_alpaca_eval(db, [files("a.json")], scenario)
+        answers.import_alpaca_eval(db, [files("a.json")], scenario)
     assert count(db, "runs") == 0
 
 
@@ -466,11 +467,11 @@ def test_bad_input_is_one_line_and_status_1(madetl: Madetl, db_file: Path) -> No
 
 def test_eight_models_of_alpaca_eval(db: sqlite3.Connection, shared: Path) -> None:
     names = sorted(map(str, (shared / "alpaca_eval").glob("*.json")))
-    done = importing.import_alpaca_eval(db, names)
+    done = answers.import_alpaca_eval(db, names)
     assert done.summary == "alpaca-eval: 6440 responses (6439 new, 0 known, 1 empty)"
     assert (count(db, "instructions"), count(db, "models"), count(db, "responses")) == (805, 8, 6440)
     assert done.warnings == []
-    again = importing.import_alpaca_eval(db, names)
+    again = answers.import_alpaca_eval(db, names)
     assert again.summary == "alpaca-eval: 6440 responses (0 new, 6440 known, 0 empty)"
 
 
@@ -480,8 +481,8 @@ def test_no_vote_of_the_arena_files_is_lost_and_the_60_in_both_are_reported(
 ) -> None:
     pair_files = sorted(map(str, (shared / "mad_eval" / "chatbot_arena").glob("*.jsonl")))
     imports = [
-        lambda: importing.import_mad_eval(db, pair_files),
-        lambda: importing.import_arena(
+        lambda: answers.import_mad_eval(db, pair_files),
+        lambda: answers.import_arena(
             db, [str(shared / "mad_eval" / "chatbot_arena-annotation-10-bert.json")], metric="bert"
         ),
     ]
@@ -495,11 +496,11 @@ def test_no_vote_of_the_arena_files_is_lost_and_the_60_in_both_are_reported(
         names = Path(file).stem.split("-vs-")
         for line in Path(file).read_text(encoding="utf-8").split("\n")[:-1]:
             row = json.loads(line)
-            answers = zip(names, (row["response_1"], row["response_2"]), strict=True)
-            expected[(row["instruction"], row["output"], *(part for side in sorted(answers) for part in side))] += 1
+            sides = zip(names, (row["response_1"], row["response_2"]), strict=True)
+            expected[(row["instruction"], row["output"], *(part for side in sorted(sides) for part in side))] += 1
     found: Counter[tuple[str, ...]] = Counter()
     for row in db.execute("SELECT * FROM battles WHERE source LIKE 'mad-eval:%'"):
-        answers = zip((row["model_a"], row["model_b"]), (row["response_a"], row["response_b"]), strict=True)
+        sides = zip((row["model_a"], row["model_b"]), (row["response_a"], row["response_b"]), strict=True)
         winner = row["winner_model"] or row["winner"]
-        found[(row["instruction"], winner, *(part for side in sorted(answers) for part in side))] += 1
+        found[(row["instruction"], winner, *(part for side in sorted(sides) for part in side))] += 1
     assert found == expected

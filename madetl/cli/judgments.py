@@ -28,10 +28,11 @@ def judgments(
     yet. A table: instruction, model_a, model_b, winner (a model's name, or one of those words), and optionally
     annotator, created_at, comment; scenario, input, response_a and response_b where the others leave a doubt.
     """
-    from madetl import database, judgment_files
+    from madetl import database
+    from madetl.importing import verdicts
 
     with database.writing(settings.db) as db:
-        done = judgment_files.import_judgments(db, files, annotator=annotator, scenario=scenario)
+        done = verdicts.import_judgments(db, files, annotator=annotator, scenario=scenario)
     show(done, as_json)
 
 

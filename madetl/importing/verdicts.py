@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from madetl import filled_sheets, judgment_tables, judgments, runs
+from madetl import judgments, runs
 from madetl.database import transaction
 from madetl.errors import InputError, ParameterError
 from madetl.formats import verdicts as layout
 from madetl.formats.files import read_rows
-from madetl.importing import Imported
+from madetl.importing import filled_sheets, judgment_tables
+from madetl.importing.answers import Imported
 from madetl.text import storable
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from madetl import battles, instructions, responses, runs
+from madetl import instructions, responses, runs
 from madetl.database import transaction
 from madetl.errors import InputError, ParameterError
 from madetl.formats import alpaca_eval as alpaca_eval_format
@@ -22,6 +22,7 @@ from madetl.formats import mad_eval as mad_eval_format
 from madetl.formats import plain
 from madetl.formats.files import FileRows, read_rows
 from madetl.formats.records import BattleRecord, InstructionRecord, ResponseRecord
+from madetl.importing import battles
 from madetl.text import storable
 
 Progress = Callable[[int, int], None]

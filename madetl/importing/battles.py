@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from madetl import imported_scores, instructions, judgments, responses
+from madetl import instructions, judgments, responses
 from madetl.formats.records import BattleRecord, InstructionRecord, ResponseRecord
-from madetl.imported_scores import Score
+from madetl.importing import scores as file_scores
+from madetl.importing.scores import Score
 from madetl.judgments import Verdict
 
 _WORLDWIDE = 16  # characters from which a file's own id is taken to be unique beyond the file, as hashes and UUIDs are
@@ -61,7 +62,7 @@ def store(
     if metric is None:
         counts["scores left out"] = len(scores)
         return counts
-    return counts + tally("scores", imported_scores.store(db, scores, metric, run_id))
+    return counts + tally("scores", file_scores.store(db, scores, metric, run_id))
 
 
 def tally(noun: str, stored: object) -> Counter[str]:
