@@ -7,6 +7,7 @@ immediately when somebody else writes, whatever the timeout.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -150,6 +151,21 @@ def _existing(path: str | Path) -> Path:
 
 def _init_command(path: Path) -> str:
     return f"madetl --db {shlex.quote(str(path))} init"
+
+
+def ids_by_name(db: sqlite3.Connection, table: str, names: Iterable[str]) -> dict[str, int]:
+    """The id of each name in a table whose key is a name (models, annotators), its row made where it is new.
+
+    Call it inside a `transaction`.
+    """
+    from sqlite_utils import Database
+
+    wanted = list(dict.fromkeys(names))
+    Database(db)[table].insert_all(({"name": name} for name in wanted), ignore=True)  # type: ignore[union-attr]
+    found = db.execute(
+        f"SELECT id, name FROM {table} WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
+    )
+    return {row["name"]: row["id"] for row in found}
 
 
 def _open(uri: str, timeout: float) -> sqlite3.Connection:

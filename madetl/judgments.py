@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from madetl import resources
-from madetl.database import insert_rows
+from madetl.database import ids_by_name, insert_rows
 from madetl.formats.records import Winner
 from madetl.text import text_hash
 
@@ -71,7 +71,7 @@ def content_id(content: Sequence[object], seen: Counter[str], file: str | None =
 
 def store(db: sqlite3.Connection, verdicts: Sequence[Verdict], run_id: int | None) -> StoredJudgments:
     """Stores the verdicts whose annotator, responses and source id are new. Call it inside a transaction."""
-    annotators = annotator_ids(db, (verdict.annotator for verdict in verdicts))
+    annotators = ids_by_name(db, "annotators", (verdict.annotator for verdict in verdicts))
     keys = [(annotators[v.annotator], v.response_a_id, v.response_b_id, v.source_id) for v in verdicts]
     known = {tuple(row) for row in db.execute(resources.query("known_judgments"), {"keys": json.dumps(keys)})}
     new = {key: verdict for key, verdict in zip(keys, verdicts, strict=True) if key not in known}
@@ -79,16 +79,6 @@ def store(db: sqlite3.Connection, verdicts: Sequence[Verdict], run_id: int | Non
     insert_rows(db, "judgments", _COLUMNS, (_values(key, verdict, run_id) for key, verdict in new.items()))
     elsewhere = db.execute(resources.query("battles_known_elsewhere"), {"after": last_id}).fetchone()[0] if new else 0
     return StoredJudgments(len(new), len(verdicts) - len(new), elsewhere)
-
-
-def annotator_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """The id of each annotator, a person where the name is new."""
-    wanted = list(dict.fromkeys(names))
-    insert_rows(db, "annotators", ("name",), ((name,) for name in wanted), conflict="OR IGNORE")
-    found = db.execute(
-        "SELECT id, name FROM annotators WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
-    )
-    return {row["name"]: row["id"] for row in found}
 
 
 def _values(key: tuple[int, int, int, str], verdict: Verdict, run_id: int | None) -> tuple[Any, ...]:

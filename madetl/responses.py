@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from madetl import resources
-from madetl.database import insert_rows
+from madetl.database import ids_by_name, insert_rows
 from madetl.formats.records import ResponseRecord
 from madetl.text import count_words, text_hash
 
@@ -40,16 +40,6 @@ class _Samples:
     next: int = 0
 
 
-def model_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """The id of each model, made where it is new, in order of appearance."""
-    wanted = list(dict.fromkeys(names))
-    insert_rows(db, "models", ("name",), ((name,) for name in wanted), conflict="OR IGNORE")
-    found = db.execute(
-        "SELECT id, name FROM models WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
-    )
-    return {row["name"]: row["id"] for row in found}
-
-
 def store(
     db: sqlite3.Connection, records: Sequence[ResponseRecord], instruction_ids: Sequence[int], run_id: int | None
 ) -> StoredResponses:
@@ -57,7 +47,7 @@ def store(
 
     `instruction_ids` has one id per record. Call it inside a transaction: ids are handed out here.
     """
-    models = model_ids(db, (record.model for record in records))
+    models = ids_by_name(db, "models", (record.model for record in records))
     keys = [(asked, models[record.model]) for asked, record in zip(instruction_ids, records, strict=True)]
     samples = _known(db, keys)
     next_id = db.execute("SELECT ifnull(max(id), 0) + 1 FROM responses").fetchone()[0]

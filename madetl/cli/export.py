@@ -62,11 +62,8 @@ def annotation_sheet(
     number of people, each with a copy.
     """
     from madetl import database, sheets
-    from madetl.errors import DatabaseError
 
-    if not settings.db.exists():  # there would be nothing to export, so none is made
-        raise DatabaseError(f"{settings.db}: there is no such database.")
-    with database.writing(settings.db) as db:
+    with database.writing(settings.db, create=False) as db:
         done = sheets.export_sheet(db, output, selection=selection, annotator=annotator, seed=seed, force=force)
     if not done.items:
         note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")

@@ -10,7 +10,7 @@ import click
 from madetl.cli import output
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option, scenario_option, seed_option
-from madetl.errors import DatabaseError, ParameterError
+from madetl.errors import ParameterError
 
 if TYPE_CHECKING:
     from madetl.ranking.leaderboards import Leaderboard, Rating
@@ -81,10 +81,7 @@ def rank(settings: Settings, /, as_json: bool, **options: Any) -> None:
     parameters = _parameters(options)
     from madetl import database, ratings
 
-    if not settings.db.exists():  # there would be nothing to rank, so none is made
-        raise DatabaseError(f"{settings.db}: there is no such database. `madetl init` makes one.")
-
-    with database.writing(settings.db) as db, output.progress_bar("rank", "rounds") as progress:
+    with database.writing(settings.db, create=False) as db, output.progress_bar("rank", "rounds") as progress:
         ranking = ratings.rank(db, parameters, progress)
     if as_json:
         output.print_json(_as_json(ranking, parameters))

@@ -87,7 +87,7 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
     from madetl.selections import SelectionParameters
     from madetl.selections import select as select_pairs
 
-    with database.writing(settings.db) as db:
+    with database.writing(settings.db, create=False) as db:
         result = select_pairs(db, SelectionParameters(**options))
     for warning in result.warnings:
         warn(warning)

@@ -57,7 +57,7 @@ def similarity(
     from madetl.measuring import metric_named
     from madetl.similarities import measure
 
-    with database.writing(settings.db) as db:
+    with database.writing(settings.db, create=False) as db:
         chosen = metric_named(db, metric, model=model, num_layers=num_layers, batch_size=batch_size)
         with progress_bar("similarity", "pairs") as progress:
             result = measure(db, chosen, scenario=scenario, models=models, pairs=pairs, progress=progress)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from madetl import instructions, judgments, responses
+from madetl.database import ids_by_name
 from madetl.formats.records import BattleRecord, InstructionRecord, ResponseRecord
 from madetl.importing import scores as file_scores
 from madetl.importing.scores import Score
@@ -53,7 +54,7 @@ def store(
     asked = instructions.store(db, records, run_id)
     both = [side for record in records for side in _responses(record)]
     answered = responses.store(db, both, [asked_id for asked_id in asked.ids for _ in range(2)], run_id)
-    sides = _sides(records, asked.ids, answered.ids, responses.model_ids(db, (side.model for side in both)))
+    sides = _sides(records, asked.ids, answered.ids, ids_by_name(db, "models", (side.model for side in both)))
     verdicts = [_verdict(record, side) for record, side in zip(records, sides, strict=True) if record.winner]
     judged = judgments.store(db, verdicts, run_id)
     counts = tally("instructions", asked) + tally("responses", answered) + tally("judgments", judged)

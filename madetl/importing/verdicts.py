@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from madetl import judgments, runs
-from madetl.database import transaction
+from madetl.database import ids_by_name, transaction
 from madetl.errors import InputError, ParameterError
 from madetl.formats import verdicts as layout
 from madetl.formats.files import read_rows
@@ -83,7 +83,7 @@ def _store_sheet(
     placed = filled_sheets.place(db, rows, annotator, problems)
     new = filled_sheets.new_ones(db, placed, problems)
     problems.raise_any()
-    annotators = judgments.annotator_ids(db, (one.annotator for one in new))
+    annotators = ids_by_name(db, "annotators", (one.annotator for one in new))
     stored = judgments.store(db, filled_sheets.verdicts(db, new, annotators, run_id), run_id)
     return judgments.StoredJudgments(stored.new, len(placed) - len(new) + stored.known, stored.elsewhere)
 
