@@ -145,7 +145,7 @@ def _judged_assignment(db: sqlite3.Connection, one: Placed, annotator_id: int, r
     )
     row = db.execute(
         "UPDATE assignments SET state = 'judged', decided_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-        " WHERE selection_id = ? AND annotator_id = ? AND repeat = ? RETURNING id",
+        " WHERE selection_id = ? AND annotator_id = ? AND repeat = ? AND state IN ('open', 'judged') RETURNING id",
         key,
     ).fetchone()
     return int(row["id"])
