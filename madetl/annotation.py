@@ -7,8 +7,10 @@ to the browser. Nothing here knows of HTTP.
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -147,6 +149,12 @@ def progress(db: sqlite3.Connection, study: Study, annotator_id: int) -> Progres
     # The same rounding as in due_repeats.sql; a smaller share than before does not make more done than there is.
     repeats = max(row["repeats"], int(study.repeat * row["possible"] + 1e-9))
     return Progress(row["mine"] + row["repeats"], row["possible"] + repeats, row["given"], row["wanted"])
+
+
+def is_shared(db: sqlite3.Connection, study: Study, annotators: Sequence[int]) -> bool:
+    """Whether these people divide the items among them, so that none knows how many they will get."""
+    parameters = {"set_id": study.set_id, "overlap": study.overlap, "team": json.dumps(list(annotators))}
+    return bool(db.execute(query("is_shared"), parameters).fetchone()["shared"])
 
 
 def plausible(seconds: float | None, seconds_open: float) -> float | None:

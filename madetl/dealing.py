@@ -110,9 +110,9 @@ def deal_next(db: sqlite3.Connection, study: Study, annotator_id: int) -> int | 
     rng = random.Random(_draw_seed(db, study, annotator_id))
     repeats = _due_repeats(db, study, annotator_id, REPEAT_GAP)
     if not repeats and (free := _fewest_verdicts(db, study, annotator_id)):
-        return _deal(db, study, annotator_id, rng.choice(free), 0, rng)
+        return _deal(db, study, annotator_id, rng.choice(free), rng, repeat=0)
     repeats = repeats or _due_repeats(db, study, annotator_id, 1)
-    return _deal(db, study, annotator_id, rng.choice(repeats), 1, rng) if repeats else None
+    return _deal(db, study, annotator_id, rng.choice(repeats), rng, repeat=1) if repeats else None
 
 
 def deal_again(db: sqlite3.Connection, study: Study, item: int) -> int:
@@ -139,7 +139,7 @@ def _due_repeats(db: sqlite3.Connection, study: Study, annotator_id: int, gap: i
 
 
 def _deal(
-    db: sqlite3.Connection, study: Study, annotator_id: int, pick: sqlite3.Row, repeat: int, rng: random.Random
+    db: sqlite3.Connection, study: Study, annotator_id: int, pick: sqlite3.Row, rng: random.Random, *, repeat: int
 ) -> int:
     """Deals one pair. An item that a sheet has dealt to the annotator keeps its number and its order."""
     key = {"set_id": study.set_id, "annotator_id": annotator_id, "pair_id": pick["pair_id"]}

@@ -312,8 +312,11 @@ class TestUndo:
         assert column(db, "SELECT count(*) FROM judgments") == [0]
         assert annotation.progress(db, study, ann).done == 0
         annotation.judge(db, study, ann, again.number, "second")
-        assert column(db, "SELECT state FROM assignments WHERE selection_id ="
-                      " (SELECT selection_id FROM assignments WHERE id = ?) ORDER BY id", number) == ["undone", "judged"]  # fmt: skip
+        states = (
+            "SELECT state FROM assignments"
+            " WHERE selection_id = (SELECT selection_id FROM assignments WHERE id = ?) ORDER BY id"
+        )
+        assert column(db, states, number) == ["undone", "judged"]
         assert dealing.current_item(db, study, ann) == interrupted
 
     def test_it_goes_back_step_by_step(self, db):
