@@ -67,7 +67,7 @@ def new_ones(db: sqlite3.Connection, placed: Sequence[Placed], problems: Problem
 
 
 def verdicts(
-    db: sqlite3.Connection, new: Sequence[Placed], annotator_ids: dict[str, int], run_id: int
+    db: sqlite3.Connection, new: Sequence[Placed], annotator_ids: dict[str, int], run_id: int, source: str = SOURCE
 ) -> list[Verdict]:
     """The verdicts to store; the items count as judged from now on."""
     return [
@@ -77,9 +77,11 @@ def verdicts(
             response_b_id=one.dealt["response_b_id"],
             winner=one.winner,
             shown_first=one.dealt["shown_first"],
-            source=SOURCE,
+            source=source,
             source_id=one.source_id,
+            seconds=one.row.seconds,
             comment=one.row.comment,
+            created_at=one.row.created_at,
             assignment_id=_judged_assignment(db, one, annotator_ids[one.annotator], run_id),
         )
         for one in new

@@ -34,6 +34,15 @@ class Exported:
     names_itself: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Dealt:
+    """What there is to judge: how many items are new, all that are left, and those whose answer names its own model."""
+
+    new: int
+    items: list[layout.SheetItem]
+    names_itself: list[int]
+
+
 def export_sheet(
     db: sqlite3.Connection, output: Path, *, selection: str, annotator: str | None, seed: int, force: bool = False
 ) -> Exported:
@@ -48,22 +57,27 @@ def export_sheet(
     # The file appears after the commit: nobody gets a sheet whose items are unknown.
     with runs.run(db, "export annotations", parameters, seed) as run, writing.whole_file(output) as path:
         with transaction(db):
-            person = None if annotator is None else dealing.person(db, annotator)
-            dealt = dealing.deal_all(db, chosen, person, f"{seed}/{chosen['name']}/{annotator or ''}", run.id)
-            rows = db.execute(query("sheet_items"), {"set_id": chosen["id"], "annotator_id": person}).fetchall()
-            items = [_item(row) for row in rows]
-            if items:
-                _write(path, output.suffix.lower(), items)
+            dealt = deal_items(db, chosen, annotator, seed, run.id)
+            if dealt.items:
+                _write(path, output.suffix.lower(), dealt.items)
                 if not force:
                     _check_unchanged(output, path)
-        run.summary = f"{output}: {len(items)} items of selection {chosen['name']}"
+        run.summary = f"{output}: {len(dealt.items)} items of selection {chosen['name']}"
     return Exported(
         selection=chosen["name"],
-        items=len(items),
-        dealt=dealt,
-        too_long=layout.too_long(items),
-        names_itself=[row["item"] for row in rows if _names_itself(row)],
+        items=len(dealt.items),
+        dealt=dealt.new,
+        too_long=layout.too_long(dealt.items),
+        names_itself=dealt.names_itself,
     )
+
+
+def deal_items(db: sqlite3.Connection, chosen: sqlite3.Row, annotator: str | None, seed: int, run_id: int) -> Dealt:
+    """Deals what this annotator (None: a sheet for anybody) was not dealt yet. Call it inside a transaction."""
+    person = None if annotator is None else dealing.person(db, annotator)
+    new = dealing.deal_all(db, chosen, person, f"{seed}/{chosen['name']}/{annotator or ''}", run_id)
+    rows = db.execute(query("sheet_items"), {"set_id": chosen["id"], "annotator_id": person}).fetchall()
+    return Dealt(new, [_item(row) for row in rows], [row["item"] for row in rows if _names_itself(row)])
 
 
 def _item(row: sqlite3.Row) -> layout.SheetItem:
