@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from madetl.reliability import Alpha, Share
 
 _WARNINGS = ("overlap", "few")  # kinds of notes that are more than information
-_MOST_PAIRS = 30  # printed; --json has all of them
+_MOST_ROWS = 30  # of a table; --json has all of them
 
 
 @click.command(
@@ -57,12 +57,12 @@ def _print(found: Report) -> None:
             "Alpha and kappa: 1 is full agreement, 0 what chance gives. Unordered: whichever model comes first.\n"
         )
     where = "" if first.scenario == "overall" else f" ({first.scenario})"
-    output.print_table(_without_empty([_habits_row(one) for one in first.annotators]), title=f"Annotators{where}")
+    habits = [_habits_row(one) for one in first.annotators]
+    if len(habits) > _MOST_ROWS:
+        habits.sort(key=lambda row: -row["verdicts"])
+    _print_some(_without_empty(habits), f"Annotators{where}")
     if first.pairs:
-        rows = [_pair_row(one) for one in first.pairs]
-        output.print_table(rows[:_MOST_PAIRS], title=f"Two annotators on the items that both judged{where}")
-        if len(rows) > _MOST_PAIRS:
-            output.note(f"Note: {len(rows) - _MOST_PAIRS:,} more pairs of annotators: --json has all of them.")
+        _print_some([_pair_row(one) for one in first.pairs], f"Two annotators on the items that both judged{where}")
     if first.judges:
         rows = [{"judge": one.judge} | _equal(one) for one in first.judges]
         output.print_table(rows, title=f"Judge models beside what most people said{where}")
@@ -71,6 +71,12 @@ def _print(found: Report) -> None:
             output.warn(note.text)
         else:
             output.note(f"Note: {note.text}")
+
+
+def _print_some(rows: list[dict[str, Any]], title: str) -> None:
+    output.print_table(rows[:_MOST_ROWS], title=title)
+    if len(rows) > _MOST_ROWS:
+        output.note(f"{title}: the first {_MOST_ROWS} of {len(rows):,}. --json has all of them.")
 
 
 def _people_row(one: ScenarioAgreement) -> dict[str, Any]:
