@@ -69,7 +69,7 @@ def _clean(unsafe: str) -> str:
         attribute_filter=_only_harmless,
         url_schemes={"http", "https", "mailto", "data"},
         link_rel="noopener noreferrer nofollow",
-        set_tag_attribute_values={"a": {"target": "_blank"}, "pre": {"dir": "ltr", "tabindex": "0"}},
+        set_tag_attribute_values={"a": {"target": "_blank"}, "pre": {"dir": "ltr"}},
     )
 
 

@@ -9,7 +9,7 @@
   let sent = false;
 
   const press = (form, value) => {
-    const button = form?.querySelector(value ? `button[value="${value}"]` : "button");
+    const button = [...(form?.elements ?? [])].find((e) => e.type === "submit" && (!value || e.value === value));
     if (button && !button.disabled) form.requestSubmit(button);
   };
   const comment = document.getElementById("comment");
