@@ -266,7 +266,8 @@ def test_what_answers_try_does_nothing(window, db_file):
             assert window.driver.current_url == f"{page.address}/item"
             window.press(Keys.ARROW_DOWN)
         assert window.driver.current_url.endswith("/done")
-        assert window.complaints() == []
+        # A broken picture that was in the answer itself is none of anybody's business.
+        assert [line for line in window.complaints() if not line.startswith("data:image/png")] == []
     assert choices(db_file) == ["tie"] * len(EVIL)
 
 
@@ -377,7 +378,8 @@ def test_the_keyboard_alone_reaches_everything_and_everything_has_a_name(window,
             assert window.script("return getComputedStyle(arguments[0]).outlineStyle", active) != "none"
         assert [name for _, name in reached] == [
             "Guidelines and keys", "Instruction", "Reference answer", "Answer 1", "Answer 2",
-            "Answer 1 is better", "Tie", "Both are bad", "Answer 2 is better", "Comment", "Skip", "Undo: answer 1 is better",
+            "Answer 1 is better", "Tie", "Both are bad", "Answer 2 is better",
+            "Comment", "Skip", "Undo: answer 1 is better",
         ]  # fmt: skip
         assert {role for role, name in reached if name in {"Instruction", "Answer 1", "Answer 2"}} == {"region"}
         assert [one.text for one in window.all("h1")] == ["Which answer is better?"]
