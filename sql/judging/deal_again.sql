@@ -1,5 +1,5 @@
--- Deals an item that was skipped or undone once more: a new row, the old one stays as the trace. Where a sheet has dealt
--- it again meanwhile, that row becomes the page's.
+-- Deals an item that was skipped or undone once more: a new row, the old one stays as the trace. Where a sheet has
+-- dealt it again meanwhile, that row becomes the page's.
 -- Changes: assignments. Returns the item's number.
 -- Parameters: :item, the old number; :run_id.
 INSERT INTO assignments (selection_id, annotator_id, repeat, shown_first, run_id)

@@ -1,5 +1,5 @@
--- Returns the items that an annotator has skipped and could still judge, the one skipped first at the end: what is opened
--- last comes first on the page.
+-- Returns the items that an annotator has skipped and could still judge, the one skipped first at the end: what is
+-- opened last comes first on the page.
 -- Grain: one row per selected pair (and repeat).
 -- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :held_since, the time
 --   since when an item is kept for whoever has it open.
