@@ -229,6 +229,12 @@ class TestImport:
         ]
         assert states == ["skipped", "judged"]
 
+    def test_a_judged_item_is_not_skipped(self, db, tmp_path, project):
+        bring(db, tmp_path, exported(project, annotation("tie")), "ann")
+        before = snapshot(db)
+        bring(db, tmp_path, exported(project, annotation("tie", was_cancelled=True)), "ann")
+        assert snapshot(db) == before
+
     def test_several_people_are_no_repetition_of_one_another(self, db, tmp_path, project):
         export(db, tmp_path / "sheet.csv")
         take(db, str(filled(tmp_path / "sheet.csv", {"*": "tie"})), annotator="bob")

@@ -299,11 +299,11 @@ def test_the_majority_by_hand(several_votes, db):
     assert verdicts == words.split()
 
 
-@pytest.mark.parametrize("method", ["elo", "bt"])
-def test_a_ranking_by_majority_is_that_of_the_majoritys_votes(several_votes, db, method):
-    boards = ratings.rank(db, RankParameters(method, rounds=50, votes="majority")).leaderboards
+@pytest.mark.parametrize("how", [{}, {"resample": "permute"}, {"method": "bt"}])
+def test_a_ranking_by_majority_is_that_of_the_majoritys_votes(several_votes, db, how):
+    boards = ratings.rank(db, RankParameters(rounds=50, votes="majority", **how)).leaderboards
     with_one_vote_each = copied(db, plain_majority(db))
-    expected = ratings.rank(with_one_vote_each, RankParameters(method, rounds=50)).leaderboards
+    expected = ratings.rank(with_one_vote_each, RankParameters(rounds=50, **how)).leaderboards
     assert [board.ratings for board in boards] == [board.ratings for board in expected]
     assert boards[0].counts == expected[0].counts | {"annotators": 4}
     assert boards[0].counts["battles"] == boards[0].counts["items"] == 12
