@@ -56,8 +56,10 @@ def _print(found: Report) -> None:
         click.echo(
             "Alpha and kappa: 1 is full agreement, 0 what chance gives. Unordered: whichever model comes first.\n"
         )
+        habits = [_habits_row({"scenario": one.scenario}, people) for one in shown if (people := _people(one))]
+        output.print_table(_without_empty(habits), title="How people judge")
     where = "" if first.scenario == "overall" else f" ({first.scenario})"
-    habits = [_habits_row(one) for one in first.annotators]
+    habits = [_habits_row({"annotator": one.annotator, "kind": one.kind}, one) for one in first.annotators]
     if len(habits) > _MOST_ROWS:
         habits.sort(key=lambda row: -row["verdicts"])
     _print_some(_without_empty(habits), f"Annotators{where}")
@@ -79,11 +81,14 @@ def _print_some(rows: list[dict[str, Any]], title: str) -> None:
         output.note(f"{title}: the first {_MOST_ROWS} of {len(rows):,}. --json has all of them.")
 
 
+def _people(one: ScenarioAgreement) -> Habits | None:
+    return next((habits for habits in one.everybody if habits.kind == "person"), None)
+
+
 def _people_row(one: ScenarioAgreement) -> dict[str, Any]:
     return {
         "scenario": one.scenario,
         "people": one.people,
-        "verdicts": one.verdicts,
         "items": one.items,
         "by two or more": one.shared,
         "same verdict": "" if one.same is None else f"{100 * one.same:.0f} %",
@@ -92,10 +97,8 @@ def _people_row(one: ScenarioAgreement) -> dict[str, Any]:
     }
 
 
-def _habits_row(one: Habits) -> dict[str, Any]:
-    return {
-        "annotator": one.annotator,
-        "kind": one.kind,
+def _habits_row(whose: dict[str, Any], one: Habits) -> dict[str, Any]:
+    return whose | {
         "verdicts": one.verdicts,
         "items": one.items,
         "ties": _percent(one.ties),
@@ -136,7 +139,7 @@ def _alpha(found: Alpha) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    return "" if value is None else f"{round(value, 2) + 0.0:.2f}"  # never -0.00
 
 
 def _percent(part: Share | None) -> str:
