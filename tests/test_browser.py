@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -297,7 +297,7 @@ def test_a_link_in_a_mail_leads_to_the_page(window, file):
         def log_message(self, *_: object) -> None:
             pass
 
-    with serving(file) as page, HTTPServer(("127.0.0.1", 0), Mail) as mail:
+    with serving(file) as page, ThreadingHTTPServer(("127.0.0.1", 0), Mail) as mail:
         thread = threading.Thread(target=mail.serve_forever)
         thread.start()
         try:

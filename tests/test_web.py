@@ -307,6 +307,14 @@ class TestWithoutScripts:
                 ann.judge("tie", seconds=seconds)
         assert rows(file, "SELECT seconds FROM judgments ORDER BY id") == [(0.5,), *[(None,)] * 5]
 
+    def test_the_fourth_verdict_is_offered_where_it_is_asked_for(self, file):
+        for options, offered in ((("--both-bad",), True), ((), False)):
+            with serving(file, *options) as page:
+                ann = Plain(page.links["ann"])
+                assert ("Both are bad" in ann.get("/guidelines").text) == offered
+                ann.at = ann.get("/guidelines")
+                assert ('value="both_bad"' in ann.begin().text) == offered
+
     def test_undo_and_skip(self, file):
         with serving(file) as page:
             ann = Plain(page.links["ann"])

@@ -169,7 +169,6 @@ class _Pages:
             mark=self._access.mark(g.annotator, item.key),
             progress=progress,
             last=last and _WORDS[last["choice"]],
-            both_bad=self._setting.both_bad,
             shared=self._setting.shared,
             comment_limit=annotation.COMMENT_LIMIT,
         )
@@ -233,6 +232,7 @@ class _Pages:
             annotator=self._setting.annotators[g.annotator],
             token=self._access.form_token(g.annotator),
             note=_NOTES.get(request.args.get("note", "")),
+            both_bad=self._setting.both_bad,
             markdown=render,
             **values,
         )
