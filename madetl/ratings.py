@@ -19,7 +19,7 @@ from madetl.database import insert_rows, transaction
 from madetl.errors import ParameterError
 from madetl.ranking.leaderboards import Leaderboard, Rating, leaderboard
 from madetl.ranking.notes import Note
-from madetl.ranking.votes import Battles, ItemKinds, RankParameters, Votes
+from madetl.ranking.votes import Battles, ItemKinds, RankParameters, Votes, item_kinds
 
 __all__ = ["Leaderboard", "Note", "RankParameters", "Ranking", "Rating", "compute", "rank", "read_votes"]
 
@@ -39,15 +39,31 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Voters:
-    """Whose votes count: all of one kind, or those named. `label` is what the column ratings.annotators holds."""
+    """Whose votes count, but for those `without`: all of one kind, or those named; and what the ranking calls them."""
 
-    label: str
     kind: str | None
     names: tuple[str, ...]
+    without: tuple[str, ...]
+    majority: bool
 
     @property
     def bindings(self) -> dict[str, str | None]:
-        return {"kind": self.kind, "names": json.dumps(self.names)}
+        return {"kind": self.kind, "names": json.dumps(self.names), "without": json.dumps(self.without)}
+
+    @property
+    def label(self) -> str:
+        """What the column ratings.annotators holds."""
+        who = {"person": "people", "model": "judges"}.get(self.kind or "", json.dumps(self.names, ensure_ascii=False))
+        but = f" except {json.dumps(self.without, ensure_ascii=False)}" if self.without else ""
+        return f"{who}{but}{' (majority)' if self.majority else ''}"
+
+    @property
+    def words(self) -> str:
+        """The same for a reader."""
+        whose = {"person": "people's votes", "model": "judge models' votes"}.get(self.kind or "")
+        whose = whose or f"votes of {_listed(self.names)}"
+        but = f" without {_listed(self.without)}" if self.without else ""
+        return f"{'the majority of ' if self.majority else ''}{whose}{but}"
 
 
 def rank(
@@ -107,16 +123,13 @@ def read_votes(db: sqlite3.Connection, parameters: RankParameters) -> list[Votes
 
 
 def _voters(db: sqlite3.Connection, parameters: RankParameters) -> _Voters:
-    if parameters.judges:
-        return _Voters("judges", "model", ())
-    if not parameters.annotators:
-        return _Voters("people", "person", ())
-    names = tuple(sorted(set(parameters.annotators)))
+    names, without = (tuple(sorted(set(given))) for given in (parameters.annotators, parameters.without))
     known = [row["name"] for row in db.execute(resources.query("votes_per_annotator"))]
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in (*names, *without) if name not in known]
     if unknown:
         raise ParameterError(f"There is no annotator {_listed(unknown)}. {_known('annotators', known)}")
-    return _Voters(json.dumps(names, ensure_ascii=False), None, names)
+    kind = None if names else "model" if parameters.judges else "person"
+    return _Voters(kind, names, without, parameters.votes == "majority")
 
 
 def _nothing_to_rank(db: sqlite3.Connection, voters: _Voters) -> str:
@@ -131,6 +144,8 @@ def _nothing_to_rank(db: sqlite3.Connection, voters: _Voters) -> str:
         )
     if voters.names:
         return f"No votes by {_listed(voters.names)}. Without --annotator, all people's votes are ranked."
+    if voters.without and votes[voters.kind or "person"]:
+        return f"No votes are left without {_listed(voters.without)}. `madetl status` shows who has judged."
     if voters.kind == "model":
         return f"No votes by judge models. There are {votes['person']:,} by people: `madetl rank` ranks those."
     return f"No votes by people. There are {votes['model']:,} by judge models: `madetl rank --judges` ranks those."
@@ -155,7 +170,15 @@ def _check_anchor(votes: list[Votes], parameters: RankParameters) -> None:
 def _votes_of(db: sqlite3.Connection, counts: sqlite3.Row, voters: _Voters, *, with_order: bool) -> Votes:
     scenario = None if counts["scenario"] == "overall" else counts["scenario"]
     bindings = voters.bindings | {"scenario": scenario}
-    a, b, votes, half_points, items = _columns(db, resources.query("item_kinds"), bindings)
+    counted = {key: counts[key] for key in ("battles", "ties", "both_bad", "items", "annotators")}
+    if voters.majority:
+        *columns, tie, both_bad = _columns(db, resources.query("majority_verdicts"), bindings)
+        counted |= {"battles": len(tie), "ties": int(tie.sum()), "both_bad": int(both_bad.sum())}
+        kinds = item_kinds(*columns)
+    else:
+        columns = list(_columns(db, resources.query("battles_in_order"), bindings)) if with_order else []
+        kinds = _columns(db, resources.query("item_kinds"), bindings)
+    a, b, votes, half_points, items = kinds
     model_ids = np.unique([a, b])
     pairs, pair = np.unique(np.stack([a, b]), axis=1, return_inverse=True)
     names = dict(db.execute("SELECT id, name FROM models").fetchall())
@@ -166,13 +189,14 @@ def _votes_of(db: sqlite3.Connection, counts: sqlite3.Row, voters: _Voters, *, w
         model_a=np.searchsorted(model_ids, pairs[0]),
         model_b=np.searchsorted(model_ids, pairs[1]),
         kinds=ItemKinds(pair.reshape(-1), np.column_stack([half_points, 2 * votes - half_points]) / 2, items),
-        battles=_battles(db, bindings, pairs) if with_order else None,
-        counts={key: counts[key] for key in ("battles", "ties", "both_bad", "items", "annotators")},
+        battles=_battles(columns, pairs) if with_order else None,
+        counts=counted,
     )
 
 
-def _battles(db: sqlite3.Connection, bindings: dict[str, str | None], pairs: NDArray[np.int64]) -> Battles:
-    instruction, a, b, half_points = _columns(db, resources.query("battles_in_order"), bindings)
+def _battles(columns: Sequence[NDArray[np.int64]], pairs: NDArray[np.int64]) -> Battles:
+    """The battles out of the columns instruction, model_a, model_b and half points."""
+    instruction, a, b, half_points = columns
     # The pairs stand in lexical order, so their keys ascend and can be searched.
     width = int(pairs.max()) + 1
     return Battles(np.searchsorted(pairs[0] * width + pairs[1], a * width + b), instruction, half_points / 2)
@@ -199,10 +223,9 @@ def _store(
 
 
 def _summary(parameters: RankParameters, voters: _Voters, board: Leaderboard) -> str:
-    whose = {"people": "people's votes", "judges": "judge models' votes"}.get(voters.label, f"votes of {voters.label}")
     counts = board.counts
     return (
-        f"{parameters.method}, {parameters.rounds:,} rounds of {parameters.resample}, {whose}: "
+        f"{parameters.method}, {parameters.rounds:,} rounds of {parameters.resample}, {voters.words}: "
         f"{len(board.ratings)} models, {counts['battles']:,} battles on {counts['items']:,} items "
         f"by {counts['annotators']:,} annotator{'' if counts['annotators'] == 1 else 's'} ({board.scenario})"
     )

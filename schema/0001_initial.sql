@@ -207,8 +207,9 @@ CREATE TABLE annotators (
     created_at  TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
 
--- One row per selected pair dealt to an annotator, or to a sheet that has no annotator yet (annotator_id NULL).
--- The id is the item number on a sheet: it says nothing about the models.
+-- One row per dealing of a selected pair to an annotator, or to a sheet that has no annotator yet (annotator_id NULL).
+-- What was skipped or undone keeps its row as the trace; dealt again, the pair gets a new one.
+-- The id is the item number on a sheet and on the page: it says nothing about the models.
 CREATE TABLE assignments (
     id            INTEGER PRIMARY KEY,
     selection_id  INTEGER NOT NULL REFERENCES selections (id) ON DELETE CASCADE,
@@ -220,7 +221,8 @@ CREATE TABLE assignments (
     dealt_at      TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     decided_at    TEXT
 ) STRICT;
-CREATE UNIQUE INDEX assignments_key ON assignments (selection_id, ifnull(annotator_id, 0), repeat);
+CREATE UNIQUE INDEX assignments_key ON assignments (selection_id, ifnull(annotator_id, 0), repeat)
+    WHERE state IN ('open', 'judged');
 CREATE INDEX assignments_annotator ON assignments (annotator_id);
 CREATE INDEX assignments_run ON assignments (run_id);
 
@@ -264,7 +266,8 @@ CREATE TABLE ratings (
     scenario    TEXT NOT NULL,
     model_id    INTEGER NOT NULL REFERENCES models (id) ON DELETE CASCADE,
     method      TEXT NOT NULL CHECK (method IN ('elo', 'bt')),
-    annotators  TEXT NOT NULL,                                  -- 'people', 'judges', or a JSON array of names
+    annotators  TEXT NOT NULL,                                  -- 'people', 'judges', or a JSON array of names, perhaps
+                                                                -- with ' except [names]' and ' (majority)' after it
     rating      REAL NOT NULL,
     lower       REAL NOT NULL,                                  -- 95 % interval
     upper       REAL NOT NULL,
@@ -327,7 +330,12 @@ SELECT
     ra.response AS response_a,
     rb.response AS response_b,
     (SELECT count(*) FROM judgments AS j
-     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id) AS judgments
+     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id) AS judgments,
+    EXISTS (  -- no sheet and no page can hide what an answer says itself: such votes may not be blind
+        SELECT 1
+        FROM models AS n
+        WHERE instr(lower(ra.response), lower(n.name)) OR instr(lower(rb.response), lower(n.name))
+    ) AS names_a_model
 FROM selections AS s
 JOIN selection_sets AS t ON t.id = s.set_id
 JOIN instructions AS i ON i.id = s.instruction_id
@@ -335,6 +343,20 @@ JOIN responses AS ra ON ra.id = s.response_a_id
 JOIN responses AS rb ON rb.id = s.response_b_id
 JOIN models AS ma ON ma.id = ra.model_id
 JOIN models AS mb ON mb.id = rb.model_id;
+
+-- One row per selected pair and person who has judged its answers (open_since NULL) or has them on the page before them.
+CREATE VIEW taken_slots AS
+SELECT s.set_id, s.id AS selection_id, j.annotator_id, NULL AS open_since
+FROM selections AS s
+JOIN judgments AS j ON j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id
+JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
+GROUP BY s.id, j.annotator_id
+UNION ALL
+SELECT s.set_id, s.id, a.annotator_id, a.dealt_at
+FROM assignments AS a
+JOIN selections AS s ON s.id = a.selection_id
+JOIN runs AS r ON r.id = a.run_id AND r.command = 'annotate'  -- a sheet keeps nothing from others
+WHERE a.state = 'open' AND a.repeat = 0;
 
 -- One row per scenario ('overall' for all), model and opponent, from people's votes. A tie and both_bad count half.
 CREATE VIEW win_rates AS
@@ -403,6 +425,65 @@ JOIN ratings AS r ON r.run_id = l.run_id AND r.scenario = l.scenario
 JOIN runs AS u ON u.id = l.run_id
 JOIN models AS m ON m.id = r.model_id
 ORDER BY r.scenario <> 'overall', r.scenario, r.island, r.rank, r.rating DESC;
+
+-- One row per annotator and response pair: their first verdict on it. What they said when they were asked again (a
+-- repeat), or gave a second verdict, comes after.
+CREATE VIEW first_verdicts AS
+SELECT i.scenario, v.annotator_id, n.kind, v.response_a_id, v.response_b_id, v.winner, v.judgment_id
+FROM (
+    SELECT j.id AS judgment_id, j.annotator_id, j.response_a_id, j.response_b_id, j.winner,
+           row_number() OVER (
+               PARTITION BY j.annotator_id, j.response_a_id, j.response_b_id ORDER BY ifnull(d.repeat, 0), j.id
+           ) AS place
+    FROM judgments AS j
+    LEFT JOIN assignments AS d ON d.id = j.assignment_id
+) AS v
+JOIN annotators AS n ON n.id = v.annotator_id
+JOIN responses AS r ON r.id = v.response_a_id
+JOIN instructions AS i ON i.id = r.instruction_id
+WHERE v.place = 1;
+
+-- One row per scenario ('overall' for all) and two annotators who both judged a response pair of it, people and judge
+-- models alike. agreement is the share of their common items on which they said the same; kappa (Cohen's) is what is
+-- left of it beyond chance, NULL where both always gave one and the same verdict. Canonical order is the order in which
+-- models were imported: where the first ones win, chance seems to agree. kappa_unordered takes either order of the two
+-- answers to be as likely, and depends on no order.
+CREATE VIEW agreement AS
+WITH common AS (
+    SELECT a.scenario, a.annotator_id AS a_id, b.annotator_id AS b_id, a.winner AS a, b.winner AS b
+    FROM first_verdicts AS a
+    JOIN first_verdicts AS b
+        ON b.response_a_id = a.response_a_id AND b.response_b_id = a.response_b_id AND b.annotator_id > a.annotator_id
+),
+scoped AS (
+    SELECT scenario, a_id, b_id, a, b FROM common
+    UNION ALL
+    SELECT 'overall', a_id, b_id, a, b FROM common
+),
+counts AS (
+    -- by chance as many would agree, in items²: for one of the answers (in this order, in either), for neither
+    SELECT scenario, a_id, b_id, count(*) AS items, sum(a = b) AS agreed,
+           sum(a = 'model_a') * sum(b = 'model_a') + sum(a = 'model_b') * sum(b = 'model_b') AS ordered,
+           0.5 * sum(a IN ('model_a', 'model_b')) * sum(b IN ('model_a', 'model_b')) AS unordered,
+           sum(a = 'tie') * sum(b = 'tie') + sum(a = 'both_bad') * sum(b = 'both_bad') AS neither
+    FROM scoped
+    GROUP BY scenario, a_id, b_id
+)
+SELECT
+    c.scenario,
+    na.name AS annotator_a,
+    na.kind AS kind_a,
+    nb.name AS annotator_b,
+    nb.kind AS kind_b,
+    c.items,
+    c.agreed,
+    1.0 * c.agreed / c.items AS agreement,
+    1.0 * (c.items * c.agreed - c.ordered - c.neither) / nullif(c.items * c.items - c.ordered - c.neither, 0) AS kappa,
+    (c.items * c.agreed - c.unordered - c.neither) / nullif(c.items * c.items - c.unordered - c.neither, 0)
+        AS kappa_unordered
+FROM counts AS c
+JOIN annotators AS na ON na.id = c.a_id
+JOIN annotators AS nb ON nb.id = c.b_id;
 
 -- One row per stage and what it works on (a model, a metric, a selection), per scenario: what is done, what is left.
 CREATE VIEW progress AS

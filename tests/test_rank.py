@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -11,9 +12,9 @@ import statistics
 import numpy as np
 import pytest
 
-from madetl import database, ratings
+from madetl import database, ratings, resources
 from madetl.errors import ParameterError
-from madetl.ranking import bradley_terry, resampling
+from madetl.ranking import bradley_terry, resampling, votes
 from madetl.ranking.votes import Battles, ItemKinds
 from madetl.ratings import RankParameters
 from tests.conftest import Study
@@ -249,9 +250,127 @@ def test_votes_of_models_are_never_mixed_in_silently(people_and_judges, db, chos
     assert {row["annotators"] for row in stored(db, ranking.run_id)} == {label}
 
 
+def copied(db, winners):
+    """The same instructions and answers in a database of its own, where one annotator gave these verdicts.
+
+    `winners`: (response_a_id, response_b_id, winner), in order.
+    """
+    other = sqlite3.connect(":memory:", isolation_level=None)
+    db.backup(other)
+    other.row_factory = sqlite3.Row
+    other.execute("DELETE FROM judgments")
+    study = Study(other)
+    for number, (a, b, winner) in enumerate(winners):
+        study.judgment(a, b, winner, source_id=str(number))
+    return other
+
+
+def plain_majority(db, kind="person"):
+    """Each response pair's verdict with most votes, one vote per annotator, in order of its first vote."""
+    votes: dict[tuple[int, int], dict[int, str]] = {}
+    sql = "SELECT j.* FROM judgments AS j JOIN annotators AS n ON n.id = j.annotator_id WHERE n.kind = ? ORDER BY j.id"
+    for row in db.execute(sql, (kind,)):
+        given = votes.setdefault((row["response_a_id"], row["response_b_id"]), {})
+        given.setdefault(row["annotator_id"], row["winner"])
+    for pair, given in votes.items():
+        most = statistics.multimode(given.values())
+        yield (*pair, most[0] if len(most) == 1 else "tie")
+
+
+@pytest.fixture
+def several_votes(study: Study) -> Study:
+    """x against y and y against z, one to four votes per item, a second vote of one person, a judge."""
+    vote(study, "x", "y", "aaabtxab")
+    for number, letters in enumerate(["ab", "b", "bb", "bbt", "tx", "xx", "a", "abx"]):
+        vote_again(study, "x", "y", number, letters)
+    vote(study, "y", "z", "abtb", annotator="p0")
+    study.annotator("gpt-judge", "model")
+    vote(study, "x", "z", "bb", annotator="gpt-judge")
+    answers = [
+        row[0] for row in study.db.execute("SELECT id FROM responses WHERE instruction_id = 2 ORDER BY model_id")
+    ]
+    study.judgment(*answers, "model_a", source_id="again")  # by ann, who has voted model_a there
+    return study
+
+
+def test_the_majority_by_hand(several_votes, db):
+    verdicts = [winner for _, _, winner in plain_majority(db)]
+    #  items of x and y: a+ab, a+b, a+bb, b+bbt, t+tx, x+xx, a+a, b+abx; then those of y and z
+    words = "model_a tie model_b model_b tie both_bad model_a model_b model_a model_b tie model_b"
+    assert verdicts == words.split()
+
+
+@pytest.mark.parametrize("how", [{}, {"resample": "permute"}, {"method": "bt"}])
+def test_a_ranking_by_majority_is_that_of_the_majoritys_votes(several_votes, db, how):
+    boards = ratings.rank(db, RankParameters(rounds=50, votes="majority", **how)).leaderboards
+    with_one_vote_each = copied(db, plain_majority(db))
+    expected = ratings.rank(with_one_vote_each, RankParameters(rounds=50, **how)).leaderboards
+    assert [board.ratings for board in boards] == [board.ratings for board in expected]
+    assert boards[0].counts == expected[0].counts | {"annotators": 4}
+    assert boards[0].counts["battles"] == boards[0].counts["items"] == 12
+    assert (boards[0].counts["ties"], boards[0].counts["both_bad"]) == (3, 1)
+
+
+def test_sample_answers_have_a_majority_each(study, db):
+    """Two answers of one model to one instruction: two response pairs, one item, two battles."""
+    instruction = study.instruction("again and again")
+    x = [study.response(instruction, "x", f"x says {n}", n) for n in range(2)]
+    y = study.response(instruction, "y", "y says")
+    for person, letters in (("p", "ab"), ("q", "ab"), ("r", "bb")):
+        for answer, letter in zip(x, letters, strict=True):
+            study.judgment(answer, y, WINNERS[letter], person)
+    board = ratings.rank(db, RankParameters(rounds=20, votes="majority")).leaderboards[0]
+    assert (board.counts["battles"], board.counts["items"]) == (2, 1)
+
+
+@pytest.mark.parametrize("votes", ["all", "majority"])
+@pytest.mark.parametrize("method", ["elo", "bt"])
+def test_leaving_somebody_out_is_as_if_they_had_never_voted(several_votes, db, votes, method):
+    parameters = RankParameters(method, rounds=50, votes=votes)
+    without = ratings.rank(db, dataclasses.replace(parameters, without=("p0", "ann"))).leaderboards
+    db.execute("DELETE FROM annotators WHERE name IN ('p0', 'ann')")
+    assert without == ratings.rank(db, parameters).leaderboards
+
+
+def test_leaving_somebody_out_of_the_judges(people_and_judges, db):
+    people_and_judges.annotator("other-judge", "model")
+    vote(people_and_judges, "x", "y", "aa", annotator="other-judge", start=300)
+    counts = ratings.rank(db, RankParameters(rounds=20, judges=True, without=("gpt-judge",))).leaderboards[0].counts
+    assert (counts["battles"], counts["annotators"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "label", "words"),
+    [
+        ({"votes": "majority"}, "people (majority)", "the majority of people's votes"),
+        ({"without": ("bob",)}, 'people except ["bob"]', "people's votes without bob"),
+        (
+            {"judges": True, "without": ("bob",), "votes": "majority"},
+            'judges except ["bob"] (majority)',
+            "the majority of judge models' votes without bob",
+        ),
+        ({"annotators": ("bob",), "votes": "majority"}, '["bob"] (majority)', "the majority of votes of bob"),
+    ],
+)
+def test_whose_votes_and_how_they_count_is_stored_and_said(people_and_judges, db, chosen, label, words):
+    ranking = ratings.rank(db, RankParameters(rounds=20, **chosen))
+    assert {row["annotators"] for row in stored(db, ranking.run_id)} == {label}
+    assert f", {words}: " in ranking.summary
+    assert ranking.voters == label
+
+
+def test_kinds_of_items_are_the_same_in_numpy_and_in_sql(several_votes, db):
+    bindings = {"kind": "person", "names": "[]", "without": "[]", "scenario": None}
+    in_order = np.array([tuple(row) for row in db.execute(resources.query("battles_in_order"), bindings)]).T
+    kinds = [tuple(row) for row in db.execute(resources.query("item_kinds"), bindings)]
+    assert [tuple(row) for row in votes.item_kinds(*in_order).T] == kinds
+
+
 def test_the_view_leaderboard_shows_the_latest_of_peoples_votes_by_elo(people_and_judges, db):
     shown = ratings.rank(db, RankParameters(rounds=20)).run_id
     ratings.rank(db, RankParameters(rounds=20, judges=True))
+    ratings.rank(db, RankParameters(rounds=20, votes="majority"))
+    ratings.rank(db, RankParameters(rounds=20, without=("bob",)))
     ratings.rank(db, RankParameters(method="bt", rounds=20))
     assert {row["run_id"] for row in db.execute("SELECT * FROM leaderboard")} == {shown}
 
@@ -378,6 +497,8 @@ def test_an_anchor_that_a_scenario_lacks_is_noted_there(three_models, db):
     ("parameters", "message"),
     [
         ({"annotators": ("carol",)}, "There is no annotator carol. Known annotators: gpt-judge, alice, bob."),
+        ({"without": ("bob", "carol")}, "There is no annotator carol. Known annotators: gpt-judge, alice, bob."),
+        ({"without": ("bob", "alice")}, "No votes are left without alice, bob."),
         ({"scenario": "Cooking"}, "no such votes in a scenario 'Cooking'. Known scenarios: Writing."),
         ({"scenario": "overall"}, "no such votes in a scenario 'overall'"),
         ({"anchor": ("gpt-9", 1000)}, "The anchor 'gpt-9' has no battles. Known models: x, y."),
@@ -419,6 +540,7 @@ def test_nothing_to_rank_names_the_next_command(study, db):
         {"seed": -1},
         {"anchor": ("x", math.inf)},
         {"judges": True, "annotators": ("alice",)},
+        {"without": ("bob",), "annotators": ("alice",)},
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(parameters):

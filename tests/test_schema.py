@@ -148,7 +148,9 @@ def test_a_judgment_must_be_in_canonical_order(db: sqlite3.Connection, study: St
 
 def test_the_views_are_empty_on_an_empty_database_and_none_fails(db: sqlite3.Connection) -> None:
     views = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")]
-    assert set(views) >= {"battles", "selected_pairs", "win_rates", "leaderboard", "progress", "spend"}
+    assert set(views) >= {
+        "battles", "selected_pairs", "win_rates", "leaderboard", "progress", "spend", "first_verdicts", "agreement",
+    }  # fmt: skip
     for view in views:
         assert db.execute(f"SELECT * FROM {view}").fetchall() == []
 

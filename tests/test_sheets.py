@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madetl import database, sheets
+from madetl import database, dealing
 from madetl.errors import ParameterError
 from madetl.formats.sheets import item_number, protected, same_text, unprotected, verdict
 from madetl.formats.verdicts import utc_time
@@ -119,7 +119,7 @@ class TestExport:
     def test_balance_is_kept_over_the_extension(self):
         rng = random.Random(5)
         for count, a, b in [(3, 4, 1), (5, 0, 0), (4, 2, 3), (1, 0, 5)]:
-            sides = Counter(sheets.balanced_sides(count, a, b, rng))
+            sides = Counter(dealing.balanced_sides(count, a, b, rng))
             total_a, total_b = a + sides["model_a"], b + sides["model_b"]
             assert abs(total_a - total_b) == max(abs(a - b) - count, (a + b + count) % 2)
 

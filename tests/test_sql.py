@@ -15,7 +15,9 @@ from madetl import database, demo, resources
 FILES = resources.query_files()
 SQLITE = [name for name in FILES if not name.endswith(".duckdb")]
 DUCKDB = [name for name in FILES if name.endswith(".duckdb")]
-VIEWS = ["battles", "selected_pairs", "win_rates", "leaderboard", "progress", "spend"]
+VIEWS = [
+    "battles", "selected_pairs", "win_rates", "leaderboard", "progress", "spend", "first_verdicts", "agreement",
+]  # fmt: skip
 
 
 def header(name: str) -> str:
@@ -99,10 +101,10 @@ def test_the_views_answer_in_pythons_own_sqlite(played: Path) -> None:
     counts = {view: len(db.execute(f"SELECT * FROM {view}").fetchall()) for view in VIEWS}
     db.close()
     # 180 votes; 60 picks; (4 scenarios + overall) x 4 models x 3 opponents, all of which met; (4 + 1) x 4 models;
-    # inference of 4 models in 4 scenarios, similarity and judgment in each scenario; no call was made
+    # inference of 4 models in 4 scenarios, similarity and judgment in each scenario; no call was made; 3 people's pairs
     assert counts == {
         "battles": 180, "selected_pairs": 60, "win_rates": counts["win_rates"], "leaderboard": 20,
-        "progress": 4 * 4 + 4 + 4, "spend": 0,
+        "progress": 4 * 4 + 4 + 4, "spend": 0, "first_verdicts": 180, "agreement": (4 + 1) * 3,
     }  # fmt: skip
     assert 12 <= counts["win_rates"] <= 60
 

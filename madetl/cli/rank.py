@@ -38,6 +38,7 @@ def _anchor(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
         "madetl rank",
         "madetl rank --method bt --scenario Writing",
         "madetl rank --annotator alice --annotator bob",
+        "madetl rank --votes majority --without bob",
         "madetl rank --judges --anchor gpt-4=1200 --json",
     ),
 )
@@ -61,7 +62,16 @@ def _anchor(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
 @seed_option
 @scenario_option
 @click.option("--annotator", "annotators", multiple=True, metavar="NAME", help="Only votes of NAME. May be repeated.")
+@click.option("--without", multiple=True, metavar="NAME", help="No votes of NAME. May be repeated.")
 @click.option("--judges", is_flag=True, help="Votes of judge models, instead of people's.")
+@click.option(
+    "--votes",
+    type=click.Choice(["all", "majority"]),
+    default="all",
+    show_default=True,
+    help="all: every vote is a battle, repeats too. majority: one battle per item, as most annotators judged it first; "
+    "a tie where no verdict has most.",
+)
 @click.option(
     "--anchor",
     callback=_anchor,

@@ -57,6 +57,8 @@ class SheetRow:
     winner: Winner
     comment: str | None
     annotator: str | None
+    seconds: float | None = None
+    created_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

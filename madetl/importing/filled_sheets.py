@@ -69,7 +69,7 @@ def new_ones(db: sqlite3.Connection, placed: Sequence[Placed], problems: Problem
 
 
 def verdicts(
-    db: sqlite3.Connection, new: Sequence[Placed], annotator_ids: dict[str, int], run_id: int
+    db: sqlite3.Connection, new: Sequence[Placed], annotator_ids: dict[str, int], run_id: int, source: str = SOURCE
 ) -> list[Verdict]:
     """The verdicts to store; the items count as judged from now on."""
     return [
@@ -79,9 +79,11 @@ def verdicts(
             response_b_id=one.dealt["response_b_id"],
             winner=one.winner,
             shown_first=one.dealt["shown_first"],
-            source=SOURCE,
+            source=source,
             source_id=one.source_id,
+            seconds=one.row.seconds,
             comment=one.row.comment,
+            created_at=one.row.created_at,
             assignment_id=_judged_assignment(db, one, annotator_ids[one.annotator], run_id),
         )
         for one in new
@@ -147,7 +149,7 @@ def _judged_assignment(db: sqlite3.Connection, one: Placed, annotator_id: int, r
     )
     row = db.execute(
         "UPDATE assignments SET state = 'judged', decided_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-        " WHERE selection_id = ? AND annotator_id = ? AND repeat = ? RETURNING id",
+        " WHERE selection_id = ? AND annotator_id = ? AND repeat = ? AND state IN ('open', 'judged') RETURNING id",
         key,
     ).fetchone()
     return int(row["id"])

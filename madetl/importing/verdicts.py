@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from madetl import judgments, runs
 from madetl.database import ids_by_name, transaction
@@ -39,15 +40,33 @@ def import_judgments(
     defaults = _Defaults(
         *(_name(option, value) for option, value in (("annotator", annotator), ("scenario", scenario)))
     )
+
+    def take(file: str, run_id: int) -> Counter[str]:
+        return _import_file(db, file, defaults, run_id)
+
+    return import_each(db, "judgments", files, {"annotator": annotator, "scenario": scenario}, take)
+
+
+def import_each(
+    db: sqlite3.Connection,
+    what: str,
+    files: Sequence[str],
+    parameters: Mapping[str, Any],
+    take: Callable[[str, int], Counter[str]],
+) -> Imported:
+    """Has `take` import one file after the other under one run, `import WHAT`, and tells what they brought.
+
+    `take` gets the file and the run's id, stores all of the file or nothing, and returns counts by name.
+    """
     counts: Counter[str] = Counter()
-    parameters = {"files": [storable(file)[0] for file in files], "annotator": annotator, "scenario": scenario}
-    with runs.run(db, "import judgments", parameters) as run:
+    given = {"files": [storable(file)[0] for file in files]}
+    with runs.run(db, f"import {what}", given | dict(parameters)) as run:
         for position, file in enumerate(files):
             try:
-                counts += _import_file(db, file, defaults, run.id)
+                counts += take(file, run.id)
             except InputError as error:
                 raise _with_earlier(error, files[:position]) from error
-        done = Imported(_summary(counts), _warnings(counts), counts)
+        done = Imported(_summary(what, counts), _warnings(counts), counts)
         run.summary = "\n".join([done.summary, *done.warnings])
     return done
 
@@ -58,7 +77,7 @@ def _import_file(db: sqlite3.Connection, file: str, defaults: _Defaults, run_id:
     problems = layout.Problems(layout.where(read))
     with transaction(db):
         if layout.is_sheet(problems.file, list(rows[0][1]) if rows else []):
-            stored = _store_sheet(db, layout.sheet_rows(rows, problems), defaults.annotator, problems, run_id)
+            stored = store_sheet(db, layout.sheet_rows(rows, problems), defaults.annotator, problems, run_id=run_id)
         else:
             judged = layout.table_rows(rows, defaults.annotator, defaults.scenario, problems)
             found = judgment_tables.verdicts(db, judged, read.name, problems)
@@ -77,14 +96,24 @@ def _import_file(db: sqlite3.Connection, file: str, defaults: _Defaults, run_id:
     )
 
 
-def _store_sheet(
-    db: sqlite3.Connection, rows: list[layout.SheetRow], annotator: str | None, problems: layout.Problems, run_id: int
+def store_sheet(
+    db: sqlite3.Connection,
+    rows: Sequence[layout.SheetRow],
+    annotator: str | None,
+    problems: layout.Problems,
+    *,
+    run_id: int,
+    source: str = filled_sheets.SOURCE,
 ) -> judgments.StoredJudgments:
+    """Stores the verdicts of a sheet's rows; raises InputError, all faults in it, where there are any.
+
+    `annotator` is who judged where a row does not say. Call it inside a transaction.
+    """
     placed = filled_sheets.place(db, rows, annotator, problems)
     new = filled_sheets.new_ones(db, placed, problems)
     problems.raise_any()
     annotators = ids_by_name(db, "annotators", (one.annotator for one in new))
-    stored = judgments.store(db, filled_sheets.verdicts(db, new, annotators, run_id), run_id)
+    stored = judgments.store(db, filled_sheets.verdicts(db, new, annotators, run_id, source), run_id)
     return judgments.StoredJudgments(stored.new, len(placed) - len(new) + stored.known, stored.elsewhere)
 
 
@@ -102,15 +131,20 @@ def _with_earlier(error: InputError, earlier: Sequence[str]) -> InputError:
     return InputError(error.file, message, line=error.line, field=error.field)
 
 
-def _summary(counts: Counter[str]) -> str:
+def _summary(what: str, counts: Counter[str]) -> str:
     """The closing line."""
     new, known, empty = counts["judgments new"], counts["judgments known"], counts["items left empty"]
     left = f", {empty} item{'s' if empty != 1 else ''} left empty" if empty else ""
-    return f"judgments: {new + known} verdict{'s' if new + known != 1 else ''} ({new} new, {known} known){left}"
+    skipped = f", {counts['items skipped']} skipped" if counts["items skipped"] else ""
+    verdicts = f"{new + known} verdict{'s' if new + known != 1 else ''}"
+    return f"{what}: {verdicts} ({new} new, {known} known){left}{skipped}"
 
 
 _WARNINGS = {
     "comments left out": "{} comments stand beside no winner and were left out.",
+    "ground truths": "{} annotations are marked as ground truth and were left out.",
+    "annotators without name": "{} annotators are known by Label Studio's number alone (label-studio:ID); --annotator"
+    " ID=NAME names them. Use the same names whenever this file is imported.",
     "judgments elsewhere": "{} of the new judgments another source had brought already (the same answers and winner).",
     "characters replaced": "{} characters that cannot be stored (NUL, lone surrogates) were replaced by U+FFFD.",
 }

@@ -25,7 +25,9 @@ MAX_ROUNDS = 100_000
 class RankParameters:
     """How to rank. `annotators` (names) and `judges` choose whose votes count; without either, people's.
 
-    `anchor` is a model and the rating that it shall have: the scale of its island is shifted. Raises ParameterError.
+    `without` names those of them who are left out. `votes`: 'all', each a battle, or one per item, what the 'majority'
+    said. `anchor` is a model and the rating that it shall have: the scale of its island is shifted. Raises
+    ParameterError.
     """
 
     method: Literal["elo", "bt"] = "elo"
@@ -35,6 +37,8 @@ class RankParameters:
     scenario: str | None = None
     annotators: tuple[str, ...] = ()
     judges: bool = False
+    without: tuple[str, ...] = ()
+    votes: Literal["all", "majority"] = "all"
     anchor: tuple[str, float] | None = None
     k_factor: float = elo.K_FACTOR
 
@@ -45,6 +49,10 @@ class RankParameters:
             raise ParameterError("Bradley–Terry has no K-factor: --k-factor is for elo only.")
         if self.judges and self.annotators:
             raise ParameterError("Give either --judges (all judge models) or --annotator NAME, not both.")
+        if self.without and self.annotators:
+            raise ParameterError(
+                "Give either --annotator NAME (only these) or --without NAME (all but these), not both."
+            )
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ParameterError(f"{self.rounds} rounds: give from 1 to {MAX_ROUNDS:,}.")
         if not (math.isfinite(self.k_factor) and self.k_factor > 0):
@@ -62,6 +70,19 @@ class ItemKinds:
     pair: IntArray
     wins: FloatArray  # (kinds, 2): points of model_a and of model_b over the item's votes, ties as halves
     items: IntArray
+
+
+def item_kinds(instruction: IntArray, a: IntArray, b: IntArray, half_points: IntArray) -> IntArray:
+    """The kinds of items among single votes: rows model_a, model_b, votes, half points and items, one column per kind.
+
+    All arguments are of one length, an entry per vote; the models may be numbered in any way. What item_kinds.sql
+    counts in the database.
+    """
+    items, index = np.unique(np.stack([a, b, instruction]), axis=1, return_inverse=True)
+    votes = np.bincount(index.reshape(-1))
+    points = np.bincount(index.reshape(-1), half_points).astype(np.int64)
+    kinds, count = np.unique(np.stack([items[0], items[1], votes, points]), axis=1, return_counts=True)
+    return np.vstack([kinds, count])
 
 
 @dataclass(frozen=True)

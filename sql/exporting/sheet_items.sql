@@ -18,7 +18,10 @@ JOIN responses AS ra ON ra.id = s.response_a_id
 JOIN responses AS rb ON rb.id = s.response_b_id
 JOIN models AS ma ON ma.id = ra.model_id
 JOIN models AS mb ON mb.id = rb.model_id
-WHERE s.set_id = :set_id AND ifnull(a.annotator_id, 0) = ifnull(:annotator_id, 0) AND a.repeat = 0
+WHERE s.set_id = :set_id
+    AND ifnull(a.annotator_id, 0) = ifnull(:annotator_id, 0)
+    AND a.repeat = 0
+    AND a.state IN ('open', 'judged')
     -- A verdict that was deleted since leaves its item open again.
     AND NOT (a.state = 'judged' AND EXISTS (SELECT 1 FROM judgments AS j WHERE j.assignment_id = a.id))
 -- By number alone: numbers were handed out in an order drawn at random, any other order could tell models apart.

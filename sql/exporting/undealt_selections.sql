@@ -6,7 +6,10 @@ WITH dealt AS (
     SELECT a.selection_id, s.pair_id, a.shown_first
     FROM assignments AS a
     JOIN selections AS s ON s.id = a.selection_id
-    WHERE s.set_id = :set_id AND ifnull(a.annotator_id, 0) = ifnull(:annotator_id, 0) AND a.repeat = 0
+    WHERE s.set_id = :set_id
+        AND ifnull(a.annotator_id, 0) = ifnull(:annotator_id, 0)
+        AND a.repeat = 0
+        AND a.state IN ('open', 'judged')  -- what was skipped or undone on the page is dealt again
 ),
 shown AS (
     SELECT pair_id, sum(shown_first = 'model_a') AS a_first, sum(shown_first = 'model_b') AS b_first

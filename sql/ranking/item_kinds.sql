@@ -2,7 +2,7 @@
 -- Grain: one row per model pair, number of votes and half points; an item is an instruction with all its votes for
 -- one model pair. half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a loss, summed over the votes.
 -- Parameters: :scenario (NULL: all), :kind ('person' or 'model': everybody of that kind; NULL: only those in :names),
---             :names (JSON array of annotators' names).
+--             :names and :without (JSON arrays of annotators' names; those of :without do not count).
 WITH items AS (
     SELECT ra.model_id AS model_a_id, rb.model_id AS model_b_id, count(*) AS votes,
            sum(CASE j.winner WHEN 'model_a' THEN 2 WHEN 'model_b' THEN 0 ELSE 1 END) AS half_points
@@ -12,6 +12,7 @@ WITH items AS (
     JOIN responses AS rb ON rb.id = j.response_b_id
     JOIN instructions AS i ON i.id = ra.instruction_id
     WHERE (n.kind = :kind OR n.name IN (SELECT value FROM json_each(:names)))
+      AND n.name NOT IN (SELECT value FROM json_each(:without))
       AND (:scenario IS NULL OR i.scenario = :scenario)
     GROUP BY i.id, ra.model_id, rb.model_id
 )

@@ -2,7 +2,7 @@
 -- Grain: one row per scenario with votes, and the row 'overall' for all of them together. An item is an instruction
 -- with all its votes for one model pair.
 -- Parameters: :kind ('person' or 'model': everybody of that kind; NULL: only those in :names),
---             :names (JSON array of annotators' names).
+--             :names and :without (JSON arrays of annotators' names; those of :without do not count).
 WITH votes AS (
     SELECT i.scenario, i.id AS instruction_id, ra.model_id AS model_a_id, rb.model_id AS model_b_id,
            j.annotator_id, j.winner
@@ -11,7 +11,8 @@ WITH votes AS (
     JOIN responses AS ra ON ra.id = j.response_a_id
     JOIN responses AS rb ON rb.id = j.response_b_id
     JOIN instructions AS i ON i.id = ra.instruction_id
-    WHERE n.kind = :kind OR n.name IN (SELECT value FROM json_each(:names))
+    WHERE (n.kind = :kind OR n.name IN (SELECT value FROM json_each(:names)))
+      AND n.name NOT IN (SELECT value FROM json_each(:without))
 ),
 items AS (
     SELECT scenario, count(*) AS battles, sum(winner = 'tie') AS ties, sum(winner = 'both_bad') AS both_bad

@@ -1,0 +1,150 @@
+"""Serves the page until Ctrl-C: the run's row, the people's links, the socket and its threads."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from socket import gethostname
+
+from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
+
+from madetl import dealing, runs
+from madetl.annotation import Progress, is_shared, progress
+from madetl.database import transaction
+from madetl.errors import ParameterError
+from madetl.selection.sets import find_set
+from madetl.web.access import Access, key_file, read_key
+from madetl.web.app import Setting, create_app
+from madetl.web.markdown import render
+
+DEFAULT_GUIDELINES = Path(__file__).parent / "guidelines.md"
+_THREADS = 8  # SQLite lets one write at a time; a few more can wait
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What `madetl annotate` was asked for; `guidelines` None: madetl's own."""
+
+    selection: str
+    annotators: Sequence[str]
+    overlap: int = 1
+    repeat: float = 0.05
+    host: str = "127.0.0.1"
+    port: int = 8765
+    both_bad: bool = False
+    seed: int = 42
+    guidelines: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.annotators or not all(name and len(name) <= 200 for name in self.annotators):
+            raise ParameterError("An annotator's name is empty or over 200 characters long. Give another.")
+
+
+@dataclass(frozen=True)
+class Served:
+    """The page as it is ready to be used: a link per annotator, in their order, and how far each is."""
+
+    selection: str
+    links: dict[str, str]
+    progress: dict[str, Progress]
+    key_file: Path
+    loopback: bool
+
+
+def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Callable[[Served], None]) -> str:
+    """Serves until it is interrupted; `ready` is called once the socket is open. Returns the closing line.
+
+    `db` is open for writing all the while, so that the file is whole again at the end. Raises ParameterError where the
+    address cannot be used or the guidelines cannot be read.
+    """
+    chosen = find_set(db, parameters.selection)
+    guidelines = _read_guidelines(parameters.guidelines or DEFAULT_GUIDELINES)
+    key = read_key(key_file(path))
+    names = list(dict.fromkeys(parameters.annotators))
+    with runs.run(db, "annotate", _recorded(parameters, chosen["name"], names), parameters.seed) as run:
+        with transaction(db):
+            people = {dealing.person(db, name): name for name in names}
+        study = dealing.Study(
+            chosen["id"], chosen["name"], parameters.overlap, parameters.repeat, parameters.seed, run.id
+        )
+        access = Access(key, people)
+        shared = is_shared(db, study, list(people))
+        setting = Setting(path, study, people, access, render(guidelines, breaks=False), parameters.both_bad, shared)
+        server = _listening(setting, parameters)
+        try:
+            ready(_served(db, setting, parameters, _port(server)))
+            server.run()  # returns at Ctrl-C
+        finally:
+            server.close()
+            run.summary = _summary(db, run.id)
+    return run.summary
+
+
+def _recorded(parameters: Parameters, selection: str, names: Sequence[str]) -> dict[str, object]:
+    return {**vars(parameters), "selection": selection, "annotators": names}
+
+
+def _read_guidelines(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise ParameterError(f"{path}: the guidelines cannot be read ({reason}). Give a text file.") from error
+
+
+def _listening(setting: Setting, parameters: Parameters) -> BaseWSGIServer | MultiSocketServer:
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of every short queue
+    try:
+        return create_server(
+            create_app(setting), host=parameters.host, port=parameters.port, threads=_THREADS, ident=""
+        )
+    except (OSError, ValueError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ParameterError(
+            f"{parameters.host}, port {parameters.port} cannot be used ({reason}). "
+            "Give another --port (0: any that is free) or --host."
+        ) from error
+
+
+def _port(server: BaseWSGIServer | MultiSocketServer) -> int:
+    if isinstance(server, MultiSocketServer):  # a host name of several addresses
+        return int(server.effective_listen[0][1])
+    return int(server.effective_port)
+
+
+def _served(db: sqlite3.Connection, setting: Setting, parameters: Parameters, port: int) -> Served:
+    base = f"http://{_reachable(parameters.host)}:{port}/l/"
+    return Served(
+        setting.study.selection,
+        {name: base + setting.access.link_token(annotator) for annotator, name in setting.annotators.items()},
+        {name: progress(db, setting.study, annotator) for annotator, name in setting.annotators.items()},
+        key_file(setting.database),
+        _is_loopback(parameters.host),
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _reachable(host: str) -> str:
+    """The host as it stands in a link: every address of this machine goes by its name."""
+    if host in {"0.0.0.0", "::"}:
+        return gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def _summary(db: sqlite3.Connection, run_id: int) -> str:
+    verdicts, people = db.execute(
+        "SELECT count(*), count(DISTINCT annotator_id) FROM judgments WHERE run_id = ?", (run_id,)
+    ).fetchone()
+    if not verdicts:
+        return "No verdict was given"
+    return f"{verdicts:,} verdict{'s' if verdicts != 1 else ''} given by {people} annotator{'s' if people != 1 else ''}"

@@ -1,0 +1,35 @@
+-- What judge models said beside what most people said: how far a judge could stand in for them.
+-- Grain: one row per scenario, judge model, its verdict and people's; items says on how many response pairs it was so.
+-- Of each annotator the first verdict counts; people's is the one that most of them gave, a tie where none has most.
+-- Parameters: :scenario (NULL: all).
+WITH counts AS (
+    SELECT
+        response_a_id,
+        response_b_id,
+        sum(winner = 'model_a') AS a,
+        sum(winner = 'model_b') AS b,
+        sum(winner = 'tie') AS t,
+        sum(winner = 'both_bad') AS x
+    FROM first_verdicts
+    WHERE kind = 'person' AND (:scenario IS NULL OR scenario = :scenario)
+    GROUP BY response_a_id, response_b_id
+),
+people AS (
+    SELECT
+        response_a_id,
+        response_b_id,
+        CASE
+            WHEN a > max(b, t, x) THEN 'model_a'
+            WHEN b > max(a, t, x) THEN 'model_b'
+            WHEN x > max(a, b, t) THEN 'both_bad'
+            ELSE 'tie'
+        END AS winner
+    FROM counts
+)
+SELECT v.scenario, n.name AS judge, v.winner AS judged, p.winner AS people, count(*) AS items
+FROM first_verdicts AS v
+JOIN annotators AS n ON n.id = v.annotator_id
+JOIN people AS p ON p.response_a_id = v.response_a_id AND p.response_b_id = v.response_b_id
+WHERE v.kind = 'model'
+GROUP BY v.scenario, n.name, v.winner, p.winner
+ORDER BY v.scenario, n.name, v.winner, p.winner;

@@ -1,0 +1,7 @@
+-- How far two annotators agree who judged the same items.
+-- Grain: one row per scenario ('overall' for all) and two annotators, as in the view agreement.
+-- Parameters: :scenario (NULL: all).
+SELECT scenario, annotator_a, kind_a, annotator_b, kind_b, items, agreed, agreement, kappa, kappa_unordered
+FROM agreement
+WHERE :scenario IS NULL OR scenario = :scenario
+ORDER BY scenario <> 'overall', scenario, kind_a = kind_b DESC, kind_a DESC, items DESC, annotator_a, annotator_b;

@@ -1,0 +1,19 @@
+-- How often people gave each verdict on an item: what Krippendorff's alpha is made of.
+-- Grain: one row per scenario and combination of counts; items says how many response pairs have it. Of each person the
+-- first verdict counts.
+-- Parameters: :scenario (NULL: all).
+WITH counts AS (
+    SELECT
+        scenario,
+        sum(winner = 'model_a') AS model_a,
+        sum(winner = 'model_b') AS model_b,
+        sum(winner = 'tie') AS tie,
+        sum(winner = 'both_bad') AS both_bad
+    FROM first_verdicts
+    WHERE kind = 'person' AND (:scenario IS NULL OR scenario = :scenario)
+    GROUP BY response_a_id, response_b_id
+)
+SELECT scenario, model_a, model_b, tie, both_bad, count(*) AS items
+FROM counts
+GROUP BY scenario, model_a, model_b, tie, both_bad
+ORDER BY scenario, model_a, model_b, tie, both_bad;

@@ -1,0 +1,25 @@
+-- Returns the item that an annotator has before them on the page: what was opened last, so that an undone verdict comes
+-- before the item that it interrupted.
+-- Grain: one row, or none.
+-- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :held_since, the time
+--   since when an item is kept for whoever has it open.
+SELECT a.id AS item
+FROM assignments AS a
+JOIN selections AS s ON s.id = a.selection_id
+JOIN runs AS r ON r.id = a.run_id AND r.command = 'annotate'
+WHERE s.set_id = :set_id
+    AND a.annotator_id = :annotator_id
+    AND a.state = 'open'
+    AND (
+        a.repeat > 0
+        OR (
+            -- Somebody who was away too long finds that others have taken the item over.
+            SELECT count(DISTINCT t.annotator_id)
+            FROM taken_slots AS t
+            WHERE t.selection_id = s.id
+                AND t.annotator_id <> :annotator_id
+                AND (t.open_since IS NULL OR t.open_since >= :held_since)
+        ) < :overlap
+    )
+ORDER BY a.id DESC
+LIMIT 1;

@@ -1,0 +1,19 @@
+-- Closes an open item of an annotator.
+-- Changes: assignments. Returns which answer was first, and the seconds since the annotator was dealt the item for the
+-- first time; nothing where it is not open (any more).
+-- Parameters: :item its number; :annotator_id; :set_id the selection; :state, the new one.
+UPDATE assignments
+SET state = :state, decided_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+WHERE id = :item
+    AND annotator_id = :annotator_id
+    AND state = 'open'
+    AND selection_id IN (SELECT s.id FROM selections AS s WHERE s.set_id = :set_id)
+RETURNING
+    shown_first,
+    (julianday(decided_at) - (
+        SELECT min(julianday(b.dealt_at))
+        FROM assignments AS b
+        WHERE b.selection_id = assignments.selection_id
+            AND b.annotator_id = assignments.annotator_id
+            AND b.repeat = assignments.repeat
+    )) * 86400 AS seconds_open;

@@ -1,0 +1,18 @@
+-- Returns whether the people at the page divide the items among them, so that nobody knows how many they will get:
+-- there are items on which fewer verdicts of theirs are wanted than they are people.
+-- Grain: one row.
+-- Parameters: :set_id the selection; :overlap, how many people judge an item; :team, a JSON array of annotator ids.
+WITH wanted AS (
+    SELECT
+        s.id,
+        :overlap - (
+            SELECT count(*)
+            FROM taken_slots AS t
+            WHERE t.selection_id = s.id
+                AND t.open_since IS NULL
+                AND t.annotator_id NOT IN (SELECT value FROM json_each(:team))
+        ) AS verdicts
+    FROM selections AS s
+    WHERE s.set_id = :set_id
+)
+SELECT EXISTS (SELECT 1 FROM wanted WHERE verdicts > 0 AND verdicts < json_array_length(:team)) AS shared;

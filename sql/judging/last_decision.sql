@@ -1,0 +1,30 @@
+-- Returns what an annotator decided last on the page, verdict or skip: what undo takes back.
+-- Grain: one row, or none.
+-- Parameters: :set_id the selection; :annotator_id.
+SELECT
+    a.id AS item,
+    a.state,
+    CASE
+        WHEN j.winner IN ('tie', 'both_bad') THEN j.winner
+        WHEN j.winner = a.shown_first THEN 'first'
+        WHEN j.winner IS NOT NULL THEN 'second'
+        ELSE 'skip'
+    END AS choice
+FROM assignments AS a
+JOIN selections AS s ON s.id = a.selection_id
+LEFT JOIN judgments AS j ON j.assignment_id = a.id AND j.source = 'page'
+WHERE s.set_id = :set_id
+    AND a.annotator_id = :annotator_id
+    AND (
+        (a.state = 'judged' AND j.id IS NOT NULL)
+        -- A skip that was taken back by judging the item after all is history.
+        OR (a.state = 'skipped' AND NOT EXISTS (
+            SELECT 1
+            FROM assignments AS b
+            WHERE b.selection_id = a.selection_id
+                AND b.annotator_id = a.annotator_id
+                AND b.repeat = a.repeat
+                AND b.id > a.id))
+    )
+ORDER BY a.decided_at DESC, a.id DESC
+LIMIT 1;

@@ -1,0 +1,491 @@
+"""Who is dealt what on the page, what becomes of a verdict, and what undo and skip leave behind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from madetl import annotation, dealing, runs, sheets
+from madetl.database import transaction
+from madetl.dealing import Study
+from madetl.errors import ParameterError
+from madetl.selection.sets import find_set
+from tests.conftest import Study as Rows
+from tests.sheet_study import MODELS, fresh, select, small_study
+
+
+def begun(db: sqlite3.Connection, **options) -> Study:
+    """The page's study on the latest selection, as `madetl annotate` starts it."""
+    chosen = find_set(db)
+    with runs.run(db, "annotate", {}) as run:
+        pass
+    defaults = {"overlap": 1, "repeat": 0.0, "seed": 42}
+    return Study(set_id=chosen["id"], selection=chosen["name"], run_id=run.id, **(defaults | options))
+
+
+def people(db: sqlite3.Connection, *names: str) -> list[int]:
+    return [dealing.person(db, name) for name in names]
+
+
+def judge_all(db, study: Study, who: int, choice: annotation.Choice = "first") -> list[int]:
+    """Judges until nothing is left; the numbers of the items in order."""
+    items = []
+    number = annotation.begin(db, study, who)
+    while number is not None:
+        assert annotation.judge(db, study, who, number, choice)
+        items.append(number)
+        number = dealing.current_item(db, study, who)
+    return items
+
+
+def column(db, sql: str, *values) -> list:
+    return [row[0] for row in db.execute(sql, values)]
+
+
+def age(db, minutes: int) -> None:
+    """Lets everything that was dealt lie this long back."""
+    db.execute(
+        "UPDATE assignments SET dealt_at = strftime('%Y-%m-%dT%H:%M:%fZ', dealt_at, ?)", (f"-{minutes} minutes",)
+    )
+
+
+class TestOnePerson:
+    def test_everything_is_judged_once_and_then_nothing_is_left(self, db):
+        small_study(db, 5)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        items = judge_all(db, study, ann)
+        assert len(items) == len(set(items)) == 15
+        assert column(db, "SELECT DISTINCT judgments FROM selected_pairs") == [1]
+        assert annotation.begin(db, study, ann) is None
+        assert annotation.progress(db, study, ann) == annotation.Progress(15, 15, 15, 15)
+
+    def test_an_open_item_stays_until_it_is_answered(self, db):
+        small_study(db, 2)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        first = annotation.begin(db, study, ann)
+        assert annotation.begin(db, study, ann) == first
+        assert annotation.begin(db, begun(db, seed=7), ann) == first
+        assert column(db, "SELECT count(*) FROM assignments") == [1]
+
+    def test_a_verdict_is_a_row_with_all_that_is_known_of_it(self, db):
+        small_study(db, 1, MODELS[:2])
+        study = begun(db)
+        [ann] = people(db, "ann")
+        number = annotation.begin(db, study, ann)
+        db.execute("UPDATE assignments SET shown_first = 'model_b'")
+        age(db, 1)
+        annotation.judge(db, study, ann, number, "first", seconds=12.345, comment="  shorter\0 ")
+        [row] = db.execute("SELECT * FROM judgments").fetchall()
+        assert (row["winner"], row["shown_first"], row["seconds"], row["comment"]) == (
+            "model_b", "model_b", 12.3, "shorter\ufffd",
+        )  # fmt: skip
+        assert (row["source"], row["source_id"], row["assignment_id"]) == ("page", f"item:{number}", number)
+        assert row["run_id"] == study.run_id
+        [item] = db.execute("SELECT * FROM assignments").fetchall()
+        assert (item["state"], item["decided_at"]) == ("judged", row["created_at"])
+
+    @pytest.mark.parametrize(
+        ("shown_first", "choice", "winner"),
+        [
+            ("model_a", "first", "model_a"),
+            ("model_a", "second", "model_b"),
+            ("model_b", "first", "model_b"),
+            ("model_b", "second", "model_a"),
+            ("model_b", "tie", "tie"),
+            ("model_b", "both_bad", "both_bad"),
+        ],
+    )
+    def test_choices_are_stored_in_canonical_order(self, db, shown_first, choice, winner):
+        small_study(db, 1, MODELS[:2])
+        study = begun(db)
+        [ann] = people(db, "ann")
+        number = annotation.begin(db, study, ann)
+        db.execute("UPDATE assignments SET shown_first = ?", (shown_first,))
+        annotation.judge(db, study, ann, number, choice)
+        assert column(db, "SELECT winner FROM judgments") == [winner]
+        assert annotation.last_decision(db, study, ann)["choice"] == choice
+
+    def test_an_item_is_answered_once_however_often_the_form_is_sent(self, db):
+        small_study(db, 2)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        number = annotation.begin(db, study, ann)
+        assert annotation.judge(db, study, ann, number, "first")
+        assert not annotation.judge(db, study, ann, number, "second")
+        assert not annotation.skip(db, study, ann, number)
+        assert column(db, "SELECT count(*) FROM judgments") == [1]
+
+    def test_nobody_answers_an_item_that_is_not_theirs(self, db):
+        small_study(db, 2)
+        study = begun(db)
+        ann, bob = people(db, "ann", "bob")
+        number = annotation.begin(db, study, ann)
+        assert not annotation.judge(db, study, bob, number, "first")
+        assert not annotation.judge(db, study, ann, 999, "first")
+        assert column(db, "SELECT count(*) FROM judgments") == [0]
+
+    @pytest.mark.parametrize(
+        ("seconds", "opened", "stored"),
+        [
+            (3.04, 5, 3.0),
+            (0, 5, 0.0),
+            (6, 5, 6.0),
+            (8, 5, None),
+            (-1, 5, None),
+            (float("nan"), 5, None),
+            (float("inf"), 5, None),
+            (6 * 3600 + 1, 1e6, None),
+            (None, 5, None),
+        ],
+    )
+    def test_seconds_that_cannot_be_true_are_unknown(self, seconds, opened, stored):
+        assert annotation.plausible(seconds, opened) == stored
+
+
+class TestBlindOrder:
+    def test_each_model_of_a_pair_is_first_equally_often_for_each_person(self, db):
+        small_study(db, 10)
+        study = begun(db, overlap=2)
+        for who in people(db, "ann", "bob"):
+            judge_all(db, study, who)
+        shown = Counter(tuple(row) for row in db.execute(
+            "SELECT a.annotator_id, s.pair_id, a.shown_first FROM assignments AS a"
+            " JOIN selections AS s ON s.id = a.selection_id"
+        ))  # fmt: skip
+        assert set(shown.values()) == {5}
+        assert len(shown) == 2 * 3 * 2
+
+    def test_items_come_in_an_order_that_tells_no_pair_and_differs_between_people(self, db):
+        small_study(db, 10)
+        study = begun(db, overlap=2)
+        orders = []
+        for who in people(db, "ann", "bob"):
+            judge_all(db, study, who)
+            sql = "SELECT selection_id FROM assignments WHERE annotator_id = ? ORDER BY id"
+            orders.append(column(db, sql, who))
+        pairs = [column(db, "SELECT pair_id FROM selections WHERE id = ?", pick)[0] for pick in orders[0]]
+        assert sum(a != b for a, b in pairwise(pairs)) > 10  # in order of the pairs it would be 2
+        assert orders[0] != sorted(orders[0])
+        assert orders[0] != orders[1]
+        assert sorted(orders[0]) == sorted(orders[1])
+
+    def test_the_same_seed_deals_the_same(self):
+        orders = []
+        for seed in (1, 1, 2):
+            with fresh() as (db, _):
+                small_study(db, 4)
+                judge_all(db, begun(db, seed=seed), *people(db, "ann"))
+                orders.append([tuple(row) for row in db.execute("SELECT selection_id, shown_first FROM assignments")])
+        assert orders[0] == orders[1] != orders[2]
+
+
+class TestSeveralPeople:
+    def test_two_people_never_have_the_same_open_slot(self, db):
+        small_study(db, 1)
+        study = begun(db)
+        who = people(db, "ann", "bob", "cleo", "dan")
+        numbers = [annotation.begin(db, study, one) for one in who]
+        assert numbers[3] is None
+        assert len(set(column(db, "SELECT selection_id FROM assignments"))) == 3
+
+    def test_every_item_has_a_verdict_before_any_has_two(self, db):
+        small_study(db, 4)
+        study = begun(db, overlap=2)
+        who = people(db, "ann", "bob", "cleo")
+        for turn in range(24):
+            number = annotation.begin(db, study, who[turn % 3])
+            annotation.judge(db, study, who[turn % 3], number, "tie")
+            counts = column(db, "SELECT judgments FROM selected_pairs")
+            untouched = "SELECT count(*) FROM selections WHERE id NOT IN (SELECT selection_id FROM assignments)"
+            assert max(counts) == 1 or column(db, untouched) == [0]
+        assert set(counts) == {2}
+        assert all(annotation.begin(db, study, one) is None for one in who)
+
+    def test_an_item_left_open_goes_to_somebody_else_after_a_while(self, db):
+        small_study(db, 1, MODELS[:2])
+        study = begun(db)
+        ann, bob = people(db, "ann", "bob")
+        hers = annotation.begin(db, study, ann)
+        assert annotation.begin(db, study, bob) is None
+        age(db, 31)
+        his = annotation.begin(db, study, bob)
+        assert his not in (None, hers)
+        # While he has it, it is not hers any more; what she has on her screen still counts.
+        assert annotation.begin(db, study, ann) is None
+        assert annotation.judge(db, study, ann, hers, "first")
+        assert annotation.judge(db, study, bob, his, "first")
+        assert column(db, "SELECT count(*) FROM judgments") == [2]
+
+    def test_an_open_item_is_taken_up_again_where_nobody_needed_it(self, db):
+        small_study(db, 1, MODELS[:2])
+        study = begun(db)
+        ann, bob = people(db, "ann", "bob")
+        hers = annotation.begin(db, study, ann)
+        age(db, 600)
+        assert annotation.begin(db, study, ann) == hers
+        age(db, 600)
+        his = annotation.begin(db, study, bob)
+        annotation.judge(db, study, bob, his, "tie")
+        assert annotation.begin(db, study, ann) is None
+
+    def test_verdicts_from_elsewhere_count_and_are_not_asked_for_again(self, db):
+        small_study(db, 2, MODELS[:2])
+        rows = Rows(db)
+        [first, second] = db.execute("SELECT response_a_id, response_b_id FROM selections ORDER BY id").fetchall()
+        rows.annotator("gpt-4", "model")
+        rows.judgment(*first, "tie", annotator="ann")
+        rows.judgment(*second, "tie", annotator="gpt-4")
+        ann, bob = people(db, "ann", "bob")
+        assert annotation.progress(db, begun(db), bob).total == 1
+        assert len(judge_all(db, begun(db), bob)) == 1
+        assert len(judge_all(db, begun(db, overlap=2), ann)) == 1
+        assert len(judge_all(db, begun(db, overlap=2), bob)) == 1
+        assert column(db, "SELECT judgments FROM selected_pairs ORDER BY selection_id") == [2, 3]
+
+    def test_everybody_sees_their_own_progress_and_that_of_all(self, db):
+        small_study(db, 2)
+        study = begun(db)
+        ann, bob = people(db, "ann", "bob")
+        for _ in range(4):
+            annotation.judge(db, study, ann, annotation.begin(db, study, ann), "first")
+        assert annotation.progress(db, study, ann) == annotation.Progress(4, 6, 4, 6)
+        assert annotation.progress(db, study, bob) == annotation.Progress(0, 2, 4, 6)
+
+    @settings(max_examples=15, deadline=None)
+    @given(
+        st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["judge", "skip", "undo", "again"])), max_size=40),
+        st.integers(1, 3),
+    )
+    def test_whatever_people_do_no_verdict_is_lost_and_none_is_too_many(self, steps, overlap):
+        with fresh() as (db, _):
+            small_study(db, 2)
+            study = begun(db, overlap=overlap, repeat=0.3)
+            who = people(db, "ann", "bob", "cleo")
+            standing = 0
+            for one, step in steps:
+                number = annotation.begin(db, study, who[one])
+                last = annotation.last_decision(db, study, who[one])
+                if step == "undo":
+                    standing -= annotation.undo(db, study, who[one]) and last["choice"] != "skip"
+                elif step == "again":
+                    annotation.take_up_skipped(db, study, who[one])
+                elif number is not None and step == "skip":
+                    annotation.skip(db, study, who[one], number)
+                elif number is not None:
+                    standing += annotation.judge(db, study, who[one], number, "first")
+            assert column(db, "SELECT count(*) FROM judgments") == [standing]
+            assert column(db, "SELECT count(*) FROM assignments WHERE state = 'judged'") == [standing]
+            per_pair = column(
+                db,
+                "SELECT count(DISTINCT annotator_id) FROM taken_slots GROUP BY selection_id",
+            )
+            assert max(per_pair, default=0) <= overlap
+            for one in who:
+                judge_all(db, study, one)
+                annotation.take_up_skipped(db, study, one)
+                judge_all(db, study, one)
+            assert set(column(db, "SELECT judgments > 0 FROM selected_pairs")) == {1}
+
+
+class TestUndo:
+    def test_the_item_comes_back_as_it_was_and_the_row_stays_as_the_trace(self, db):
+        small_study(db, 2)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        number = annotation.begin(db, study, ann)
+        before = annotation.item(db, study, ann)
+        annotation.judge(db, study, ann, number, "first", comment="oops")
+        interrupted = dealing.current_item(db, study, ann)
+
+        assert annotation.undo(db, study, ann)
+
+        again = annotation.item(db, study, ann)
+        assert (again.key, again.response_1, again.response_2) == (before.key, before.response_1, before.response_2)
+        assert again.number != number
+        assert column(db, "SELECT count(*) FROM judgments") == [0]
+        assert annotation.progress(db, study, ann).done == 0
+        annotation.judge(db, study, ann, again.number, "second")
+        states = (
+            "SELECT state FROM assignments"
+            " WHERE selection_id = (SELECT selection_id FROM assignments WHERE id = ?) ORDER BY id"
+        )
+        assert column(db, states, number) == ["undone", "judged"]
+        assert dealing.current_item(db, study, ann) == interrupted
+
+    def test_it_goes_back_step_by_step(self, db):
+        small_study(db, 2)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        for choice in ("first", "tie"):
+            annotation.judge(db, study, ann, annotation.begin(db, study, ann), choice)
+            db.execute("UPDATE assignments SET decided_at = decided_at || id WHERE decided_at IS NOT NULL")
+        keys = []
+        while annotation.undo(db, study, ann):
+            keys.append(annotation.item(db, study, ann).key)
+        assert len(set(keys)) == 2
+        assert column(db, "SELECT state FROM assignments ORDER BY id") == ["undone", "undone", "open", "open", "open"]
+
+    def test_a_skip_can_be_taken_back_too_and_is_history_once_judged(self, db):
+        small_study(db, 1)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        number = annotation.begin(db, study, ann)
+        key = annotation.item(db, study, ann).key
+        annotation.skip(db, study, ann, number)
+        assert annotation.last_decision(db, study, ann)["choice"] == "skip"
+        assert annotation.undo(db, study, ann)
+        assert annotation.item(db, study, ann).key == key
+        judge_all(db, study, ann)
+        while annotation.undo(db, study, ann):
+            pass
+        assert column(db, "SELECT count(*) FROM assignments WHERE state = 'open'") == [3]
+
+    def test_it_leaves_others_and_sheets_alone(self, db):
+        small_study(db, 1)
+        study = begun(db)
+        ann, bob = people(db, "ann", "bob")
+        annotation.judge(db, study, ann, annotation.begin(db, study, ann), "first")
+        assert not annotation.undo(db, study, bob)
+        db.execute("UPDATE judgments SET source = 'sheet'")
+        assert not annotation.undo(db, study, ann)
+        assert column(db, "SELECT count(*) FROM judgments") == [1]
+
+
+class TestSkip:
+    def test_skipped_items_come_back_in_their_order_when_asked_for(self, db):
+        small_study(db, 2)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        keys = []
+        for _ in range(2):
+            number = annotation.begin(db, study, ann)
+            keys.append(annotation.item(db, study, ann).key)
+            annotation.skip(db, study, ann, number)
+            db.execute("UPDATE assignments SET decided_at = decided_at || id WHERE decided_at IS NOT NULL")
+        assert len(judge_all(db, study, ann)) == 4
+        assert len(annotation.skipped(db, study, ann)) == 2
+        assert annotation.take_up_skipped(db, study, ann) == 2
+        assert annotation.skipped(db, study, ann) == []
+        again = []
+        while (item := annotation.item(db, study, ann)) is not None:
+            again.append(item.key)
+            annotation.judge(db, study, ann, item.number, "tie")
+        assert again == keys
+        states = Counter(column(db, "SELECT state FROM assignments"))
+        assert states == {"judged": 6, "skipped": 2}
+
+    def test_somebody_else_judges_what_one_skips(self, db):
+        small_study(db, 1, MODELS[:2])
+        study = begun(db)
+        ann, bob = people(db, "ann", "bob")
+        annotation.skip(db, study, ann, annotation.begin(db, study, ann))
+        assert annotation.begin(db, study, ann) is None
+        assert len(judge_all(db, study, bob)) == 1
+        assert annotation.skipped(db, study, ann) == []
+
+
+class TestRepeats:
+    def test_a_share_is_asked_again_later_with_the_order_drawn_anew(self, db):
+        small_study(db, 20)
+        study = begun(db, repeat=0.25)
+        [ann] = people(db, "ann")
+        assert annotation.progress(db, study, ann).total == 75
+        items = judge_all(db, study, ann)
+        assert len(items) == 60 + 15
+        assert annotation.progress(db, study, ann).done == 75
+        rows = db.execute("SELECT selection_id, repeat, shown_first FROM assignments ORDER BY id").fetchall()
+        place = {(row["selection_id"], row["repeat"]): n for n, row in enumerate(rows)}
+        gaps = [place[key] - place[key[0], 0] for key in place if key[1] == 1]
+        assert len(gaps) == 15
+        assert min(gaps) > dealing.REPEAT_GAP
+        side = {(row["selection_id"], row["repeat"]): row["shown_first"] for row in rows}
+        assert {side[key] == side[key[0], 0] for key in side if key[1] == 1} == {True, False}
+
+    def test_none_is_asked_twice_in_a_row_even_at_the_end(self, db):
+        small_study(db, 2)
+        judge_all(db, begun(db, repeat=1.0), *people(db, "ann"))
+        picks = column(db, "SELECT selection_id FROM assignments ORDER BY id")
+        assert all(a != b for a, b in pairwise(picks))
+        assert max(Counter(picks).values()) == 2
+
+    def test_few_items_have_no_repeat(self, db):
+        small_study(db, 2)
+        assert len(judge_all(db, begun(db, repeat=0.05), *people(db, "ann"))) == 6
+
+    def test_twenty_items_have_one_at_five_per_cent(self, db):
+        small_study(db, 20, MODELS[:2])
+        assert len(judge_all(db, begun(db, repeat=0.05), *people(db, "ann"))) == 21
+
+
+class TestWithSheets:
+    def test_the_page_goes_on_with_a_sheet_in_the_order_dealt(self, db, tmp_path: Path):
+        small_study(db, 3)
+        sheets.export_sheet(db, tmp_path / "ann.csv", selection="latest", annotator="ann", seed=1)
+        before = {row["id"]: row["shown_first"] for row in db.execute("SELECT id, shown_first FROM assignments")}
+        ann, bob = people(db, "ann", "bob")
+        study = begun(db)
+        assert annotation.begin(db, study, bob) is not None  # a sheet keeps nothing from others
+        items = judge_all(db, study, ann)
+        assert len(items) == 8
+        assert set(items) < set(before)
+        after = {row["id"]: row["shown_first"] for row in db.execute("SELECT id, shown_first FROM assignments")}
+        assert after.items() >= before.items()
+
+    def test_what_was_skipped_on_the_page_stands_on_a_sheet_once(self, db, tmp_path: Path):
+        small_study(db, 1)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        annotation.skip(db, study, ann, annotation.begin(db, study, ann))
+        annotation.judge(db, study, ann, annotation.begin(db, study, ann), "tie")
+        annotation.undo(db, study, ann)
+        annotation.judge(db, study, ann, annotation.begin(db, study, ann), "first")
+        done = sheets.export_sheet(db, tmp_path / "ann.csv", selection="latest", annotator="ann", seed=1)
+        assert done.items == 2
+        assert annotation.take_up_skipped(db, study, ann) == 1
+        assert len(judge_all(db, study, ann)) == 2
+
+    def test_a_verdict_that_was_deleted_is_asked_for_again(self, db):
+        small_study(db, 1)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        judge_all(db, study, ann)
+        db.execute("DELETE FROM judgments WHERE id = 1")
+        assert judge_all(db, study, ann) == [1]
+
+    def test_a_judge_models_name_is_refused(self, db):
+        Rows(db).annotator("gpt-4", "model")
+        with pytest.raises(ParameterError, match="judge model"):
+            dealing.person(db, "gpt-4")
+
+
+def test_items_whose_answers_name_a_model_are_marked(db, study):
+    instruction = study.instruction("Who are you?")
+    study.model("other-9")
+    a, b, c = (
+        study.response(instruction, model, text)
+        for model, text in [("zeta-1", "A model."), ("alpha-2", "Nobody."), ("mid-3", "Not OTHER-9!")]
+    )
+    select(db, [(a, b), (a, c)])
+    assert column(db, "SELECT names_a_model FROM selected_pairs ORDER BY selection_id") == [0, 1]
+
+
+def test_a_failed_deal_stores_no_verdict(db):
+    small_study(db, 1)
+    study = begun(db)
+    [ann] = people(db, "ann")
+    number = annotation.begin(db, study, ann)
+    db.execute("CREATE TRIGGER full BEFORE INSERT ON assignments BEGIN SELECT raise(ABORT, 'full'); END")
+    with pytest.raises(sqlite3.IntegrityError, match="full"):
+        annotation.judge(db, study, ann, number, "first")
+    assert column(db, "SELECT count(*) FROM judgments") == [0]
+    assert column(db, "SELECT state FROM assignments") == ["open"]
+    with transaction(db):  # nothing was left open
+        pass
