@@ -65,6 +65,26 @@ def test_every_command_stands_in_the_readme(name: str) -> None:
     assert name in README
 
 
+def test_no_command_of_the_readme_is_invented() -> None:
+    """`madetl models rename OLD NEW` in the text leads to a command; words that are not lower-case are arguments."""
+    quoted = re.findall(r"`madetl ([a-z][^`]*)`", README)
+    unknown = [words for words in quoted if not leads_somewhere(words.split())]
+    assert quoted
+    assert unknown == []
+
+
+def leads_somewhere(words: list[str]) -> bool:
+    """Whether the words begin with a command's name, options and arguments left aside."""
+    here: click.Command = cli
+    for word in words:
+        if not isinstance(here, click.Group):
+            return True
+        if word not in here.commands:
+            return here is not cli and (not word.isalpha() or word.isupper())
+        here = here.commands[word]
+    return True
+
+
 @pytest.mark.parametrize("file", sorted(resources.folder("schema").glob("*.sql")), ids=lambda file: file.name)
 def test_every_table_and_view_stands_in_the_readme(file: Path) -> None:
     made = re.findall(r"^CREATE (?:TABLE|VIEW) (\w+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
