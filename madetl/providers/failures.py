@@ -64,7 +64,8 @@ def gemini_refusal(status: int, body: Any, headers: Mapping[str, str]) -> Refusa
     body = body[0] if isinstance(body, list) and body else body
     error = body.get("error", body) if isinstance(body, dict) else {"message": str(body or "")}
     error = error if isinstance(error, dict) else {"message": str(error)}
-    details = [detail for detail in error.get("details") or [] if isinstance(detail, dict)]
+    details = error.get("details")
+    details = [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
     codes = {str(error["status"])} if error.get("status") else set()
     codes |= {str(detail["reason"]) for detail in details if detail.get("reason")}
     if "PerDay" in str([detail.get("violations") for detail in details]):

@@ -20,6 +20,7 @@ _URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?
 _LOOKS_LIKE_A_KEY = re.compile(r"\bsk-[\w*-]{8,}|\bAIza[\w*-]{8,}|(?<=Bearer )[^\s,;'\")]+")
 _SHORTEST_SECRET = 6  # 'EMPTY', 'none': what keyless servers are given is no secret, and may be a word of the message
 HIDDEN = "[key]"
+_OTHER_DEFAULTS = ("OPENAI_ADMIN_KEY",)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _is_home(url: str, home: Home) -> bool:
 
 def _refuse_default_key(name: str, base_url: str, own: bool) -> None:
     """A database that somebody sent could name the default key's variable beside an address of theirs."""
-    if not own and name in OPENAI.key_names + GEMINI.key_names:
+    if not own and name in OPENAI.key_names + GEMINI.key_names + _OTHER_DEFAULTS:
         host = urlsplit(base_url).hostname
         raise ParameterError(
             f"{name} does not go to {host}: it is for the provider's own host. Put the key for {host} into a variable "

@@ -183,7 +183,7 @@ def _sampling(engine: Any, request: ChatRequest, endpoint: Endpoint) -> Any:
         if value is not None and name not in endpoint.omit:
             setattr(sampling, name, value)
     if request.schema is not None and "response_format" not in endpoint.omit:
-        sampling.structured_outputs = StructuredOutputsParams(json=request.schema)
+        sampling.structured_outputs = StructuredOutputsParams(json=request.schema, disable_any_whitespace=True)
     return sampling
 
 
