@@ -18,14 +18,9 @@ from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint,
 from madetl.providers.messages import messages
 
 _ENGINE_OPTIONS = (
-    "dtype",
-    "enforce_eager",
-    "gpu_memory_utilization",
-    "max_model_len",
-    "quantization",
-    "revision",
-    "seed",
-)
+    "dtype", "enforce_eager", "gpu_memory_utilization", "max_model_len", "quantization", "revision", "seed",
+    "structured_outputs_config",
+)  # fmt: skip
 _OUTCOMES: dict[str | None, Outcome] = {"stop": "ok", "length": "truncated", "abort": "interrupted"}
 _LONGEST_MESSAGE = 500  # characters
 
@@ -35,7 +30,8 @@ class VllmProvider:
 
     `options` of the endpoint: `chat_template` (its text, or a file), `chat_template_kwargs`, `trust_remote_code`,
     `tensor_parallel_size` (default: as many GPUs as there are and the model divides into), and of vLLM's own `dtype`,
-    `enforce_eager`, `gpu_memory_utilization`, `max_model_len`, `quantization`, `revision`, `seed`.
+    `enforce_eager`, `gpu_memory_utilization`, `max_model_len`, `quantization`, `revision`, `seed`,
+    `structured_outputs_config`.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -183,7 +179,7 @@ def _sampling(engine: Any, request: ChatRequest, endpoint: Endpoint) -> Any:
         if value is not None and name not in endpoint.omit:
             setattr(sampling, name, value)
     if request.schema is not None and "response_format" not in endpoint.omit:
-        sampling.structured_outputs = StructuredOutputsParams(json=request.schema, disable_any_whitespace=True)
+        sampling.structured_outputs = StructuredOutputsParams(json=request.schema)
     return sampling
 
 
