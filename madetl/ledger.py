@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from madetl.text import storable
 ANSWERED: frozenset[str] = frozenset({"ok", "truncated"})
 FATAL = "fatal"  # finish_reason of an error that stopped its run: a wrong key says nothing about the request
 REFUSED_PARAMETER = "refused_parameter"  # finish_reason of an error that taught what the model does not take
+_MANNER = frozenset({"timeout"})  # options of an endpoint that say how to ask, not what
 _NOT_THE_REQUESTS_FAULT = (FATAL, REFUSED_PARAMETER)
 
 
@@ -52,7 +53,7 @@ def request_hash(endpoint: Endpoint, request: Request) -> str:
         "provider": endpoint.provider,
         "model_id": endpoint.model_id,
         "base_url": (endpoint.base_url or "").rstrip("/"),
-        "options": endpoint.options,
+        "options": {name: value for name, value in endpoint.options.items() if name not in _MANNER},
         "request": meant,
     }
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
@@ -134,16 +135,25 @@ def closing(result: Answer | ProviderError, price: Price) -> Closing:
     if isinstance(result, ProviderError):
         return _closing_of_error(result, price)
     tokens_out = result.tokens_out if isinstance(result, ChatAnswer) else 0
-    return Closing(
-        outcome=result.outcome if isinstance(result, ChatAnswer) else "ok",
-        answer=storable(result.text)[0] if isinstance(result, ChatAnswer) else None,
-        finish_reason=result.finish_reason if isinstance(result, ChatAnswer) else None,
+    closed = Closing(
+        outcome="ok",
         http_status=result.http_status,
         tokens_in=result.tokens_in,
         tokens_out=tokens_out,
         cost=price.cost(result.tokens_in, tokens_out),
         latency=result.latency,
         model_version=result.model_version,
+    )
+    return _with_text(closed, result) if isinstance(result, ChatAnswer) else closed
+
+
+def _with_text(closed: Closing, answer: ChatAnswer) -> Closing:
+    return replace(
+        closed,
+        outcome=answer.outcome,
+        answer=storable(answer.text)[0],
+        finish_reason=answer.finish_reason,
+        error="the answer has no text" if answer.outcome == "empty" else None,
     )
 
 
@@ -229,23 +239,16 @@ def remember_refusal(
 ) -> Endpoint:
     """Keeps with the model that it does not take a parameter; returns the endpoint that respects it.
 
-    A replacement that is refused in its turn is dropped, and the parameter left out. Call it inside a transaction.
+    Without a replacement the parameter is left out. Call it inside a transaction.
     """
     row = db.execute("SELECT settings FROM models WHERE id = ?", (model_id,)).fetchone()
     settings: dict[str, Any] = json.loads(row["settings"])
-    settings |= _without(settings, parameter, replacement)
-    text = json.dumps(settings, ensure_ascii=False, sort_keys=True)
+    rename = {name: new for name, new in settings.get("rename", {}).items() if name != parameter}
+    omit = set(settings.get("omit", []))
+    if replacement:
+        rename[parameter] = replacement
+    else:
+        omit.add(parameter)
+    text = json.dumps(settings | {"omit": sorted(omit), "rename": rename}, ensure_ascii=False, sort_keys=True)
     db.execute("UPDATE models SET settings = ? WHERE id = ?", (text, model_id))
     return learnt(replace(endpoint, omit=frozenset(), rename=()), text)
-
-
-def _without(settings: Mapping[str, Any], parameter: str, replacement: str | None) -> dict[str, Any]:
-    rename: dict[str, str] = dict(settings.get("rename", {}))
-    omit = set(settings.get("omit", []))
-    original = next((name for name, new in rename.items() if new == parameter), parameter)
-    rename.pop(original, None)
-    if replacement and original == parameter:
-        rename[original] = replacement
-    else:
-        omit.add(original)
-    return {"omit": sorted(omit), "rename": rename}

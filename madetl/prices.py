@@ -6,8 +6,10 @@ The nearest wins: the price stored with the model, then the file named by --pric
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import sqlite3
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,10 +30,6 @@ class Price:
 
     per_million_in: float | None = None
     per_million_out: float | None = None
-
-    @property
-    def known(self) -> bool:
-        return self.per_million_in is not None and self.per_million_out is not None
 
     def cost(self, tokens_in: float | None, tokens_out: float | None) -> float | None:
         """USD for so many tokens; None where a price or a count that matters is unknown."""
@@ -58,7 +56,7 @@ def load(file: str | Path | None = None) -> Prices:
     return _packaged() if file is None else dict(_packaged()) | _read(Path(file))
 
 
-def price_of(model: Mapping[str, Any], prices: Prices) -> Price:
+def price_of(model: sqlite3.Row | Mapping[str, Any], prices: Prices) -> Price:
     """The price of a row of `models`; what stands in the row comes before the table, each side by itself."""
     listed = _listed(prices, model["provider"] or "", model["model_id"] or model["name"])
     return Price(
@@ -99,7 +97,10 @@ def _models(file: Path, provider: str, table: Any) -> dict[str, Any]:
 
 
 def _price(file: Path, field: str, value: Any) -> Price:
-    two = isinstance(value, list) and len(value) == 2
-    if not two or not all(isinstance(v, int | float) and not isinstance(v, bool) and v >= 0 for v in value):
+    if not isinstance(value, list) or len(value) != 2 or not all(map(_is_price, value)):
         raise InputError(str(file), f"expected [input, output] in USD per million tokens, found {value!r}", field=field)
     return Price(float(value[0]), float(value[1]))
+
+
+def _is_price(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0

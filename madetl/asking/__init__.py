@@ -121,7 +121,7 @@ def _ask(
         finally:
             provider.close()
         return
-    network = Network(db, desk, cast(Provider, provider), cast(Opener, open_provider), options.concurrency)
+    network = Network(db, desk, provider, cast(Opener, open_provider), options.concurrency)
     with _interruptible(network.interrupt):
         asyncio.run(network.run(_shower(desk, network, progress, lambda: int(network.pace.limit))))
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from madetl import ledger
 from madetl.asking import claims
 from madetl.asking.budget import Budget
-from madetl.asking.pacing import backoff
+from madetl.asking.pacing import wait_before_retry
 from madetl.asking.tasks import Asked, AskOptions, AskReport, Save, Task, Unusable
 from madetl.ledger import Answer, Closing, Request, Standing
 from madetl.providers.base import ChatAnswer, Endpoint, ProviderError
@@ -258,7 +258,7 @@ class Desk:
             self._save(self._db, pending.task, answer, call_id)
             self.report.done += 1
         else:
-            self._give_up(self.report.failed, closed.outcome, "the answer has no text")
+            self._give_up(self.report.failed, closed.outcome, closed.error)
 
     def _book_error(self, arrival: Arrival, error: ProviderError) -> None:
         pending, now = arrival.opened.pending, arrival.time
@@ -269,7 +269,8 @@ class Desk:
             self._wait_until(now, pending)
             return
         pending.attempts += 1
-        wait = error.retry_after if error.retry_after is not None else backoff(pending.attempts, self._draw)
+        limited = error.outcome == "rate_limited"
+        wait = wait_before_retry(pending.attempts, self._draw, limited=limited, retry_after=error.retry_after)
         spent_out = pending.attempts >= self._options.max_attempts or wait > self._options.longest_wait
         if error.transient and not spent_out and not self.report.stopped:
             pending.ask_anyway = True
@@ -281,13 +282,13 @@ class Desk:
 
     def _learn(self, opened: Opened, error: ProviderError) -> bool:
         """Remembers a parameter that the model does not take; False where leaving it out did not help."""
-        parameter = error.refused_parameter or ""
-        if _respects(opened.endpoint, parameter):
+        refused = error.refused_parameter or ""
+        name = next((old for old, new in opened.endpoint.rename if new == refused), refused)
+        if _goes_without(opened.endpoint, name, refused):
             return False
-        if not _respects(self.endpoint, parameter):
-            self.endpoint = ledger.remember_refusal(
-                self._db, self._asked.model_id, self.endpoint, parameter, error.replacement
-            )
+        if not _goes_without(self.endpoint, name, refused):  # of many requests in flight, the first one teaches it
+            instead = error.replacement if name == refused else None
+            self.endpoint = ledger.remember_refusal(self._db, self._asked.model_id, self.endpoint, name, instead)
         return True
 
     def _notice_silence(self, error: ProviderError) -> None:
@@ -326,9 +327,9 @@ class Desk:
         self._budget.settle(opened.most_cost, closed)
 
 
-def _respects(endpoint: Endpoint, parameter: str) -> bool:
-    """Whether requests through this endpoint go without the parameter, or under another name."""
-    return parameter in endpoint.omit or parameter in dict(endpoint.rename)
+def _goes_without(endpoint: Endpoint, name: str, refused: str) -> bool:
+    """Whether requests leave the parameter `name` out, or call it something else than what was refused."""
+    return name in endpoint.omit or dict(endpoint.rename).get(name, refused) != refused
 
 
 def _verdict(task: Task, answer: Answer) -> Unusable | None:

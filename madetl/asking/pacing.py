@@ -7,7 +7,10 @@ A stray 429 concerns its own request alone. Where they come in numbers, three th
 - the number at once falls by a quarter and climbs back by one for every round of answers (the additive increase and
   multiplicative decrease of TCP, RFC 5681), yet not below what the accepted rate needs (Little's law);
 - a rate is learnt: what the server accepted lately. It grows again, quickly until the first refusal, then slowly;
-- the provider's Retry-After holds everybody, once at the start of such a spell.
+- where hardly anything gets through, or slowing down did not help, the provider's Retry-After holds everybody.
+
+The constants were chosen in simulation (tests/test_pacing.py): token buckets of 5 to 200 requests a second with bursts
+of a tenth of a second to a second; whole, exact and missing Retry-After; strays of 2 %; a limit of the number at once.
 """
 
 from __future__ import annotations
@@ -18,11 +21,11 @@ from collections import deque
 from dataclasses import dataclass, field
 
 _WINDOW = 40  # sends that count as "lately"
-_FEW = 3  # refusals lately that are still strays
-_STRAY_SHARE = 0.05  # of what was sent lately
-_MOST = 0.5  # refused lately: the server takes hardly anything, everybody waits
+_FEW = 4  # refusals lately that are still strays: at 2 % of them, one window in a thousand has more
+_MANY = 8  # refusals that make everybody wait, if they are most of what was sent
+_UNASKED = 1.0  # seconds to wait after a 429 that does not say how long
 _BURST = 0.02  # seconds of the learnt rate that may be sent at one moment
-_QUICK = 2.3  # growth of the rate, per second: tenfold while nothing was refused under it
+_QUICK = 3.0  # growth of the rate, per second: twentyfold while nothing was refused under it
 _SLOW = 0.05  # and right after a refusal, doubling with every second of calm
 
 
@@ -42,7 +45,8 @@ class Pace:
     limit: float = field(init=False)  # requests at once, for now
     rate: float | None = None  # requests a second; None: not known to be limited
     paused_until: float = 0.0
-    _lately: deque[Sent] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    _lately: deque[Sent] = field(init=False)
+    _began: float = float("inf")
     _credit: float = 0.0
     _credited_at: float = 0.0
     _slowed_at: float = float("-inf")
@@ -51,6 +55,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         self.limit = float(self.concurrency)
+        self._lately = deque(maxlen=max(_WINDOW, self.concurrency))
 
     def room(self, now: float, in_flight: int) -> int:
         """How many requests may be sent now."""
@@ -60,7 +65,7 @@ class Pace:
         if self.rate is None:
             return free
         self._earn(now)
-        return min(free, int(self._credit))
+        return max(min(free, int(self._credit)), 0)
 
     def wait(self, now: float) -> float:
         """Seconds until the pause or the rate lets another request pass; 0 where neither holds it."""
@@ -74,6 +79,7 @@ class Pace:
         """Counts a request that goes out; hand what this returns to `answered` or `refused`."""
         if self.rate is not None:
             self._credit -= 1
+        self._began = min(self._began, now)
         self._lately.append(Sent(now))
         return self._lately[-1]
 
@@ -83,29 +89,46 @@ class Pace:
         self.limit = min(self.limit + 1 / self.limit, float(self.concurrency))
 
     def refused(self, sent: Sent, now: float, retry_after: float | None) -> None:
-        """A 429. Slows down once for every round of requests in which they come in numbers."""
+        """A 429. Where they come in numbers, slows down: once for every round of requests."""
         sent.refused = True
-        lately = [each for each in self._lately if each.time >= self._slowed_at]
-        refused = sum(each.refused for each in lately)
-        if refused <= max(_FEW, _STRAY_SHARE * len(lately)) or sent.time < self._slowed_at:
-            return
+        holds = retry_after is not None and sent.time >= self.paused_until and self._takes_nothing()
+        many = self._refused_since(self._slowed_at, _WINDOW)[0] > _FEW
+        if sent.time >= self._slowed_at and (many or holds):
+            self._slow_down(now)
+        if holds and retry_after:
+            self.paused_until = self._slowed_at = self._credited_at = now + retry_after
+            self._credit = 0.0
+
+    def _takes_nothing(self) -> bool:
+        """Whether hardly any request gets through, or most are refused although all slowed down."""
+        rounds = (
+            [(self.paused_until, 0.95)] if self.rate is None else [(self.paused_until, 0.95), (self._slowed_at, 0.5)]
+        )
+        counts = [(*self._refused_since(moment), share) for moment, share in rounds]
+        return any(refused >= max(_MANY, share * count) for refused, count, share in counts)
+
+    def _refused_since(self, moment: float, last: int | None = None) -> tuple[int, int]:
+        """How many of the last ones sent, and sent after a moment, were refused; and how many were sent."""
+        since = [each.refused for each in list(self._lately)[-(last or 0) :] if each.time >= moment]
+        return sum(since), len(since)
+
+    def _slow_down(self, now: float) -> None:
         accepted = self._accepted_rate(now)
         self.limit = max(1.0, 0.75 * self.limit, min(self.limit, accepted * self._latency))
-        if refused >= _MOST * len(lately) and retry_after:
-            self.paused_until = now + retry_after
         if self.rate is None:
             self.rate, self._probing = accepted, True
         else:
             self.rate = math.sqrt(accepted * max(self.rate, accepted)) if self._probing else accepted
             self._probing = False
-        self._slowed_at = self._credited_at = max(now, self.paused_until)
+        self._slowed_at = self._credited_at = now
         self._credit = 0.0
 
     def _accepted_rate(self, now: float) -> float:
         """Requests a second that the server took lately; those in flight count as taken."""
-        taken = sum(not each.refused for each in self._lately)
-        span = now - self._lately[0].time
-        return max(taken, 1) / (max(span, 1.0) if self.rate is None else max(span, 0.05))
+        lately = list(self._lately)[-_WINDOW:]
+        taken = sum(not each.refused for each in lately)
+        shortest = max(1.0 - (now - self._began), 0.05)  # the first ones went out all at once
+        return max(taken, 1) / max(now - lately[0].time, shortest)
 
     def _earn(self, now: float) -> None:
         """Lets the credit and the rate grow by the time that passed; a rate far beyond what is used is forgotten."""
@@ -125,4 +148,16 @@ def backoff(attempt: int, draw: random.Random, *, base: float = 1.0, longest: fl
 
     Source: Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     """
-    return draw.uniform(0.0, min(longest, base * 2 ** (attempt - 1)))
+    return draw.uniform(0.0, min(longest, base * 2.0 ** min(attempt - 1, 60)))
+
+
+def wait_before_retry(attempt: int, draw: random.Random, *, limited: bool, retry_after: float | None) -> float:
+    """Seconds to wait after the given attempt. `limited`: it met a limit, and not a fault.
+
+    At least what the provider asked for, or a second after a 429 that asked for nothing; the more often a request met
+    the limit, the more is added, so that those that met it together do not come back together.
+    """
+    if retry_after is None and not limited:
+        return backoff(attempt, draw)
+    asked = _UNASKED if retry_after is None else retry_after
+    return asked + (backoff(attempt - 1, draw, base=0.5) if attempt > 1 else 0.0)
