@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -233,3 +235,32 @@ def test_a_provider_that_there_is_not():
         open_provider(Endpoint("other", "x"))
     with pytest.raises(ParameterError, match="--provider openai"):
         open_provider(Endpoint("vllm", "org/name", base_url="http://127.0.0.1:8000/v1"))
+
+
+def test_gemini_is_asked_through_the_package_that_is_there(monkeypatch: pytest.MonkeyPatch):
+    """Given that google-genai is missing, the older package is used; given neither, the extra is named."""
+    endpoint = Endpoint("gemini", "gemini-pro", base_url="http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "google.genai", None)
+    if _installed("google.generativeai"):
+        assert type(open_provider(endpoint)).__name__ == "LegacyGeminiProvider"
+
+    monkeypatch.setitem(sys.modules, "google.generativeai", None)
+    with pytest.raises(MissingExtraError, match=r"madetl\[gemini\]"):
+        open_provider(endpoint)
+
+
+def test_the_providers_packages_wait_until_they_are_needed():
+    """A plain `import madetl.providers` loads none of them."""
+    heavy = "{'openai', 'google.genai', 'google.ai', 'vllm', 'httpx2', 'aiohttp'} & set(sys.modules)"
+    code = f"import sys, madetl.providers, madetl.providers.keys, madetl.providers.failures; print({heavy})"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
