@@ -57,9 +57,10 @@ def simulate(
     count: int,
     concurrency: int,
     latency: float = 0.2,
+    refusal: float = 0.005,
     seed: int = 0,
 ) -> Outcome:
-    """Asks `count` questions at a server that takes a request or refuses it at once; steps of TICK."""
+    """Asks `count` questions at a server that takes a request, or refuses it after `refusal` seconds; steps of TICK."""
     pace, draw, now = Pace(concurrency), random.Random(seed), 0.0
     ready = [(0.0, i, 1) for i in range(count)]  # not before, question, attempt
     in_flight: list[tuple[float, int, int, object, float | None, bool]] = []
@@ -83,7 +84,7 @@ def simulate(
             before, question, attempt = heapq.heappop(ready)
             found.early += before > now
             taken = takes(now)
-            ends = now + (latency * math.exp(0.6 * draw.gauss(0, 1)) if taken else 0.005)
+            ends = now + (latency * math.exp(0.6 * draw.gauss(0, 1)) if taken else refusal)
             heapq.heappush(
                 in_flight, (ends, question, attempt, pace.sent(now), None if taken else retry_after(), taken)
             )
@@ -105,6 +106,22 @@ def test_token_bucket_is_used_to_85_percent_and_nothing_fails_five_times(rate, b
     assert 20 * rate / (burst + rate * found.seconds) > 0.85
     assert found.most_attempts <= 5
     assert found.early == 0
+
+
+@pytest.mark.parametrize("refusal", [0.005, 0.05, 0.2, 0.5])
+def test_refusals_that_take_their_time_are_borne_as_well(refusal):
+    # given a gateway that needs half a second to say no: by then many more are on their way
+    bucket = Bucket(100, 20)
+    found = simulate(
+        bucket.takes,
+        lambda: max(1.0, math.ceil(bucket.wait())),
+        count=2000,
+        concurrency=100,
+        refusal=refusal,
+    )
+    assert found.most_attempts <= 5
+    assert found.refused < 600
+    assert 2000 / (20 + 100 * found.seconds) > 0.85
 
 
 def test_stray_refusals_slow_nobody_down():
@@ -150,10 +167,10 @@ def test_limit_falls_once_for_a_round_and_climbs_back():
     sent = [pace.sent(0.0) for _ in range(16)]
     for one in sent[:8]:
         pace.refused(one, 0.1, None)
-    assert pace.limit == pytest.approx(12.0)
+    assert pace.limit == pytest.approx(0.85 * 16)
     for one in sent[8:]:
         pace.answered(one, 0.2)
-    assert 12.0 < pace.limit < 13.0
+    assert 0.85 * 16 < pace.limit < 0.85 * 16 + 1
     for i in range(100):
         pace.answered(pace.sent(1.0 + i), 1.1 + i)
     assert pace.limit == 16.0

@@ -4,7 +4,7 @@ Pure arithmetic over times that come in as arguments (seconds of one clock): no 
 nothing is stored here, so that a test can run an hour of it in a moment.
 
 A stray 429 concerns its own request alone. Where they come in numbers, three things slow down for all:
-- the number at once falls by a quarter and climbs back by one for every round of answers (the additive increase and
+- the number at once falls by 15 % and climbs back by one for every round of answers (the additive increase and
   multiplicative decrease of TCP, RFC 5681), yet not below what the accepted rate needs (Little's law);
 - a rate is learnt: what the server accepted lately. It grows again, quickly until the first refusal, then slowly;
 - where hardly anything gets through, or slowing down did not help, the provider's Retry-After holds everybody.
@@ -18,13 +18,15 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _WINDOW = 40  # sends that count as "lately"
 _FEW = 4  # refusals lately that are still strays: at 2 % of them, one window in a thousand has more
 _MANY = 8  # refusals that make everybody wait, if they are most of what was sent
+_LESS = 0.85  # of the number at once, after a round in which refusals came in numbers
 _UNASKED = 1.0  # seconds to wait after a 429 that does not say how long
-_BURST = 0.02  # seconds of the learnt rate that may be sent at one moment
+_BURST = 0.1  # seconds of the learnt rate that may be sent at one moment
 _QUICK = 3.0  # growth of the rate, per second: twentyfold while nothing was refused under it
 _SLOW = 0.05  # and right after a refusal, doubling with every second of calm
 
@@ -55,7 +57,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         self.limit = float(self.concurrency)
-        self._lately = deque(maxlen=max(_WINDOW, self.concurrency))
+        self._lately = deque(maxlen=_WINDOW + 2 * self.concurrency)
 
     def room(self, now: float, in_flight: int) -> int:
         """How many requests may be sent now."""
@@ -91,30 +93,27 @@ class Pace:
     def refused(self, sent: Sent, now: float, retry_after: float | None) -> None:
         """A 429. Where they come in numbers, slows down: once for every round of requests."""
         sent.refused = True
-        holds = retry_after is not None and sent.time >= self.paused_until and self._takes_nothing()
-        many = self._refused_since(self._slowed_at, _WINDOW)[0] > _FEW
+        # What went out after this one may be refused yet; what went out before it and was not, is taken.
+        told = [each for each in self._lately if each.time <= sent.time]
+        holds = retry_after is not None and sent.time >= self.paused_until and self._takes_nothing(told)
+        many = _refused(told[-_WINDOW:], self._slowed_at)[0] > _FEW
         if sent.time >= self._slowed_at and (many or holds):
-            self._slow_down(now)
+            self._slow_down(told[-_WINDOW:], now)
         if holds and retry_after:
             self.paused_until = self._slowed_at = self._credited_at = now + retry_after
             self._credit = 0.0
 
-    def _takes_nothing(self) -> bool:
+    def _takes_nothing(self, told: Sequence[Sent]) -> bool:
         """Whether hardly any request gets through, or most are refused although all slowed down."""
         rounds = (
             [(self.paused_until, 0.95)] if self.rate is None else [(self.paused_until, 0.95), (self._slowed_at, 0.5)]
         )
-        counts = [(*self._refused_since(moment), share) for moment, share in rounds]
+        counts = [(*_refused(told, moment), share) for moment, share in rounds]
         return any(refused >= max(_MANY, share * count) for refused, count, share in counts)
 
-    def _refused_since(self, moment: float, last: int | None = None) -> tuple[int, int]:
-        """How many of the last ones sent, and sent after a moment, were refused; and how many were sent."""
-        since = [each.refused for each in list(self._lately)[-(last or 0) :] if each.time >= moment]
-        return sum(since), len(since)
-
-    def _slow_down(self, now: float) -> None:
-        accepted = self._accepted_rate(now)
-        self.limit = max(1.0, 0.75 * self.limit, min(self.limit, accepted * self._latency))
+    def _slow_down(self, told: Sequence[Sent], now: float) -> None:
+        accepted = self._accepted_rate(told)
+        self.limit = max(1.0, _LESS * self.limit, min(self.limit, accepted * self._latency))
         if self.rate is None:
             self.rate, self._probing = accepted, True
         else:
@@ -123,12 +122,11 @@ class Pace:
         self._slowed_at = self._credited_at = now
         self._credit = 0.0
 
-    def _accepted_rate(self, now: float) -> float:
-        """Requests a second that the server took lately; those in flight count as taken."""
-        lately = list(self._lately)[-_WINDOW:]
-        taken = sum(not each.refused for each in lately)
-        shortest = max(1.0 - (now - self._began), 0.05)  # the first ones went out all at once
-        return max(taken, 1) / max(now - lately[0].time, shortest)
+    def _accepted_rate(self, told: Sequence[Sent]) -> float:
+        """Requests a second that the server took of these."""
+        taken, last = sum(not each.refused for each in told), told[-1].time
+        shortest = max(1.0 - (last - self._began), 0.05)  # the first ones went out all at once
+        return max(taken, 1) / max(last - told[0].time, shortest)
 
     def _earn(self, now: float) -> None:
         """Lets the credit and the rate grow by the time that passed; a rate far beyond what is used is forgotten."""
@@ -141,6 +139,12 @@ class Pace:
         self.rate *= math.exp(growth * min(passed, 1.0))
         if self.rate * max(self._latency, 0.001) > 10 * self.concurrency:
             self.rate = None
+
+
+def _refused(told: Sequence[Sent], since: float) -> tuple[int, int]:
+    """How many of those sent after a moment were refused, and how many were sent."""
+    later = [each.refused for each in told if each.time >= since]
+    return sum(later), len(later)
 
 
 def backoff(attempt: int, draw: random.Random, *, base: float = 1.0, longest: float = 60.0) -> float:
