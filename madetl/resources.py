@@ -1,4 +1,4 @@
-"""Finds and reads the files of schema/ and sql/: inside the package (a wheel) or beside it (a checkout).
+"""Finds the files of schema/ and sql/ and the example: inside the package (a wheel) or beside it (a checkout).
 
 A query is known by its file's name alone: `query("mad_picks")` reads `sql/*/mad_picks.sql`.
 """
@@ -10,12 +10,19 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
+_NOT_CODE = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]""", re.DOTALL)
 
 
 def folder(name: str) -> Path:
     """The folder `name` ('schema' or 'sql'), from the wheel or from the checkout."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def example() -> Path:
+    """The example database, from the wheel or from the checkout. To be copied, never to be written to."""
+    inside = _PACKAGE / "mad.db.example"
+    return inside if inside.is_file() else _PACKAGE.parent / "mad.db.example"
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -36,6 +43,6 @@ def query(name: str) -> str:
 
 
 def query_parameters(sql: str) -> list[str]:
-    """The names of the `:named` parameters of a statement, in order of appearance, comments and strings left out."""
-    bare = re.sub(r"--[^\n]*|'(?:[^']|'')*'", " ", sql)
+    """The `:named` parameters of a statement in order of appearance; those in comments and strings do not count."""
+    bare = _NOT_CODE.sub(" ", sql)
     return list(dict.fromkeys(re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", bare)))

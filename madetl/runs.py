@@ -7,10 +7,13 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from madetl import __version__
+from madetl import __version__, resources
 from madetl.database import transaction
+
+if TYPE_CHECKING:
+    from madetl import tables
 
 
 @dataclass
@@ -41,6 +44,13 @@ def run(db: sqlite3.Connection, command: str, parameters: Mapping[str, Any], see
         _close(db, this.id, "interrupted" if interrupted else "failed", this.summary or str(error) or None)
         raise
     _close(db, this.id, "ok", this.summary)
+
+
+def listing(db: sqlite3.Connection) -> list[tables.Run]:
+    """Every run, the latest last."""
+    from madetl import tables
+
+    return list(tables.fetch(db, tables.Run, resources.query("run_list")))
 
 
 def _close(db: sqlite3.Connection, run_id: int, outcome: str, summary: str | None) -> None:

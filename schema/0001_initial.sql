@@ -377,7 +377,8 @@ FROM counts AS c
 JOIN models AS m ON m.id = c.model_id
 JOIN models AS o ON o.id = c.opponent_id;
 
--- One row per scenario and model: the latest ranking of people's votes by the default method (Elo).
+-- One row per scenario and model: the latest ranking of people's votes by the default method (Elo). lower and upper are
+-- a 95 % interval where resample is 'bootstrap'; where it is 'permute', what the order of battles alone changes.
 CREATE VIEW leaderboard AS
 WITH latest AS (
     SELECT scenario, max(run_id) AS run_id
@@ -385,9 +386,21 @@ WITH latest AS (
     WHERE method = 'elo' AND annotators = 'people'
     GROUP BY scenario
 )
-SELECT r.scenario, r.rank, m.name AS model, r.rating, r.lower, r.upper, r.battles, r.island, r.remark, r.run_id
+SELECT
+    r.scenario,
+    r.rank,
+    m.name AS model,
+    r.rating,
+    r.lower,
+    r.upper,
+    r.battles,
+    r.island,
+    r.remark,
+    json_extract(u.parameters, '$.resample') AS resample,
+    r.run_id
 FROM latest AS l
 JOIN ratings AS r ON r.run_id = l.run_id AND r.scenario = l.scenario
+JOIN runs AS u ON u.id = l.run_id
 JOIN models AS m ON m.id = r.model_id
 ORDER BY r.scenario <> 'overall', r.scenario, r.island, r.rank, r.rating DESC;
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from madetl import __version__
 from madetl.errors import MadetlError
@@ -20,12 +21,16 @@ class Settings:
     """What every command gets as its first argument (`@click.pass_obj`)."""
 
     db: Path = DEFAULT_DB
+    db_named: bool = False  # --db was given, and not taken from the environment or the default
     debug: bool = False
 
 
 def _set_db(context: click.Context, _: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        context.ensure_object(Settings).db = value
+    settings = context.ensure_object(Settings)
+    named = context.get_parameter_source("db") is ParameterSource.COMMANDLINE
+    # Each level of the command line reads $MADETL_DB; it must not override a --db that an outer level was given.
+    if value is not None and (named or not settings.db_named):
+        settings.db, settings.db_named = value, named
 
 
 def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:

@@ -1,10 +1,18 @@
-"""Commands about the file itself: init."""
+"""Commands that keep the store in order: init, runs, models, delete."""
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
-from madetl.cli.base import Command, Settings, examples
+from madetl.cli import options
+from madetl.cli.base import Command, Group, Settings, examples
+from madetl.cli.output import note, print_json, print_table
+
+if TYPE_CHECKING:
+    from madetl.deletion import Deleted, Kind
 
 
 @click.command(cls=Command, epilog=examples("madetl init", "madetl init --db study.db"))
@@ -19,4 +27,154 @@ def init(settings: Settings) -> None:
     click.echo(f"{settings.db}: {'up to date' if existed else 'created'}, schema version {version}.")
 
 
-COMMANDS: list[click.Command] = [init]
+@click.command("runs", cls=Command, epilog=examples("madetl runs", "madetl runs --json"))
+@options.json_option
+@click.pass_obj
+def runs_command(settings: Settings, as_json: bool) -> None:
+    """List what was executed: each import, measurement, selection and ranking.
+
+    --json adds every parameter, the seed, and warnings. The number is what `madetl delete run` takes.
+    """
+    from madetl import database, runs
+
+    with database.reading(settings.db) as db:
+        found = runs.listing(db)
+    if as_json:
+        print_json([run.model_dump() for run in found])
+        return
+    print_table(
+        [
+            {
+                "run": run.id,
+                "started (UTC)": run.started_at[:19].replace("T", " "),
+                "command": run.command,
+                "outcome": run.outcome or "running or killed",
+                "summary": (run.summary or "").partition("\n")[0],
+            }
+            for run in found
+        ]
+    )
+
+
+@click.group(
+    "models",
+    cls=Group,
+    invoke_without_command=True,
+    epilog=examples("madetl models", "madetl models --json", "madetl models rename gpt4_1106_preview gpt-4-turbo"),
+)
+@options.json_option
+@click.pass_context
+def models_group(context: click.Context, as_json: bool) -> None:
+    """List the models with what each has, or rename one."""
+    if context.invoked_subcommand is not None:
+        return
+    from madetl import database, models
+
+    with database.reading(context.obj.db) as db:
+        found = models.listing(db)
+    if as_json:
+        print_json(found)
+        return
+    asked = any(row["provider"] for row in found)  # else all are known from files alone
+    print_table([{name: row[name] for name in row if asked or name != "provider"} for row in found])
+
+
+@models_group.command(
+    epilog=examples("madetl models rename gpt4_1106_preview gpt-4-turbo", "madetl models rename gpt4 gpt-4 --merge")
+)
+@click.argument("old")
+@click.argument("new")
+@click.option("--merge", is_flag=True, help="If NEW exists, give it all that OLD has; OLD goes.")
+@click.pass_obj
+def rename(settings: Settings, old: str, new: str, merge: bool) -> None:
+    """Rename the model OLD to NEW.
+
+    Files of different origin name one model differently. With --merge the answers, scores and votes of OLD become
+    NEW's, as if they had been imported under that name; an answer of the same text is one answer.
+    """
+    from madetl import database, models
+
+    with database.writing(settings.db, create=False) as db:
+        renamed = models.rename(db, old, new, merge=merge)
+    if renamed.merged is None:
+        click.echo(f"{old} is called {new} now.")
+        return
+    click.echo(f"{old} is merged into {new}: {_counts(renamed.merged) or 'it had nothing'}.")
+    if dropped := _counts(renamed.dropped or {}):
+        note(f"Dropped, since {new} had the same or would meet itself: {dropped}.")
+
+
+@click.group(
+    cls=Group,
+    epilog=examples("madetl delete run 7", "madetl delete model gpt-4", "madetl delete selection pilot --yes"),
+)
+def delete() -> None:
+    """Delete a run, a model or a selection, and what hangs on it.
+
+    Shows what would go, as rows per table, and asks.
+    """
+
+
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@delete.command(epilog=examples("madetl runs", "madetl delete run 7"))
+@click.argument("number", type=click.IntRange(min=1))
+@_yes
+@click.pass_obj
+def run(settings: Settings, number: int, yes: bool) -> None:
+    """Delete run NUMBER and the rows that it made.
+
+    Instructions that other runs have answers to stay. With a run of `select` go the later picks of its selection.
+    """
+    _delete(settings, "run", str(number), yes)
+
+
+@delete.command(epilog=examples("madetl delete model gpt-4", "madetl delete model gpt-4 --yes"))
+@click.argument("name")
+@_yes
+@click.pass_obj
+def model(settings: Settings, name: str, yes: bool) -> None:
+    """Delete the model NAME with its answers and all that compares, selects or judges them."""
+    _delete(settings, "model", name, yes)
+
+
+@delete.command(epilog=examples("madetl delete selection pilot", "madetl delete selection pilot --yes"))
+@click.argument("name")
+@_yes
+@click.pass_obj
+def selection(settings: Settings, name: str, yes: bool) -> None:
+    """Delete the selection NAME with its assignments. Judgments stay: they are of answers."""
+    _delete(settings, "selection", name, yes)
+
+
+def _delete(settings: Settings, kind: Kind, name: str, yes: bool) -> None:
+    from madetl import database, deletion
+
+    with database.writing(settings.db, create=False) as db:
+        if not yes:
+            _ask(kind, name, deletion.preview(db, kind, name))
+        gone = deletion.delete(db, kind, name)
+        stale = "judgments" in gone.rows and db.execute("SELECT EXISTS (SELECT 1 FROM ratings)").fetchone()[0]
+    click.echo(f"Deleted {kind} {name}: {_counts(gone.rows)}.")
+    if stale:
+        note("Ratings that counted these judgments are stored still; `madetl rank` ranks anew.")
+
+
+def _ask(kind: Kind, name: str, would_go: Deleted) -> None:
+    rows = [{"table": table, "rows": count} for table, count in would_go.rows.items()]
+    print_table(rows, title=f"With {kind} {name} go")
+    if would_go.instructions_kept:
+        click.echo(f"{would_go.instructions_kept:,} instructions stay: other runs have answers to them.")
+    if not sys.stdin.isatty():
+        raise click.ClickException("Nothing was deleted: there is nobody to ask. --yes deletes without asking.")
+    if not click.confirm("Delete these rows?", default=False):
+        click.echo("Nothing was deleted.")
+        sys.exit(1)
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {table}" for table, count in rows.items() if count)
+
+
+COMMANDS: list[click.Command] = [init, runs_command, models_group, delete]

@@ -1,0 +1,79 @@
+"""The command demo: the whole pipeline on the example, for somebody who sees madetl for the first time."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from madetl.cli.base import Command, Settings, examples
+from madetl.cli.output import print_table
+
+if TYPE_CHECKING:
+    from madetl.demo import Step
+    from madetl.ranking.leaderboards import Leaderboard
+
+
+@click.command(cls=Command, epilog=examples("madetl demo", "madetl demo --db try-it.db"))
+@click.pass_obj
+def demo(settings: Settings) -> None:
+    """Run the whole pipeline on a small example: no key, no data of your own, a few seconds.
+
+    Copies the example database that comes with madetl (four invented models, 24 instructions, three annotators) to a
+    new file, and goes from its answers to a leaderboard.
+    """
+    from madetl import database
+    from madetl import demo as steps
+
+    path = steps.copy_example(settings.db if settings.db_named else None)
+    with database.writing(path) as db:
+        for number, take in enumerate((steps.measure, steps.select, steps.judge), 1):
+            _show(number, take(db))
+        ranked, ranking = steps.rank(db)
+        _show(4, ranked)
+    click.echo()
+    _show_leaderboard(ranking.leaderboards[0])
+    _show_what_next(path, steps.STATEMENTS)
+
+
+def _show(number: int, step: Step) -> None:
+    click.echo(f"{number}. madetl {step.command}\n   {step.result}")
+
+
+def _show_leaderboard(board: Leaderboard) -> None:
+    print_table(
+        [
+            {
+                "rank": line.rank,
+                "model": line.model,
+                "rating": round(line.rating),
+                "95 % interval": f"{line.lower:.0f} to {line.upper:.0f}",
+                "battles": line.battles,
+            }
+            for line in board.ratings
+        ],
+        title="The leaderboard, all scenarios together",
+    )
+
+
+def _show_what_next(path: Path, statements: dict[str, str]) -> None:
+    program = f"{_program()} --db {shlex.quote(str(path))}"
+    click.echo(f"The database is {path.absolute()}. Some questions to ask it:\n")
+    for question, sql in statements.items():
+        click.echo(f'{question}\n  {program} query "{sql}"\n')
+    click.echo(f"What else there is, and what to do next: {program} status")
+
+
+def _program() -> str:
+    """How to call madetl from here: its name where a shell finds it, else the way in which it was started."""
+    if shutil.which("madetl"):
+        return "madetl"
+    started = Path(sys.argv[0])
+    return f"{shlex.quote(sys.executable)} -m madetl" if started.name == "__main__.py" else shlex.quote(str(started))
+
+
+COMMANDS: list[click.Command] = [demo]

@@ -1,0 +1,177 @@
+"""The group `export`: annotation sheets, and what is stored as other projects' files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from madetl.cli.base import Group, Settings, examples
+from madetl.cli.options import models_option, scenario_option, seed_option
+from madetl.cli.output import note, warn
+
+if TYPE_CHECKING:
+    from madetl.exports import Exported
+
+_MOST_LISTED = 10
+
+
+@click.group(cls=Group)
+def export() -> None:
+    """Write sheets to judge on, and files that other projects read.
+
+    Files appear whole or not at all.
+    """
+
+
+def _output_option(metavar: str, text: str) -> Callable[[Any], Any]:
+    return click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar=metavar, help=text)
+
+
+def _voter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """--annotator and --judges: whose verdicts."""
+    command = click.option("--judges", is_flag=True, help="The judge models' verdicts instead of people's.")(command)
+    return click.option(
+        "--annotator", "annotators", multiple=True, metavar="NAME", help="Only this annotator's; may be repeated."
+    )(command)
+
+
+@export.command(
+    "annotations",
+    epilog=examples(
+        "madetl export annotations -o sheet.csv",
+        "madetl export annotations --selection pilot --annotator alice -o alice.csv",
+    ),
+)
+@click.option("--selection", default="latest", show_default=True, metavar="NAME", help="The selection to judge.")
+@click.option("--annotator", metavar="NAME", help="Deal to this person, and leave out what they judged already.")
+@seed_option
+@click.option("--force", is_flag=True, help="Overwrite a sheet, with whatever verdicts are in it.")
+@_output_option("SHEET", "A file .csv, .jsonl or .parquet.")
+@click.pass_obj
+def annotation_sheet(
+    settings: Settings, *, selection: str, annotator: str | None, seed: int, force: bool, output: Path
+) -> None:
+    """Write a blind sheet to judge the selected pairs on.
+
+    The items come in random order, without the models' names. Type into the column winner: response_1,
+    response_2, tie or both_bad; then `madetl import judgments`. Which answer
+    stands first is drawn once and stored: exported again, a sheet is the same. Without --annotator it serves any
+    number of people, each with a copy.
+    """
+    from madetl import database, sheets
+    from madetl.errors import DatabaseError
+
+    if not settings.db.exists():  # there would be nothing to export, so none is made
+        raise DatabaseError(f"{settings.db}: there is no such database.")
+    with database.writing(settings.db) as db:
+        done = sheets.export_sheet(db, output, selection=selection, annotator=annotator, seed=seed, force=force)
+    if not done.items:
+        note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")
+        return
+    click.echo(f"{output}: {_count(done.items, 'item')} of selection {done.selection}")
+    if done.too_long:
+        cells = f"{_count(len(done.too_long), 'item')} with a text of over {sheets.CELL_LIMIT:,} characters"
+        warn(f"{cells}, which spreadsheets cut: {_numbers(done.too_long)}")
+    if done.names_itself:
+        note(f"{_count(len(done.names_itself), 'item')} with an answer that names its own model.")
+
+
+@export.command(
+    epilog=examples("madetl export arena -o battles.json", "madetl export arena --judges -o battles.parquet")
+)
+@scenario_option
+@_voter_options
+@_output_option("FILE", "A file .json, .jsonl or .parquet.")
+@click.pass_obj
+def arena(settings: Settings, *, scenario: str | None, annotators: tuple[str, ...], judges: bool, output: Path) -> None:
+    """Write the battles as Chatbot Arena's data sets.
+
+    One record per vote, in the order shown. People's votes only, unless --annotator or --judges says otherwise.
+    `madetl import arena` reads the file back.
+    """
+    from madetl import database, exports
+
+    with database.reading(settings.db) as db:
+        done = exports.arena(db, output, exports.Voters(judges, annotators), scenario)
+    _report(output, done, "battle")
+
+
+@export.command(
+    "mad-eval",
+    epilog=examples("madetl export mad-eval -o pairs", "madetl export mad-eval --selection pilot -o pairs"),
+)
+@click.option("--selection", metavar="NAME", help="All pairs of this selection, judged or not (latest: the last one).")
+@scenario_option
+@_voter_options
+@_output_option("FOLDER", "A folder, made where there is none.")
+@click.pass_obj
+def mad_eval(
+    settings: Settings,
+    *,
+    selection: str | None,
+    scenario: str | None,
+    annotators: tuple[str, ...],
+    judges: bool,
+    output: Path,
+) -> None:
+    """Write the votes as MAD-Eval's pair files.
+
+    One X-vs-Y.jsonl per two models, with a row per vote. People's votes only, unless --annotator or --judges
+    says otherwise.
+    """
+    from madetl import database, exports
+
+    with database.reading(settings.db) as db:
+        done = exports.mad_eval(db, output, exports.Voters(judges, annotators), selection, scenario)
+    _report(output, done, "row")
+
+
+@export.command("alpaca-eval", epilog=examples("madetl export alpaca-eval -o outputs --models gpt-4,gemini-pro"))
+@scenario_option
+@models_option
+@_output_option("FOLDER", "A folder, made where there is none.")
+@click.pass_obj
+def alpaca_eval(settings: Settings, *, scenario: str | None, models: list[str] | None, output: Path) -> None:
+    """Write the answers as AlpacaEval's model outputs.
+
+    One MODEL.json per model, in the layout of model_outputs.json.
+    """
+    from madetl import database, exports
+
+    with database.reading(settings.db) as db:
+        done = exports.alpaca_eval(db, output, scenario, models)
+    _report(output, done, "response")
+
+
+@export.command(epilog=examples("madetl export parquet -o tables"))
+@_output_option("FOLDER", "A folder, made where there is none.")
+@click.pass_obj
+def parquet(settings: Settings, output: Path) -> None:
+    """Write every table as a Parquet file of its own."""
+    from madetl import database, exports
+
+    with database.reading(settings.db) as db:
+        done = exports.parquet(db, output)
+    _report(output, done, "row")
+
+
+def _report(output: Path, done: Exported, unit: str) -> None:
+    files = f" in {done.files} files" if done.files > 1 else ""
+    click.echo(f"{output}: {_count(done.rows, unit)}{files}")
+    for line in done.notes:
+        note(f"Note: {line}.")
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+
+
+def _numbers(items: list[int]) -> str:
+    more = f" and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
+    return ", ".join(map(str, items[:_MOST_LISTED])) + more
+
+
+COMMANDS: list[click.Command] = [export]

@@ -1,0 +1,161 @@
+"""Commands that bring files in: import instructions, responses, alpaca-eval, mad-eval, arena."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from madetl.cli.base import Group, Settings, examples
+from madetl.cli.output import print_json, progress_bar, warn
+
+if TYPE_CHECKING:
+    from madetl.importing.answers import Imported
+
+files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
+json_counts_option = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+
+
+def _scenario_option(default: str | None, help: str) -> Callable[[Any], Any]:
+    return click.option("--scenario", metavar="NAME", default=default, show_default=bool(default), help=help)
+
+
+def _annotator_option(default: str, help: str) -> Callable[[Any], Any]:
+    return click.option("--annotator", metavar="NAME", default=default, show_default=True, help=help)
+
+
+_metric_option = click.option(
+    "--metric", metavar="NAME", help="Store the files' similarity scores under this name.  [default: leave them out]"
+)
+
+
+@click.group("import", cls=Group)
+def import_group() -> None:
+    """Bring in instructions, answers and judgments from files.
+
+    Each file goes in whole or not at all; importing it again adds nothing. The name - reads standard input.
+    """
+
+
+@import_group.command(
+    epilog=examples(
+        "madetl import instructions reasoning.jsonl --scenario Reasoning",
+        "madetl import instructions pool.csv",
+    )
+)
+@files_argument
+@_scenario_option(None, "Scenario of the rows that name none.")
+@json_counts_option
+@click.pass_obj
+def instructions(settings: Settings, files: tuple[str, ...], scenario: str | None, as_json: bool) -> None:
+    """Import instructions from JSONL, JSON, CSV or Parquet.
+
+    Each row has an instruction (or question, prompt, text), and optionally an input, a reference answer
+    (reference_answer, answer or output) and a scenario.
+    """
+    _run(settings, "import_instructions", files, as_json, scenario=scenario)
+
+
+@import_group.command(
+    epilog=examples(
+        "madetl import responses answers.csv --scenario Writing",
+        "madetl import responses gpt-4.jsonl --model gpt-4 --scenario Writing",
+    )
+)
+@files_argument
+@_scenario_option(None, "Scenario of the rows that name none.")
+@click.option("--model", metavar="NAME", help="Model of the rows that name none.")
+@json_counts_option
+@click.pass_obj
+def responses(
+    settings: Settings, files: tuple[str, ...], scenario: str | None, model: str | None, as_json: bool
+) -> None:
+    """Import answers of models from JSONL, JSON, CSV or Parquet.
+
+    Each row has an instruction (or question, prompt, text), a response (or output), and optionally a model, a
+    scenario, an input and a reference_answer.
+    """
+    _run(settings, "import_responses", files, as_json, scenario=scenario, model=model)
+
+
+@import_group.command(
+    "alpaca-eval", epilog=examples("madetl import alpaca-eval gpt-4/model_outputs.json vicuna-13b/model_outputs.json")
+)
+@files_argument
+@_scenario_option("AlpacaEval", "Scenario of the instructions.")
+@json_counts_option
+@click.pass_obj
+def alpaca_eval(settings: Settings, files: tuple[str, ...], scenario: str, as_json: bool) -> None:
+    """Import AlpacaEval's model_outputs.json.
+
+    Each row has instruction, output and generator (the model), and optionally a dataset.
+    """
+    _run(settings, "import_alpaca_eval", files, as_json, scenario=scenario)
+
+
+@import_group.command(
+    "mad-eval",
+    epilog=examples(
+        "madetl import mad-eval koala-13b-vs-gpt-4.jsonl vicuna-13b-vs-gpt-4.jsonl",
+        "madetl import mad-eval step5.jsonl --metric bert-score --annotator alice",
+    ),
+)
+@files_argument
+@_scenario_option("MAD-Eval", "Scenario of the instructions.")
+@_annotator_option("mad-eval", "Who judged.")
+@_metric_option
+@json_counts_option
+@click.pass_obj
+def mad_eval(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Import pairs of answers as MAD-Eval keeps them, with the winners.
+
+    Files are called X-vs-Y.jsonl (X gave response_1, Y response_2), or have such a name in each row's source. The
+    winner stands in output: a model's name or tie; empty where nobody judged.
+    """
+    _run(settings, "import_mad_eval", files, as_json, **options)
+
+
+@import_group.command(
+    epilog=examples(
+        "madetl import arena chatbot_arena_conversations.parquet",
+        "madetl import arena battles.json --scenario Writing --annotator alice",
+    )
+)
+@files_argument
+@_scenario_option("Arena", "Scenario of the battles that name none.")
+@_annotator_option("arena", "Who judged the battles that have no judge.")
+@_metric_option
+@json_counts_option
+@click.pass_obj
+def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Import Chatbot Arena battles from JSON, JSONL or Parquet.
+
+    Each battle has model_a, model_b and winner (model_a, model_b, tie, both_bad), and either conversation_a and
+    conversation_b or MAD-Eval's data. model_a is the answer that was shown first. Longer conversations become one
+    text: the user's turns are the instruction, the model's turns its response.
+    """
+    _run(settings, "import_arena", files, as_json, **options)
+
+
+def _run(settings: Settings, name: str, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Calls the import of that name, and prints what it brought."""
+    from madetl import database
+    from madetl.importing import answers
+
+    with database.writing(settings.db) as db, progress_bar("import", "KB") as progress:
+        done = getattr(answers, name)(db, files, progress=progress, **options)
+    show(done, as_json)
+
+
+def show(done: Imported, as_json: bool) -> None:
+    """Prints the closing line of an import, or its counts as JSON, and its warnings."""
+    for warning in done.warnings:
+        warn(warning)
+    if as_json:
+        print_json({"summary": done.summary, "warnings": done.warnings, "counts": dict(sorted(done.counts.items()))})
+    else:
+        click.echo(done.summary)
+
+
+COMMANDS: list[click.Command] = [import_group]

@@ -1,0 +1,122 @@
+"""Checks the fields of rows against what a format expects, and says what is wrong: file, line, field, found, expected.
+
+A format declares its row as an SQLModel class of these types; `checked` fills it. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import StringConstraints, ValidationError
+from sqlmodel import SQLModel
+
+from madetl.errors import InputError
+from madetl.formats.files import FileRows, Row, described
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""A model's, annotator's or scenario's name: blanks around it are none of it."""
+Text = Annotated[str, StringConstraints(min_length=1)]
+"""A text that may not be empty, exactly as it is."""
+
+INSTRUCTION = ("instruction", "question", "prompt", "text")
+"""The names that files use for an instruction, the best first."""
+
+_LISTED = 10  # bad rows that a message names
+_EXPECTED = {
+    "string_type": "text",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "list_type": "a list",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "dict_type": "an object",
+}
+
+SomeRow = TypeVar("SomeRow", bound=SQLModel)
+Record = TypeVar("Record")
+
+
+def read_each(rows: FileRows, read: Callable[[FileRows, Row], Record]) -> list[Record]:
+    """What `read` makes of every row. Raises one InputError that names the bad rows, if there are any."""
+    records, errors = [], []
+    for row in rows.rows:
+        try:
+            records.append(read(rows, row))
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        raise _together(errors)
+    return records
+
+
+def checked(
+    kind: type[SomeRow], rows: FileRows, row: Row, aliases: Mapping[str, Sequence[str]] | None = None
+) -> SomeRow:
+    """The row as `kind`. `aliases` gives, for a field, the names that a file may have it under, the best first."""
+    fields = dict(row.fields)
+    called = {}
+    for field, names in (aliases or {}).items():
+        called[field] = next((name for name in names if name in row.fields), names[0])
+        fields[field] = fields.get(called[field])
+        if called[field] not in row.fields:
+            del fields[field]
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        problem: Any = error.errors()[0]
+        first = str(problem["loc"][0])
+        field = ".".join([called.get(first, first), *(str(part) for part in problem["loc"][1:])])
+        message = _said(problem, row, (aliases or {}).get(first, ()))
+        raise InputError(rows.file, message, line=row.line, field=field) from error
+
+
+def filled(value: str | None) -> str | None:
+    """An optional text, None where it is empty: a CSV file cannot tell the two apart."""
+    return value or None
+
+
+def finite(rows: FileRows, row: Row, field: str, value: float | None) -> float | None:
+    """An optional number. Raises InputError for NaN and the infinite, which JSON files of Python's may hold."""
+    if value is not None and not math.isfinite(value):
+        raise InputError(rows.file, f"found {value}; expected a number.", line=row.line, field=field)
+    return value
+
+
+def scenario_of(rows: FileRows, row: Row, value: str | None, default: str | None) -> str:
+    """The scenario that the row names, else the one given for the file."""
+    scenario = (value or "").strip() or default
+    if not scenario:
+        message = "no scenario here, and none was given. --scenario NAME names one for all rows without."
+        raise InputError(rows.file, message, line=row.line, field="scenario")
+    if scenario == "overall":
+        message = 'found "overall", which is what rankings call all scenarios together; use another name.'
+        raise InputError(rows.file, message, line=row.line, field="scenario")
+    return scenario
+
+
+def _said(problem: Mapping[str, Any], row: Row, names: Sequence[str]) -> str:
+    if problem["type"] == "missing":
+        also = f" ({' or '.join(names[1:])} would do)" if len(names) > 1 else ""
+        return f"missing{also}; the row has {_listed(list(row.fields))}."
+    if problem["type"] == "string_too_short":
+        return "empty; expected text."
+    expected = _EXPECTED.get(problem["type"]) or str(problem["msg"])
+    return f"found {described(problem['input'])}; expected {expected}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [name if len(name) <= 40 else f"{name[:37]}…" for name in names[:_LISTED]]
+    return ", ".join(shown + ["…"] * (len(names) > _LISTED)) or "no fields"
+
+
+def _together(errors: Sequence[InputError]) -> InputError:
+    """The first error, with the places of the others after it."""
+    first, others = errors[0], errors[1:]
+    if not others:
+        return first
+    places = [f"line {error.line}" + (f" ({error.field})" if error.field else "") for error in others[: _LISTED - 1]]
+    more = f", and {len(others) - len(places):,} more" if len(others) > len(places) else ""
+    message = f"{first.message} Bad too: {', '.join(places)}{more}."
+    return InputError(first.file, message, line=first.line, field=first.field)

@@ -1,0 +1,128 @@
+"""What a reader must know to read a leaderboard, in words: each function looks at one thing. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madetl.ranking import bradley_terry, elo
+from madetl.ranking.votes import FloatArray, RankParameters, Standing, Votes
+
+ENOUGH_ROUNDS = 100  # below, fewer than three rounds lie beyond either end of an interval
+ENOUGH_ITEMS = 5  # below, the bootstrap varies a pair's items by less than 4/5 of what it should
+CONVERGED = 0.9  # the share of the way after which Elo is no longer called far from converged
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know to read the leaderboard; `kind` is the same for notes that say the same of another."""
+
+    kind: str
+    text: str
+
+
+def notes(votes: Votes, standing: Standing, rating: FloatArray, parameters: RankParameters) -> list[Note]:
+    notes = [
+        _order_note(parameters),
+        _island_note(votes, standing),
+        _group_note(votes, standing, rating) if parameters.method == "bt" else None,
+        _elo_note(votes, standing, rating, parameters) if parameters.method == "elo" else None,
+        _items_note(votes, parameters),
+        _rounds_note(parameters),
+        _anchor_note(votes, standing, parameters),
+    ]
+    return [note for note in notes if note]
+
+
+def _order_note(parameters: RankParameters) -> Note | None:
+    if parameters.resample != "permute":
+        return None
+    return Note(
+        "order",
+        "permute plays the same battles in random orders: the bands show how much the order matters, "
+        "not how sure the ranking is. --resample bootstrap gives 95 % intervals.",
+    )
+
+
+def _island_note(votes: Votes, standing: Standing) -> Note | None:
+    if standing.islands == 1:
+        return None
+    named = "; ".join(_named(votes, standing.island == i) for i in range(standing.islands))
+    return Note(
+        "islands",
+        f"no chain of battles connects these {standing.islands} groups of models, so each is centred and ranked "
+        f"on its own, and ratings do not compare across them: {named}.",
+    )
+
+
+def _group_note(votes: Votes, standing: Standing, rating: FloatArray) -> Note | None:
+    """Said where more than one group shares an island, since then a distance is infinite as far as votes go."""
+    texts = []
+    for island in range(standing.islands):
+        inside = standing.island == island
+        groups = {int(g): rating[inside & (standing.group == g)].mean() for g in standing.group[inside]}
+        ordered = sorted(groups, key=lambda g: -groups[g])
+        if len(ordered) > 1:
+            texts.append(" > ".join(f"({_named(votes, inside & (standing.group == g))})" for g in ordered))
+    if not texts:
+        return None
+    return Note(
+        "one-way",
+        f"between these groups not one point went the other way, so that their distance, and its interval, are set by "
+        f"the weak prior (standard deviation {bradley_terry.PRIOR_SD * bradley_terry.POINTS:,.0f} points), not by "
+        f"votes: {'; '.join(texts)}.",
+    )
+
+
+def _elo_note(votes: Votes, standing: Standing, rating: FloatArray, parameters: RankParameters) -> Note | None:
+    few, many = int(standing.battles.min()), int(standing.battles.max())
+    models = len(votes.models)
+    least, most = (elo.share_of_the_way(battles, models, parameters.k_factor) for battles in (few, many))
+    if least >= CONVERGED:
+        return None
+    battles = " to ".join(dict.fromkeys(f"{count:,}" for count in (few, many)))
+    share = " to ".join(dict.fromkeys(f"{100 * part:.0f}" for part in (least, most)))
+    text = (
+        f"with K-factor {parameters.k_factor:g} and {battles} battles per model, Elo has gone about {share} % "
+        "of the way from 1000 to where it would settle, and its intervals are about that point"
+    )
+    if standing.islands == 1 and not standing.group.any():
+        wins_a, wins_b = standing.pair_wins.T[:, None]
+        bt = bradley_terry.fit(votes.model_a, votes.model_b, wins_a, wins_b, standing.island)
+        text += f" (from first to last {np.ptp(rating):.0f} points; Bradley–Terry on the same votes: {np.ptp(bt):.0f})"
+    return Note("elo", f"{text}. For differences use --method bt.")
+
+
+def _items_note(votes: Votes, parameters: RankParameters) -> Note | None:
+    items = np.bincount(votes.kinds.pair, votes.kinds.items)
+    few = int((items < ENOUGH_ITEMS).sum())
+    if parameters.resample != "bootstrap" or not few:
+        return None
+    return Note(
+        "items",
+        f"{few} of {len(items)} model pairs have fewer than {ENOUGH_ITEMS} judged items (the fewest: "
+        f"{int(items.min())}); the bootstrap draws within a pair, so the intervals are too narrow there.",
+    )
+
+
+def _rounds_note(parameters: RankParameters) -> Note | None:
+    if parameters.rounds >= ENOUGH_ROUNDS:
+        return None
+    return Note("rounds", f"{parameters.rounds} rounds are few for the ends of an interval; take 1000.")
+
+
+def _anchor_note(votes: Votes, standing: Standing, parameters: RankParameters) -> Note | None:
+    if parameters.anchor is None:
+        return None
+    name = parameters.anchor[0]
+    if name not in votes.models:
+        return Note("anchor", f"the anchor {name} has no battles here, so this scale is centred on 1000.")
+    if standing.islands > 1:
+        return Note("anchor", f"the anchor {name} shifts only the models of its own island.")
+    return None
+
+
+def _named(votes: Votes, which: NDArray[np.bool_]) -> str:
+    return ", ".join(np.array(votes.models)[which].tolist())

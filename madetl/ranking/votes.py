@@ -1,0 +1,126 @@
+"""What a leaderboard rests on: the parameters of a ranking, the votes as arrays, and what plain counts say of them.
+
+Pure: `ratings` fills these from the database, `leaderboards` ranks them, `notes` says what a reader must know.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madetl.errors import ParameterError
+from madetl.ranking import connections, elo
+
+IntArray = NDArray[np.integer[Any]]
+FloatArray = NDArray[np.float64]
+
+MAX_ROUNDS = 100_000
+
+
+@dataclass(frozen=True)
+class RankParameters:
+    """How to rank. `annotators` (names) and `judges` choose whose votes count; without either, people's.
+
+    `anchor` is a model and the rating that it shall have: the scale of its island is shifted. Raises ParameterError.
+    """
+
+    method: Literal["elo", "bt"] = "elo"
+    rounds: int = 1000
+    resample: Literal["bootstrap", "permute"] = "bootstrap"
+    seed: int = 42
+    scenario: str | None = None
+    annotators: tuple[str, ...] = ()
+    judges: bool = False
+    anchor: tuple[str, float] | None = None
+    k_factor: float = elo.K_FACTOR
+
+    def __post_init__(self) -> None:
+        if self.method == "bt" and self.resample == "permute":
+            raise ParameterError("Bradley–Terry does not depend on the order of battles: permute is for elo only.")
+        if self.method == "bt" and self.k_factor != elo.K_FACTOR:
+            raise ParameterError("Bradley–Terry has no K-factor: --k-factor is for elo only.")
+        if self.judges and self.annotators:
+            raise ParameterError("Give either --judges (all judge models) or --annotator NAME, not both.")
+        if not 1 <= self.rounds <= MAX_ROUNDS:
+            raise ParameterError(f"{self.rounds} rounds: give from 1 to {MAX_ROUNDS:,}.")
+        if not (math.isfinite(self.k_factor) and self.k_factor > 0):
+            raise ParameterError(f"The K-factor is {self.k_factor:g}: give a number above 0.")
+        if self.seed < 0:
+            raise ParameterError(f"The seed is {self.seed}: give 0 or a number above it.")
+        if self.anchor and not math.isfinite(self.anchor[1]):
+            raise ParameterError(f"The anchor's rating is {self.anchor[1]}: give a finite number.")
+
+
+@dataclass(frozen=True)
+class ItemKinds:
+    """How many items of each model pair had the same outcome: arrays of one length, one entry per kind of item."""
+
+    pair: IntArray
+    wins: FloatArray  # (kinds, 2): points of model_a and of model_b over the item's votes, ties as halves
+    items: IntArray
+
+
+@dataclass(frozen=True)
+class Battles:
+    """Every vote, in the order in which they were stored: arrays of one length. Pair and instruction make the item."""
+
+    pair: IntArray
+    instruction: IntArray
+    score: FloatArray  # model_a's: 1, 0.5, 0
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What one leaderboard rests on. Models are numbered by their place in `models`, pairs in `model_a`, `model_b`."""
+
+    scenario: str
+    models: list[str]
+    model_ids: list[int]
+    model_a: IntArray
+    model_b: IntArray
+    kinds: ItemKinds
+    battles: Battles | None  # None: the method does not ask for the order
+    counts: dict[str, int]  # battles, ties, both_bad, items, annotators
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the plain counts say: points per pair, and of each model battles, points, island and group."""
+
+    pair_wins: FloatArray  # (pairs, 2): points of model_a and of model_b, ties as halves
+    battles: IntArray
+    points: FloatArray
+    island: IntArray
+    group: IntArray
+
+    @classmethod
+    def of(cls, votes: Votes) -> Standing:
+        a, b, models = votes.model_a, votes.model_b, len(votes.models)
+        wins = np.zeros((len(a), 2))
+        np.add.at(wins, votes.kinds.pair, votes.kinds.wins * votes.kinds.items[:, None])
+        points, battles = np.zeros(models), np.zeros(models)
+        for side in (0, 1):
+            np.add.at(points, (a, b)[side], wins[:, side])
+            np.add.at(battles, (a, b)[side], wins.sum(axis=1))
+        return cls(
+            pair_wins=wins,
+            battles=np.rint(battles).astype(np.int64),
+            points=points,
+            island=_by_size(connections.islands(a, b, models), battles),
+            group=connections.groups(a, b, wins[:, 0], wins[:, 1], models),
+        )
+
+    @property
+    def islands(self) -> int:
+        return int(self.island.max()) + 1
+
+
+def _by_size(island: IntArray, battles: FloatArray) -> IntArray:
+    """Renumbers the islands: 0 has the most models; of equal ones, the one with the most battles."""
+    sizes = [(-np.sum(island == i), -battles[island == i].sum(), i) for i in range(int(island.max()) + 1)]
+    place = {i: number for number, (_, _, i) in enumerate(sorted(sizes))}
+    return np.array([place[i] for i in island.tolist()])

@@ -1,0 +1,89 @@
+"""Stores responses: a model's answer to an instruction, each different text as a sample of its own.
+
+Records come in checked (formats/), ids and counts go out. The caller holds the transaction, and has stored the
+instructions.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from madetl import resources
+from madetl.database import insert_rows
+from madetl.formats.records import ResponseRecord
+from madetl.text import count_words, text_hash
+
+_COLUMNS = (
+    "id", "instruction_id", "model_id", "sample", "response", "hash", "words", "characters", "source", "run_id"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoredResponses:
+    """`ids` has one id per record; `new` + `known` + `empty` is the number of records (`empty`: new and empty)."""
+
+    ids: list[int]
+    new: int
+    known: int
+    empty: int
+
+
+@dataclass
+class _Samples:
+    """What is stored of one model's answers to one instruction."""
+
+    ids: dict[str, int] = field(default_factory=dict)  # by hash
+    next: int = 0
+
+
+def model_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
+    """The id of each model, made where it is new, in order of appearance."""
+    wanted = list(dict.fromkeys(names))
+    insert_rows(db, "models", ("name",), ((name,) for name in wanted), conflict="OR IGNORE")
+    found = db.execute(
+        "SELECT id, name FROM models WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
+    )
+    return {row["name"]: row["id"] for row in found}
+
+
+def store(
+    db: sqlite3.Connection, records: Sequence[ResponseRecord], instruction_ids: Sequence[int], run_id: int | None
+) -> StoredResponses:
+    """Stores the responses whose text is new for their instruction and model, under the next sample number.
+
+    `instruction_ids` has one id per record. Call it inside a transaction: ids are handed out here.
+    """
+    models = model_ids(db, (record.model for record in records))
+    keys = [(asked, models[record.model]) for asked, record in zip(instruction_ids, records, strict=True)]
+    samples = _known(db, keys)
+    next_id = db.execute("SELECT ifnull(max(id), 0) + 1 FROM responses").fetchone()[0]
+    ids: list[int] = []
+    rows: list[tuple[Any, ...]] = []
+    for key, record in zip(keys, records, strict=True):
+        stored, digest = samples.setdefault(key, _Samples()), text_hash(record.response)
+        if digest not in stored.ids:
+            stored.ids[digest] = next_id + len(rows)
+            text = _measured(record.response, digest)
+            rows.append((stored.ids[digest], *key, stored.next, *text, record.source, run_id))
+            stored.next += 1
+        ids.append(stored.ids[digest])
+    insert_rows(db, "responses", _COLUMNS, rows)
+    empty = sum(row[4] == "" for row in rows)
+    return StoredResponses(ids, len(rows) - empty, len(records) - len(rows), empty)
+
+
+def _known(db: sqlite3.Connection, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], _Samples]:
+    known: dict[tuple[int, int], _Samples] = {}
+    for row in db.execute(resources.query("known_responses"), {"keys": json.dumps(list(set(keys)))}):
+        stored = known.setdefault((row["instruction_id"], row["model_id"]), _Samples())
+        stored.ids.setdefault(row["hash"], row["id"])
+        stored.next = max(stored.next, row["sample"] + 1)
+    return known
+
+
+def _measured(text: str, digest: str) -> tuple[str, str, int, int]:
+    return text, digest, count_words(text), len(text)

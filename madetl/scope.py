@@ -1,0 +1,38 @@
+"""Which part of a study a command works on: the models and the scenario named, checked against the tables.
+
+A mistyped name must be an error that shows the names there are, never a run that silently finds nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from madetl.errors import ParameterError
+
+
+def model_ids(db: sqlite3.Connection, names: Iterable[str] | None) -> list[int] | None:
+    """The ids of the models with these names, in order of id; None (all models) stays None.
+
+    Raises ParameterError for a name that no model has.
+    """
+    if names is None:
+        return None
+    known = {row["name"]: int(row["id"]) for row in db.execute("SELECT id, name FROM models ORDER BY name")}
+    wanted = list(names)
+    _check("model", wanted, list(known))
+    return sorted({known[name] for name in wanted})
+
+
+def check_scenario(db: sqlite3.Connection, scenario: str | None) -> None:
+    """Raises ParameterError where no instruction is of this scenario; None (all scenarios) passes."""
+    if scenario is not None:
+        rows = db.execute("SELECT DISTINCT scenario FROM instructions ORDER BY scenario")
+        _check("scenario", [scenario], [row["scenario"] for row in rows])
+
+
+def _check(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        there_is = ", ".join(known) if known else "none yet: import answers first"
+        raise ParameterError(f"There is no {what} {', '.join(map(repr, missing))}. The database has: {there_is}")

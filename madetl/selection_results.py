@@ -1,0 +1,172 @@
+"""What a run of `madetl select` tells: what the filters removed, what each model pair got, what to be warned of."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from madetl import resources
+from madetl.metrics_store import metric_label
+from madetl.selection_sets import Request, set_row
+
+_PAIRS_NAMED = 5  # in a warning; the rest is counted
+
+
+@dataclass(frozen=True)
+class FilterCounts:
+    """What became of the measured response pairs: the filters one after another, and each by itself (`_alone`)."""
+
+    measured: int = 0
+    empty: int = 0
+    few_words: int = 0
+    lengths_differ: int = 0
+    few_words_alone: int = 0
+    lengths_differ_alone: int = 0
+    eligible: int = 0
+
+    def removed(self, min_words: int, max_length_ratio: float) -> list[tuple[str, int, int]]:
+        """(what a filter takes away, how many when its turn comes, how many by itself), in the order of the filters.
+
+        Those that are switched off are left out.
+        """
+        words = (f"an answer has {min_words} words or fewer", self.few_words, self.few_words_alone)
+        lengths = (f"lengths differ {max_length_ratio:g} times or more", self.lengths_differ, self.lengths_differ_alone)
+        filters = [("an answer is empty", self.empty, self.empty)]
+        return filters + [words] * (min_words > 0) + [lengths] * (max_length_ratio > 0)
+
+
+@dataclass(frozen=True)
+class PairPicks:
+    """What a selection holds of one pair of models; the scores are None where it holds nothing."""
+
+    model_a: str
+    model_b: str
+    picks: int
+    new: int
+    lowest: float | None
+    highest: float | None
+
+
+@dataclass(frozen=True)
+class SelectionResult:
+    """What a run did. `pairs` are those of this run; `selected` and `judged` count the whole selection."""
+
+    name: str
+    run_id: int
+    metric: str
+    strategy: str
+    top_k: int
+    min_words: int
+    max_length_ratio: float
+    filters: FilterCounts
+    pairs: Sequence[PairPicks]
+    new: int
+    selected: int
+    judged: int
+    warnings: Sequence[str]
+
+    @property
+    def summary(self) -> str:
+        """The closing line."""
+        known = self.selected - self.new
+        done = f"{self.new} response pairs picked ({known} known)" if self.new else f"nothing to do ({known} known)"
+        return f"{self.name}: {done}, {len(self.pairs)} model pairs, K = {self.top_k}"
+
+
+def total(counts: Sequence[sqlite3.Row]) -> FilterCounts:
+    """The sum of the rows of filter_counts.sql."""
+    names = FilterCounts.__dataclass_fields__
+    return FilterCounts(**{name: sum(row[name] for row in counts) for name in names})
+
+
+def result(
+    db: sqlite3.Connection, request: Request, run_id: int, pair_ids: Sequence[int], filters: FilterCounts
+) -> SelectionResult:
+    """Reads back what the selection holds after the run."""
+    row = set_row(db, request.name)
+    assert row is not None, "a run that ends well leaves its selection"
+    held = db.execute(_HELD, {"set_id": row["id"], "run_id": run_id}).fetchone()
+    pairs = _pairs(db, {"set_id": row["id"], "run_id": run_id, "pair_ids": json.dumps(pair_ids)})
+    return SelectionResult(
+        name=row["name"],
+        run_id=run_id,
+        metric=metric_label(db, row["metric_id"]),
+        strategy=row["strategy"],
+        top_k=row["top_k"],
+        min_words=row["min_words"],
+        max_length_ratio=row["max_length_ratio"],
+        filters=filters,
+        pairs=pairs,
+        warnings=_warnings(db, request, pairs, row["top_k"], filters),
+        **{name: held[name] for name in ("new", "selected", "judged")},
+    )
+
+
+_HELD = """
+    SELECT
+        count(*) AS selected,
+        count(*) FILTER (WHERE s.run_id = :run_id) AS new,
+        count(*) FILTER (WHERE EXISTS (
+            SELECT 1 FROM judgments AS j
+            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id)) AS judged
+    FROM selections AS s
+    WHERE s.set_id = :set_id
+"""
+
+
+def _pairs(db: sqlite3.Connection, parameters: Mapping[str, Any]) -> list[PairPicks]:
+    return [PairPicks(**dict(row)) for row in db.execute(resources.query("picks_of_model_pairs"), parameters)]
+
+
+def _warnings(
+    db: sqlite3.Connection, request: Request, pairs: Sequence[PairPicks], top_k: int, filters: FilterCounts
+) -> list[str]:
+    found = [_shrinks(request), _too_few(pairs, top_k), _unmeasured(db, request, filters)]
+    return [warning for warning in found if warning]
+
+
+def _shrinks(request: Request) -> str | None:
+    if not request.shrinks:
+        return None
+    return (
+        f"{request.name} has K = {request.wanted_k} already, and a selection does not shrink to {request.top_k}: "
+        "nothing was done. --name begins another."
+    )
+
+
+def _too_few(pairs: Sequence[PairPicks], top_k: int) -> str | None:
+    short = [pair for pair in pairs if pair.picks < top_k]
+    if not short:
+        return None
+    named = [f"{pair.model_a} – {pair.model_b} ({pair.picks})" for pair in short[:_PAIRS_NAMED]]
+    more = len(short) - len(named)
+    return (
+        f"{len(short)} of {len(pairs)} model pairs have fewer than {top_k} candidates, and got what there is: "
+        f"{', '.join(named)}{f' and {more} more' if more else ''}."
+    )
+
+
+def _unmeasured(db: sqlite3.Connection, request: Request, filters: FilterCounts) -> str | None:
+    shared = request.scope
+    names = ("scenario", "pairs", "model_ids")
+    possible = db.execute(resources.query("response_pairs_to_measure"), {name: shared[name] for name in names})
+    total_pairs = possible.fetchone()[0]
+    missing = total_pairs - filters.measured
+    label = metric_label(db, shared["metric_id"])
+    if missing <= 0:
+        return None
+    return (
+        f"{missing} of {total_pairs} response pairs are not measured with {label}: they could not be picked, and what "
+        f"was picked stays. {measuring(db, request)} measures them."
+    )
+
+
+def measuring(db: sqlite3.Connection, request: Request) -> str:
+    """The command that measures what a selection could be made from."""
+    metric = db.execute("SELECT name FROM metrics WHERE id = ?", (request.columns["metric_id"],)).fetchone()["name"]
+    scenario = request.columns["scenario"]
+    return f"`madetl similarity --metric {metric}{f' --scenario {shlex.quote(scenario)}' if scenario else ''}`"

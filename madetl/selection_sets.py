@@ -1,0 +1,234 @@
+"""Rows of `selection_sets`: what a selection was asked for, under which name, and whether a run may extend it.
+
+Picking is `madetl.selections`'; this module finds, compares and writes the one row that names a selection.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from madetl.errors import ParameterError
+from madetl.metrics_store import ensure_metric, existing_metric, find_metric, metric_label
+from madetl.scope import check_scenario, model_ids
+
+DEFAULT_TOP_K = 10
+LATEST = "latest"  # what a person may write instead of a selection's name
+NGRAMS = "char-ngram"  # the metric whose instruction vectors are made on the fly
+
+_LAST_EXTENDED_FIRST = """
+    SELECT t.*
+    FROM selection_sets AS t
+    ORDER BY (SELECT max(s.id) FROM selections AS s WHERE s.set_id = t.id) DESC, t.id DESC
+"""
+_OPTIONS = {
+    "scenario": "--scenario",
+    "metric_id": "--metric",
+    "strategy": "--strategy",
+    "diversity": "--diversity",
+    "instruction_metric_id": "--instruction-metric",
+    "min_words": "--min-words",
+    "max_length_ratio": "--max-length-ratio",
+    "candidates": "--pairs",
+    "seed": "--seed",
+}
+
+
+@dataclass(frozen=True)
+class SelectionParameters:
+    """What a person asks for. `top_k` None: what the selection has, or 10; `name` None: one per scenario and metric.
+
+    `diversity` is the method's lambda; 0 switches `min_words` and `max_length_ratio` off. `models` limits this run, not
+    the selection: it may differ from run to run.
+    """
+
+    metric: str = NGRAMS
+    top_k: int | None = None
+    diversity: float = 0.0
+    instruction_metric: str = NGRAMS
+    min_words: int = 20
+    max_length_ratio: float = 4.0
+    scenario: str | None = None
+    models: Sequence[str] | None = None
+    pairs: Literal["all", "judged"] = "all"
+    strategy: Literal["mad", "random"] = "mad"
+    seed: int = 42
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """The parameters with their names looked up: `columns` is the row of selection_sets, top_k apart."""
+
+    name: str
+    columns: Mapping[str, Any]
+    top_k: int | None
+    model_ids: str | None  # JSON array
+    found: sqlite3.Row | None  # the row of selection_sets that has this name already
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The parameters that the queries of sql/selection share."""
+        names = ("metric_id", "min_words", "max_length_ratio", "scenario")
+        shared = {name: self.columns[name] for name in names}
+        return shared | {"pairs": self.columns["candidates"], "model_ids": self.model_ids}
+
+    @property
+    def set_id(self) -> int | None:
+        """The id of the selection; None: it is new."""
+        return None if self.found is None else int(self.found["id"])
+
+    @property
+    def wanted_k(self) -> int:
+        """K of the selection once this run is done."""
+        stored = 0 if self.found is None else int(self.found["top_k"])
+        return max(stored, self.top_k or stored or DEFAULT_TOP_K)
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether fewer picks are asked for than the selection promises already."""
+        return self.found is not None and self.top_k is not None and self.top_k < self.found["top_k"]
+
+
+def find_set(db: sqlite3.Connection, name: str = LATEST) -> sqlite3.Row:
+    """The row of `selection_sets` called `name`; 'latest' is the one that was begun or extended last.
+
+    Raises ParameterError if there is none; the message lists what there is.
+    """
+    sets: dict[str, sqlite3.Row] = {row["name"]: row for row in db.execute(_LAST_EXTENDED_FIRST)}
+    if not sets:
+        raise ParameterError("There is no selection yet. `madetl select` makes one.")
+    if name == LATEST:
+        return next(iter(sets.values()))
+    if name not in sets:
+        raise ParameterError(f"No selection is called {name!r}. This database has: {', '.join(sorted(sets))}")
+    return sets[name]
+
+
+def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
+    """Looks up every name. Raises ParameterError for a value that makes no sense or a name that is unknown."""
+    check(parameters)
+    check_scenario(db, parameters.scenario)
+    ids = model_ids(db, parameters.models)
+    if ids is not None and len(ids) < 2:
+        raise ParameterError("--models needs at least two different models: a selection compares their answers.")
+    columns = _columns(db, parameters)
+    name = parameters.name or _default_name(db, columns)
+    request = Request(name, columns, parameters.top_k, None if ids is None else json.dumps(ids), set_row(db, name))
+    _check_same(db, request)
+    return request
+
+
+def set_row(db: sqlite3.Connection, name: str) -> sqlite3.Row | None:
+    """The row of the selection called `name`, or None."""
+    row: sqlite3.Row | None = db.execute("SELECT * FROM selection_sets WHERE name = ?", (name,)).fetchone()
+    return row
+
+
+def save(db: sqlite3.Connection, request: Request, run_id: int) -> int:
+    """Makes the selection's row, or raises its K; returns its id. Call it in a `transaction`."""
+    if request.set_id is not None:
+        db.execute("UPDATE selection_sets SET top_k = ? WHERE id = ?", (request.wanted_k, request.set_id))
+        return request.set_id
+    values = {"name": request.name, "top_k": request.wanted_k, "run_id": run_id, **request.columns}
+    if values["diversity"] and values["instruction_metric_id"] is None:
+        from madetl.metrics import char_ngram
+
+        values["instruction_metric_id"] = ensure_metric(db, char_ngram.NAME, char_ngram.PARAMETERS)
+    marks = ", ".join("?" * len(values))
+    cursor = db.execute(f"INSERT INTO selection_sets ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    return int(cursor.lastrowid or 0)
+
+
+def check(parameters: SelectionParameters) -> None:
+    """Raises ParameterError for a value that makes no sense, whatever the database holds."""
+    p = parameters
+    _require(p.top_k is None or p.top_k >= 1, f"--top-k must be at least 1, not {p.top_k}.")
+    _require(0 <= p.diversity < math.inf, f"--diversity must be 0 or more, not {p.diversity:g}.")
+    _require(p.min_words >= 0, f"--min-words must be 0 (off) or more, not {p.min_words}.")
+    _require(
+        p.max_length_ratio == 0 or 1 < p.max_length_ratio < math.inf,
+        f"--max-length-ratio must be 0 (off) or above 1, not {p.max_length_ratio:g}: "
+        "the longer answer's characters divided by the shorter one's are at least 1.",
+    )
+    _require(p.strategy == "mad" or not p.diversity, "--diversity goes with --strategy mad; random draws ignore it.")
+    _require(p.name != "", "--name must not be empty.")
+    _require(p.name != LATEST, f"--name {LATEST} is taken: it means the selection that was extended last.")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ParameterError(message)
+
+
+def _columns(db: sqlite3.Connection, parameters: SelectionParameters) -> dict[str, Any]:
+    return {
+        "scenario": parameters.scenario,
+        "metric_id": find_metric(db, parameters.metric),
+        "strategy": parameters.strategy,
+        "diversity": parameters.diversity,
+        "instruction_metric_id": _instruction_metric(db, parameters) if parameters.diversity else None,
+        "min_words": parameters.min_words,
+        "max_length_ratio": parameters.max_length_ratio,
+        "candidates": parameters.pairs,
+        "seed": parameters.seed if parameters.strategy == "random" else None,
+    }
+
+
+def _instruction_metric(db: sqlite3.Connection, parameters: SelectionParameters) -> int | None:
+    """None: the n-gram vectors, which have no row in `metrics` before the first selection that uses them."""
+    if parameters.instruction_metric != NGRAMS:
+        return find_metric(db, parameters.instruction_metric)
+    from madetl.metrics import char_ngram
+
+    return existing_metric(db, char_ngram.NAME, char_ngram.PARAMETERS)
+
+
+def _default_name(db: sqlite3.Connection, columns: Mapping[str, Any]) -> str:
+    """One per scenario and metric, or per scenario for random draws.
+
+    Where another metric of the same name (of other parameters) has taken the short name, the hash tells them apart.
+    """
+    scenario = (columns["scenario"] or "all").lower().replace(" ", "-")
+    if columns["strategy"] == "random":
+        return f"{scenario}-random"
+    metric = db.execute("SELECT name FROM metrics WHERE id = ?", (columns["metric_id"],)).fetchone()["name"]
+    taken = set_row(db, f"{scenario}-{metric}")
+    if taken is None or taken["metric_id"] == columns["metric_id"]:
+        return f"{scenario}-{metric}"
+    return f"{scenario}-{metric_label(db, columns['metric_id'])}"
+
+
+def _check_same(db: sqlite3.Connection, request: Request) -> None:
+    """A selection never changes its parameters: what was picked, and judged, would no longer belong together."""
+    if request.found is None:
+        return
+    found, wanted = request.found, request.columns
+    # Without diversity there is no instruction metric: naming lambda says it all.
+    options = {
+        c: o
+        for c, o in _OPTIONS.items()
+        if c != "instruction_metric_id" or (found["diversity"] and wanted["diversity"])
+    }
+    different = [
+        f"{option} {_shown(db, column, found[column])} (now {_shown(db, column, wanted[column])})"
+        for column, option in options.items()
+        if found[column] != wanted[column]
+    ]
+    if different:
+        raise ParameterError(
+            f"The selection {request.name!r} was made with {', '.join(different)}. "
+            "Give the same again to extend it, or --name to begin another."
+        )
+
+
+def _shown(db: sqlite3.Connection, column: str, value: Any) -> str:
+    if value is None:
+        return {"scenario": "all", "instruction_metric_id": NGRAMS}.get(column, "none")
+    if column.endswith("metric_id"):
+        return metric_label(db, value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,167 @@
+"""What there is in a study, and what each stage could do next with the command for it.
+
+Rows come in through the queries of sql/looking, plain values go out; nothing changes.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from madetl import resources
+from madetl.metrics_store import metric_label
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """Something that a stage could do: why, and the command without `--db`."""
+
+    stage: str
+    why: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Each list has one row per what its name says; `next` is in the order of the stages."""
+
+    scenarios: Rows
+    models: Rows
+    similarities: Rows
+    selections: Rows
+    annotators: Rows
+    leaderboard: Rows
+    next: list[NextStep]
+
+
+def status(db: sqlite3.Connection) -> Status:
+    """Looks at everything once, in one read transaction."""
+    db.execute("BEGIN")
+    try:
+        scenarios, models = _rows(db, "status_scenarios"), _rows(db, "model_list")
+        metrics = [row | {"metric": metric_label(db, row["metric_id"])} for row in _rows(db, "status_similarities")]
+        sets = [row | _metric_names(db, row) for row in _rows(db, "status_selections")]
+        [ranking] = _rows(db, "status_ranking")
+        overall = "SELECT rank, model, rating, lower, upper, battles FROM leaderboard WHERE scenario = 'overall'"
+        leaderboard = [dict(row) for row in db.execute(overall)]
+        annotators = _rows(db, "status_annotators")
+    finally:
+        db.rollback()
+    return Status(
+        scenarios=scenarios,
+        models=[{key: row[key] for key in ("model", "instructions", "responses", "judgments")} for row in models],
+        similarities=[{key: row[key] for key in ("metric", "measured", "pending")} for row in metrics],
+        selections=[_shown(row) for row in sets],
+        annotators=annotators,
+        leaderboard=leaderboard,
+        next=[*_importing(models), *_measuring(metrics, models), *_selecting(sets, metrics), *_judging(sets),
+              *_ranking(ranking)],
+    )  # fmt: skip
+
+
+def _rows(db: sqlite3.Connection, query: str) -> Rows:
+    return [dict(row) for row in db.execute(resources.query(query))]
+
+
+def _metric_names(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, str | None]:
+    by = row["instruction_metric_id"]
+    return {
+        "metric": metric_label(db, row["metric_id"]),
+        "instruction_metric": None if by is None else metric_label(db, by),
+    }
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("selection", "metric", "strategy", "top_k", "selected", "judged")
+    return {name: row[name] for name in names} | {"pending": row["selected"] - row["judged"]}
+
+
+def _importing(models: Rows) -> Iterator[NextStep]:
+    answering = sum(row["responses"] > 0 for row in models)
+    if answering == 0:
+        yield NextStep("import", "there are no answers yet", "import responses answers.jsonl")
+        yield NextStep("import", "to see it all on an example first", "demo")
+    elif answering == 1:
+        why = "one model has answers, and a comparison needs two"
+        yield NextStep("import", why, "import responses answers-of-another-model.jsonl")
+
+
+def _measuring(metrics: Rows, models: Rows) -> Iterator[NextStep]:
+    measured = [row for row in metrics if row["measured"]]
+    if not measured and sum(row["responses"] > 0 for row in models) >= 2:
+        yield NextStep("similarity", "no answers are compared yet", "similarity")
+    for row in measured:
+        options = _measuring_options(row)
+        if row["pending"] > 0 and options is not None:
+            why = f"{row['metric']} has not measured {row['pending']:,} response pairs"
+            yield NextStep("similarity", why, f"similarity{options}")
+
+
+def _measuring_options(row: dict[str, Any]) -> str | None:
+    """The options that measure with this metric; None where its scores came from files and cannot be made here."""
+    if row["name"] == "char-ngram":
+        return ""
+    if row["name"] == "bert-score":
+        parameters = json.loads(row["parameters"])
+        options = {"--model": parameters.get("model"), "--num-layers": parameters.get("num_layers")}
+        return " --metric bert-score" + "".join(_option(name, value) for name, value in options.items() if value)
+    return _option("--metric", row["metric"]) if row["has_embeddings"] else None
+
+
+def _selecting(sets: Rows, metrics: Rows) -> Iterator[NextStep]:
+    measured = [row for row in metrics if row["measured"]]
+    if measured and not sets:
+        option = "" if measured[0]["metric"] == "char-ngram" else _option("--metric", measured[0]["metric"])
+        yield NextStep("select", "nothing is selected for judging yet", f"select{option} --top-k 10")
+    for row in sets:
+        if row["new_model_pairs"]:
+            why = f"{row['selection']} has nothing of {row['new_model_pairs']} model pairs yet"
+            yield NextStep("select", why, f"select{_selection_options(row)}")
+
+
+def _selection_options(row: dict[str, Any]) -> str:
+    """The options that extend a selection: those of its parameters that are not the defaults, and its name."""
+    options = {
+        "--metric": (row["metric"], "char-ngram"),
+        "--scenario": (row["scenario"], None),
+        "--strategy": (row["strategy"], "mad"),
+        "--seed": (row["seed"], 42),
+        "--diversity": (row["diversity"], 0),
+        "--instruction-metric": (row["instruction_metric"], "char-ngram"),
+        "--min-words": (row["min_words"], 20),
+        "--max-length-ratio": (row["max_length_ratio"], 4),
+        "--pairs": (row["candidates"], "all"),
+        "--name": (row["selection"], None),
+    }
+    return "".join(
+        _option(name, value) for name, (value, default) in options.items() if value is not None and value != default
+    )
+
+
+def _judging(sets: Rows) -> Iterator[NextStep]:
+    for row in sets:
+        pending = row["selected"] - row["judged"]
+        if pending:
+            why = f"nobody has judged {pending:,} of the {row['selected']:,} response pairs of {row['selection']}"
+            sheet = f"export annotations{_option('--selection', row['selection'])} -o sheet.csv"
+            yield NextStep("judgment", why, sheet)
+            yield NextStep("judgment", "when the sheet is filled in", "import judgments sheet.csv --annotator NAME")
+
+
+def _ranking(ranking: dict[str, Any]) -> Iterator[NextStep]:
+    if ranking["votes"] and ranking["run_id"] is None:
+        yield NextStep("rank", f"{ranking['votes']:,} votes of people are not ranked yet", "rank")
+    elif ranking["votes"] != ranking["ranked"]:
+        why = f"the latest ranking counts {ranking['ranked']:,} votes of people, and there are {ranking['votes']:,}"
+        yield NextStep("rank", why, "rank")
+
+
+def _option(name: str, value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f" {name} {shlex.quote(text)}"

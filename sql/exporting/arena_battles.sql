@@ -1,0 +1,26 @@
+-- Returns the battles as Chatbot Arena's data sets have them: who gave which answer, in the order shown.
+-- Grain: one row per judgment.
+-- Parameters: :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
+-- :scenario (NULL: all).
+-- Source: the columns of lmsys/chatbot_arena_conversations.
+SELECT
+    b.model_a,
+    b.model_b,
+    -- Arena's own spelling of the fourth outcome.
+    CASE b.winner WHEN 'both_bad' THEN 'tie (bothbad)' ELSE b.winner END AS winner,
+    b.winner_model,
+    b.annotator AS judge,
+    b.tstamp,
+    b.scenario,
+    b.comment,
+    i.instruction,
+    i.input,
+    i.reference_answer,
+    b.response_a AS response_1,
+    b.response_b AS response_2
+FROM battles AS b
+JOIN instructions AS i ON i.id = b.instruction_id
+WHERE (:kind IS NULL OR b.annotator_kind = :kind)
+    AND (:names IS NULL OR b.annotator IN (SELECT value FROM json_each(:names)))
+    AND (:scenario IS NULL OR b.scenario = :scenario)
+ORDER BY b.judgment_id;

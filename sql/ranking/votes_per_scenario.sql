@@ -1,0 +1,40 @@
+-- What each leaderboard rests on: battles, ties, items and annotators.
+-- Grain: one row per scenario with votes, and the row 'overall' for all of them together. An item is an instruction
+-- with all its votes for one model pair.
+-- Parameters: :kind ('person' or 'model': everybody of that kind; NULL: only those in :names),
+--             :names (JSON array of annotators' names).
+WITH votes AS (
+    SELECT i.scenario, i.id AS instruction_id, ra.model_id AS model_a_id, rb.model_id AS model_b_id,
+           j.annotator_id, j.winner
+    FROM judgments AS j
+    JOIN annotators AS n ON n.id = j.annotator_id
+    JOIN responses AS ra ON ra.id = j.response_a_id
+    JOIN responses AS rb ON rb.id = j.response_b_id
+    JOIN instructions AS i ON i.id = ra.instruction_id
+    WHERE n.kind = :kind OR n.name IN (SELECT value FROM json_each(:names))
+),
+items AS (
+    SELECT scenario, count(*) AS battles, sum(winner = 'tie') AS ties, sum(winner = 'both_bad') AS both_bad
+    FROM votes
+    GROUP BY scenario, instruction_id, model_a_id, model_b_id
+),
+counts AS (
+    SELECT scenario, sum(battles) AS battles, sum(ties) AS ties, sum(both_bad) AS both_bad, count(*) AS items
+    FROM items
+    GROUP BY scenario
+    UNION ALL
+    -- HAVING: without votes there is no overall leaderboard either
+    SELECT 'overall', sum(battles), sum(ties), sum(both_bad), count(*)
+    FROM items
+    HAVING count(*) > 0
+),
+-- Apart from the counts, since one annotator may have voted in several scenarios.
+voters AS (
+    SELECT scenario, count(DISTINCT annotator_id) AS annotators FROM votes GROUP BY scenario
+    UNION ALL
+    SELECT 'overall', count(DISTINCT annotator_id) FROM votes
+)
+SELECT c.scenario, c.battles, c.ties, c.both_bad, c.items, v.annotators
+FROM counts AS c
+JOIN voters AS v ON v.scenario = c.scenario
+ORDER BY c.scenario <> 'overall', c.scenario;

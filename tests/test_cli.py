@@ -1,0 +1,170 @@
+"""What all commands share: help with examples that hold, exit statuses, errors in one line, a quick start."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from madetl import __version__
+from madetl.cli import cli
+from madetl.cli.base import Command, RootGroup, examples
+from madetl.errors import ParameterError
+
+Madetl = Callable[..., CompletedProcess[str]]
+HEAVY = ["numpy", "duckdb", "sqlmodel", "sqlalchemy", "pydantic", "sklearn", "scipy", "rich", "openai", "sqlite_utils",
+         "torch", "bert_score", "transformers"]  # fmt: skip
+
+
+def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command and group below the root, with the words that lead to it."""
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+ALL = {" ".join(path): command for path, command in commands()}
+LEAVES = {path: command for path, command in ALL.items() if not isinstance(command, click.Group)}
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_has_help(path: str) -> None:
+    command = ALL[path]
+    assert command.help
+    assert command.get_short_help_str(200).strip()
+    done = CliRunner().invoke(cli, [*path.split(), "--help"])
+    assert done.exit_code == 0
+    assert f"Usage: madetl {path}" in done.output.replace("cli ", "madetl ")
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.help, option.name
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_every_command_has_examples_of_itself(path: str) -> None:
+    assert any(words[: len(path.split())] == path.split() for words in example_lines(LEAVES[path]))
+
+
+def example_lines(command: click.Command) -> list[list[str]]:
+    """The examples as lists of words after `madetl`; what follows two spaces or a > is no part of the command."""
+    lines = [line.strip() for line in (command.epilog or "").splitlines() if line.strip().startswith("madetl")]
+    return [shlex.split(re.split(r"\s{2,}| > ", line)[0])[1:] for line in lines]
+
+
+@pytest.mark.parametrize("path", ["", *ALL])
+def test_every_example_is_a_command_that_would_run(path: str) -> None:
+    for words in example_lines(ALL.get(path, cli)):
+        command: click.Command = cli
+        while isinstance(command, click.Group) and words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        if isinstance(command, click.Group):
+            assert command.invoke_without_command
+        command.make_context("madetl", words, parent=click.Context(cli))  # raises what would exit with 2
+
+
+@pytest.mark.parametrize("path", ["", *ALL])
+def test_usage_errors_exit_with_2(path: str) -> None:
+    done = CliRunner().invoke(cli, [*path.split(), "--no-such-option"])
+    assert done.exit_code == 2
+    assert "--no-such-option" in done.output
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_db_and_debug_are_known_after_every_command(path: str) -> None:
+    assert {"db", "debug"} <= {option.name for option in LEAVES[path].params}
+
+
+def test_an_unknown_command_exits_with_2(madetl: Madetl) -> None:
+    assert "No such command" in madetl("lead", status=2).stderr
+
+
+def test_the_version_is_told(madetl: Madetl) -> None:
+    assert __version__ in madetl("--version").stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom madetl.cli import cli\n"
+        "try: cli(['--help'])\nexcept SystemExit: pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "similarity" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+# --- which database
+
+
+def test_db_before_after_and_from_the_environment(madetl: Madetl, tmp_path: Path, db_file: Path) -> None:
+    before, after = tmp_path / "before.db", tmp_path / "after.db"
+    madetl("--db", before, "init")
+    assert before.exists()
+    assert not db_file.exists()  # $MADETL_DB
+    madetl("--db", before, "init", "--db", after)
+    assert after.exists()
+    madetl("init")
+    assert db_file.exists()
+
+
+def test_groups_take_db_too(madetl: Madetl, tmp_path: Path) -> None:
+    madetl("--db", tmp_path / "a.db", "init")
+    assert madetl("models", "--db", tmp_path / "a.db").stdout.strip() == "(no rows)"
+
+
+@pytest.mark.parametrize("words", [["status"], ["query", "models"], ["runs"], ["models"], ["init"]])
+def test_a_folder_or_a_text_is_no_database(madetl: Madetl, tmp_path: Path, words: list[str]) -> None:
+    text = tmp_path / "text.db"
+    text.write_text("instruction,response\n" * 50)
+    for path in (tmp_path, text):
+        done = madetl("--db", path, *words, status=1)
+        assert done.stderr.startswith("Error: ")
+        assert len(done.stderr.splitlines()) == 1
+    assert text.read_text() == "instruction,response\n" * 50
+
+
+# --- errors become one line in one place
+
+
+def raising(error: BaseException) -> RootGroup:
+    group = RootGroup(name="madetl")
+
+    @group.command(cls=Command, epilog=examples("madetl fail"))
+    def fail() -> None:
+        raise error
+
+    return group
+
+
+def test_an_error_of_madetls_own_is_one_line_and_status_1() -> None:
+    done = CliRunner().invoke(raising(ParameterError("K is 0. Give 1 or more.")), ["fail"])
+    assert (done.exit_code, done.stderr) == (1, "Error: K is 0. Give 1 or more.\n")
+
+
+def test_an_unexpected_error_is_one_line_that_names_debug() -> None:
+    done = CliRunner().invoke(raising(ValueError("odd")), ["fail"])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: ValueError: odd")
+    assert "--debug" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["--debug", "fail"], ["fail", "--debug"]])
+def test_debug_shows_where(words: list[str]) -> None:
+    done = CliRunner().invoke(raising(ParameterError("no")), words)
+    assert isinstance(done.exception, ParameterError)
+
+
+def test_ctrl_c_exits_with_130() -> None:
+    done = CliRunner().invoke(raising(KeyboardInterrupt()), ["fail"])
+    assert done.exit_code == 130
+    assert "Interrupted" in done.stderr

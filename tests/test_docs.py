@@ -1,0 +1,71 @@
+"""The README is a program: its commands run in order on a fresh folder, its SQL answers, and no command is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from madetl import database, resources
+from madetl.cli import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(group: click.Group, prefix: str = "madetl") -> Iterator[str]:
+    """The full name of every command that does something."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}"
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the README's walk was walked: every console block, from top to bottom, in one shell."""
+    folder = tmp_path_factory.mktemp("walk")
+    shutil.copy(ROOT / "mad.db.example", folder)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {name: value for name, value in os.environ.items() if name != "MADETL_DB"} | {"PATH": path}
+    script = "set -euxo pipefail\n" + "".join(blocks("bash"))
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return folder
+
+
+def test_the_walk_ends_with_a_leaderboard(walked: Path) -> None:
+    with database.reading(walked / "mad.db") as db:
+        assert db.execute("SELECT count(*) FROM leaderboard WHERE scenario = 'overall'").fetchone()[0] >= 2
+
+
+@pytest.mark.parametrize("statement", blocks("sql"), ids=lambda sql: sql.strip().splitlines()[0][:50])
+def test_every_recipe_answers_with_rows(walked: Path, statement: str) -> None:
+    with database.reading(walked / "mad.db") as db:
+        assert db.execute(statement).fetchall()
+
+
+@pytest.mark.parametrize("name", sorted(commands(cli)))
+def test_every_command_stands_in_the_readme(name: str) -> None:
+    assert name in README
+
+
+@pytest.mark.parametrize("file", sorted(resources.folder("schema").glob("*.sql")), ids=lambda file: file.name)
+def test_every_table_and_view_stands_in_the_readme(file: Path) -> None:
+    made = re.findall(r"^CREATE (?:TABLE|VIEW) (\w+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [name for name in made if f"`{name}`" not in README] == []

@@ -1,0 +1,183 @@
+"""`madetl status`: what there is, and commands that do what it says comes next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from madetl import database, demo, models, resources, selections
+from madetl.selection_sets import SelectionParameters
+from madetl.status import status
+
+from .conftest import Study
+
+Madetl = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A copy of the example with answers and judgments, nothing measured."""
+    return demo.copy_example(tmp_path / "study.db")
+
+
+def commands(db: sqlite3.Connection) -> list[str]:
+    return [step.command for step in status(db).next]
+
+
+def test_an_empty_database_says_how_to_begin(db: sqlite3.Connection, madetl: Madetl) -> None:
+    assert commands(db) == ["import responses answers.jsonl", "demo"]
+    shown = madetl("status").stdout
+    assert "empty" in shown
+    assert "madetl import responses" in shown
+
+
+def test_no_database_is_one_line_that_says_what_to_do(madetl: Madetl, db_file: Path) -> None:
+    done = madetl("status", status=1)
+    assert len(done.stderr.splitlines()) == 1
+    assert "init" in done.stderr
+    assert not db_file.exists()
+
+
+def test_one_model_asks_for_another(study: Study) -> None:
+    study.response(study.instruction("i"), "a", "text")
+    assert commands(study.db) == ["import responses answers-of-another-model.jsonl"]
+
+
+def test_it_counts_what_there_is(study: Study) -> None:
+    # given two instructions of Writing (one unanswered), one of Coding with an empty answer, two votes and a judge's
+    first, _, coding = study.instruction("i"), study.instruction("j"), study.instruction("k", "Coding")
+    a, b = study.response(first, "a", "text"), study.response(first, "b", "other")
+    study.response(coding, "a", "")
+    study.judgment(a, b, "tie", source_id="1")
+    study.judgment(a, b, "both_bad", source_id="2")
+    study.annotator("gpt", "model")
+    study.judgment(a, b, "model_a", annotator="gpt")
+    found = status(study.db)
+    assert [tuple(row.values()) for row in found.scenarios] == [("Coding", 1, 1, 1, 1), ("Writing", 2, 2, 2, 0)]
+    assert [tuple(row.values()) for row in found.models] == [("a", 2, 2, 3), ("b", 1, 1, 3)]
+    assert [tuple(row.values()) for row in found.annotators] == [("ann", "person", 2, 1, 1, 1), ("gpt", "model", 1, 1, 0, 0)]  # fmt: skip  # noqa: E501
+    assert [step.why for step in found.next][-1] == "2 votes of people are not ranked yet"
+
+
+def test_each_stage_leads_to_the_next(example: Path) -> None:
+    with database.writing(example) as db:
+        assert commands(db) == ["similarity", "rank"]
+        demo.measure(db)
+        assert commands(db) == ["select --top-k 10", "rank"]
+        demo.select(db)
+        assert commands(db) == ["rank"]
+        demo.rank(db)
+        assert commands(db) == []
+        # when there is an answer that nobody measured, another vote, and a larger K
+        Study(db).response(1, "atlas-large", "Another answer of the same model.", sample=1)
+        db.execute(
+            "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id)"
+            " SELECT annotator_id, response_a_id, response_b_id, 'tie', 'x', 'x' FROM judgments LIMIT 1"
+        )
+        selections.select(db, SelectionParameters(top_k=12))
+        pending = 12 * 6 - 60
+        assert [(step.command, step.why) for step in status(db).next] == [
+            ("similarity", "char-ngram has not measured 3 response pairs"),
+            (
+                "export annotations --selection all-char-ngram -o sheet.csv",
+                f"nobody has judged {pending} of the 72 response pairs of all-char-ngram",
+            ),
+            ("import judgments sheet.csv --annotator NAME", "when the sheet is filled in"),
+            ("rank", "the latest ranking counts 180 votes of people, and there are 181"),
+        ]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        SelectionParameters(top_k=3),
+        SelectionParameters(top_k=3, scenario="Coding", min_words=5, max_length_ratio=2.5),
+        SelectionParameters(top_k=3, diversity=0.5, name="my pilot"),
+        SelectionParameters(top_k=3, strategy="random", seed=7),
+    ],
+)
+def test_a_new_model_extends_a_selection_by_the_command_given(
+    example: Path, madetl: Madetl, parameters: SelectionParameters
+) -> None:
+    with database.writing(example) as db:
+        demo.measure(db)
+        db.execute("INSERT INTO models (name) VALUES ('elm-new')")
+        selections.select(db, parameters)
+        assert not [command for command in commands(db) if command.startswith("select")]
+        # when a fifth model answers everything, and is measured
+        study = Study(db)
+        for row in db.execute("SELECT instruction_id, response FROM responses WHERE model_id = 2").fetchall():
+            study.response(row["instruction_id"], "elm-new", f"As far as I can tell: {row['response']}")
+        demo.measure(db)
+        before = status(db).selections[0]["selected"]
+        [command] = [command for command in commands(db) if command.startswith("select")]
+    madetl("--db", example, *shlex.split(command))
+    with database.reading(example) as db:
+        assert status(db).selections[0]["selected"] == before + 3 * 4
+        assert not [command for command in commands(db) if command.startswith("select")]
+
+
+def test_scores_that_came_from_files_are_not_asked_for_again(example: Path) -> None:
+    with database.writing(example) as db:
+        db.execute("INSERT INTO metrics (name, hash) VALUES ('their-score', ?)", ("0" * 64,))
+        demo.measure(db)
+        db.execute("UPDATE similarities SET metric_id = 1 WHERE pair_id = 1")
+        assert [command for command in commands(db) if command.startswith("similarity")] == ["similarity"]
+
+
+def test_metrics_are_named_with_what_measures_them_again(study: Study) -> None:
+    first = study.instruction("i")
+    for model in "abc":
+        study.response(first, model, f"text of {model}")
+    db = study.db
+    db.execute("INSERT INTO metrics (name, parameters, hash) VALUES ('bert-score', ?, ?)",
+               (json.dumps({"model": "my encoder", "num_layers": 6}), "0" * 64))  # fmt: skip
+    db.execute("INSERT INTO metrics (name, hash) VALUES ('vectors', ?)", ("1" * 64,))
+    db.execute(
+        "INSERT INTO embeddings (metric_id, hash, dimensions, vector) VALUES (2, ?, 1, x'00000000')", ("2" * 64,)
+    )
+    db.execute("INSERT INTO pairs (model_a_id, model_b_id) VALUES (1, 2)")
+    for metric in (1, 2):
+        db.execute(
+            "INSERT INTO similarities (metric_id, pair_id, instruction_id, response_a_id, response_b_id, score,"
+            " shorter_words, length_ratio) VALUES (?, 1, 1, 1, 2, 0.5, 3, 1)",
+            (metric,),
+        )
+    assert [command for command in commands(db) if command.startswith("similarity")] == [
+        "similarity --metric bert-score --model 'my encoder' --num-layers 6",
+        "similarity --metric vectors",
+    ]
+
+
+def test_it_shows_tables_and_literal_commands_and_changes_nothing(example: Path, madetl: Madetl) -> None:
+    before = hashlib.sha256(example.read_bytes()).hexdigest()
+    shown = madetl("status", "--db", example).stdout
+    for words in ("Understanding", "dune-tiny", "chloe", f"madetl --db {example} similarity"):
+        assert words in shown
+    found = json.loads(madetl("status", "--db", example, "--json").stdout)
+    assert list(found) == [
+        "database", "scenarios", "models", "similarities", "selections", "annotators", "leaderboard", "next",
+    ]  # fmt: skip
+    assert found["next"][0]["command"] == f"madetl --db {example} similarity"
+    assert hashlib.sha256(example.read_bytes()).hexdigest() == before
+    assert [file.name for file in example.parent.iterdir()] == [example.name]
+
+
+def test_the_example_as_it_comes_can_be_looked_at(madetl: Madetl, tmp_path: Path) -> None:
+    copy = shutil.copy(resources.example(), tmp_path / "mad.db.example")
+    assert "birch-medium" in madetl("--db", copy, "status").stdout
+
+
+def test_a_merged_model_is_counted_once(example: Path) -> None:
+    with database.writing(example) as db:
+        Study(db).response(1, "atlas", "An answer under a shorter name.")
+        models.rename(db, "atlas", "atlas-large", merge=True)
+        assert [row["responses"] for row in status(db).models] == [25, 24, 24, 24]
