@@ -368,6 +368,13 @@ def test_repair_that_a_killed_run_never_asked_for_is_asked_for(db, server):
     assert (report.done, report.requests, answered(db)) == (1, 1, [0])
 
 
+def test_kept_answer_that_a_new_check_rejects_is_asked_again(db, server):
+    ask(db, server.url, iter([Task(ChatRequest("q", max_tokens=100), subject=0)]))
+    server.behaviour.answer = lambda _: "{}"
+    report = ask(db, server.url, iter([Task(ChatRequest("q", max_tokens=100), subject=1, check=_must_be_json)]))
+    assert (report.done, outcomes(db)) == (1, [(1, "invalid", 200), (2, "ok", 200)])
+
+
 # Money
 
 
@@ -383,6 +390,15 @@ def test_max_cost_is_never_passed(db, server):
     assert report.not_asked == 100 - report.done
     # and the same run's limit is not begun anew by the next one's ledger
     assert ask(db, server.url, questions(100), price, max_cost=3.0).reused == report.done
+
+
+def test_max_cost_counts_what_is_in_flight(db, server):
+    # given answers that cost all they can, 1 USD each, and eight at once
+    server.behaviour.answer = lambda _: "word " * 100
+    server.behaviour.latency_median = 0.1
+    report = ask(db, server.url, questions(100), Price(0.0, 10_000.0), concurrency=8, max_cost=3.5)
+    assert (report.done, report.requests, server.counts.most_in_flight) == (3, 3, 3)
+    assert report.cost == pytest.approx(3.0)
 
 
 def test_max_cost_counts_what_may_have_been_billed(db, server):
