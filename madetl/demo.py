@@ -84,7 +84,7 @@ def measure(db: sqlite3.Connection) -> Step:
 def select(db: sqlite3.Connection) -> Step:
     """Picks the ten response pairs of each model pair that differ most."""
     from madetl import selections
-    from madetl.selection_sets import SelectionParameters
+    from madetl.selection.sets import SelectionParameters
 
     return Step("select --top-k 10", selections.select(db, SelectionParameters(top_k=10)).summary)
 

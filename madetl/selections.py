@@ -1,7 +1,7 @@
 """Stage 4: MAD selection, the response pairs that people should judge. Reads `similarities`, writes `selections`.
 
-How to pick stands in `madetl.selection_strategies`, what a selection is, and whether a run may extend it, in
-`madetl.selection_sets`, and what a run tells in `madetl.selection_results`.
+How to pick stands in `madetl.selection.strategies`, what a selection is, and whether a run may extend it, in
+`madetl.selection.sets`, and what a run tells in `madetl.selection.results`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from dataclasses import asdict
 from itertools import count
 from typing import Any
 
-from madetl import resources, selection_results, selection_sets
+from madetl import resources
 from madetl.database import insert_rows, transaction
 from madetl.errors import ParameterError
 from madetl.metrics_store import metric_label
 from madetl.runs import run
-from madetl.selection_results import FilterCounts, PairPicks, SelectionResult
-from madetl.selection_sets import Request, SelectionParameters, find_set
-from madetl.selection_strategies import Known, Pick, next_picks
+from madetl.selection import results, sets
+from madetl.selection.results import FilterCounts, PairPicks, SelectionResult
+from madetl.selection.sets import Request, SelectionParameters, find_set
+from madetl.selection.strategies import Known, Pick, next_picks
 
 __all__ = ["FilterCounts", "PairPicks", "SelectionParameters", "SelectionResult", "find_set", "select"]
 
@@ -33,14 +34,14 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
     Raises ParameterError for an unknown name, for parameters other than those of the selection, and where nothing is
     measured or eligible.
     """
-    request = selection_sets.resolve(db, parameters)
+    request = sets.resolve(db, parameters)
     with run(db, "select", _recorded(request, parameters), request.columns["seed"]) as this:
         counts = db.execute(resources.query("filter_counts"), request.scope).fetchall()
-        filters = selection_results.total(counts)
+        filters = results.total(counts)
         _check_candidates(db, request, filters)
         if not request.shrinks:
             _extend(db, request, parameters, this.id)
-        result = selection_results.result(db, request, this.id, [row["pair_id"] for row in counts], filters)
+        result = results.result(db, request, this.id, [row["pair_id"] for row in counts], filters)
         this.summary = _stored_summary(result)
     return result
 
@@ -62,7 +63,7 @@ def _check_candidates(db: sqlite3.Connection, request: Request, filters: FilterC
         which = "judged response pair" if request.columns["candidates"] == "judged" else "response pair"
         raise ParameterError(
             f"No {which} of these models and scenario is measured with {label}. "
-            f"{selection_results.measuring(db, request)} measures them."
+            f"{results.measuring(db, request)} measures them."
         )
     if not filters.eligible and request.found is None:
         removed = filters.removed(request.columns["min_words"], request.columns["max_length_ratio"])
@@ -82,11 +83,11 @@ def _extend(db: sqlite3.Connection, request: Request, parameters: SelectionParam
         known = _known(db, request)
         picks = next_picks(db, request, known)
         with transaction(db):
-            if selection_sets.set_row(db, request.name) == request.found and _known(db, request) == known:
-                set_id = selection_sets.save(db, request, run_id)
+            if sets.set_row(db, request.name) == request.found and _known(db, request) == known:
+                set_id = sets.save(db, request, run_id)
                 insert_rows(db, "selections", _COLUMNS, _rows(picks, known, set_id, run_id))
                 return
-        request = selection_sets.resolve(db, parameters)
+        request = sets.resolve(db, parameters)
 
 
 def _known(db: sqlite3.Connection, request: Request) -> Known:

@@ -22,11 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madetl import database, resources, selections
-from madetl.diversity import DenseVectors, SparseVectors, greedy
 from madetl.errors import ParameterError
 from madetl.metrics import char_ngram
 from madetl.metrics.embedding import to_blobs, unit
 from madetl.metrics_store import ensure_metric
+from madetl.selection.diversity import DenseVectors, SparseVectors, greedy
 from madetl.selections import SelectionParameters, select
 from tests.conftest import Study
 

@@ -14,7 +14,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from madetl import database, demo, models, resources, selections
-from madetl.selection_sets import SelectionParameters
+from madetl.selection.sets import SelectionParameters
 from madetl.status import status
 
 from .conftest import Study

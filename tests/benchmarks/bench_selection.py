@@ -169,7 +169,7 @@ def select_with_diversity(path: str) -> None:
     import resource
 
     # Everything is imported before the clock starts.
-    from madetl.instruction_vectors import load  # noqa: F401
+    from madetl.selection.instruction_vectors import load  # noqa: F401
     from madetl.selections import SelectionParameters, select
 
     with database.writing(path) as db:

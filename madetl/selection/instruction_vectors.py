@@ -1,6 +1,6 @@
 """The vectors e(x) of instructions: read from `embeddings`, or made of their character n-grams on the fly.
 
-Rows come in, `madetl.diversity`'s vectors go out. Nothing is written.
+Rows come in, `madetl.selection.diversity`'s vectors go out. Nothing is written.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madetl import resources
-from madetl.diversity import DenseVectors, SparseVectors, Vectors
 from madetl.errors import ParameterError
 from madetl.metrics.embedding import from_blob
 from madetl.metrics_store import existing_metric, metric_label
+from madetl.selection.diversity import DenseVectors, SparseVectors, Vectors
 
 _UNIT_TOLERANCE = 1e-3
 _HOW = (

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from madetl import resources
-from madetl.selection_sets import Request
+from madetl.selection.sets import Request
 
 Known = Mapping[int, Mapping[int, int]]
 """pair_id → rank → instruction_id: what a selection holds."""
@@ -53,7 +53,7 @@ def diverse_picks(db: sqlite3.Connection, request: Request, known: Known) -> lis
     """The greedy with lambda > 0: SQL gives the candidates, numpy does the rounds."""
     import numpy as np
 
-    from madetl import diversity, instruction_vectors
+    from madetl.selection import diversity, instruction_vectors
 
     fields = [("pair", "i8"), ("instruction", "i8"), ("similarity", "i8"), ("score", "f8")]
     rows = np.fromiter(_eligible(db, request), dtype=fields)

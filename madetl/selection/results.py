@@ -11,7 +11,7 @@ from typing import Any
 
 from madetl import resources
 from madetl.metrics_store import metric_label
-from madetl.selection_sets import Request, set_row
+from madetl.selection.sets import Request, set_row
 
 _PAIRS_NAMED = 5  # in a warning; the rest is counted
 
