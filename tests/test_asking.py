@@ -163,13 +163,12 @@ def test_answer_survives_a_failure_to_save_it(db, server):
     with pytest.raises(RuntimeError, match="no room"):
         ask(db, server.url, questions(6), save=fail, concurrency=2)
     assert db.execute("SELECT count(*) FROM calls WHERE outcome IS NULL").fetchone()[0] == 0
-    paid = server.answered
+    kept = outcomes(db).count((1, "ok", 200))
+    assert kept >= 3
     # when the mended stage runs again, then nothing that was answered is asked again
     report = ask(db, server.url, questions(6), concurrency=2)
     assert answered(db) == list(range(6))
-    assert report.requests == server.answered - paid
-    kept = db.execute("SELECT count(*) FROM calls WHERE outcome = 'ok'").fetchone()[0]
-    assert kept == 6
+    assert report.requests == 6 - kept
 
 
 # Failures
