@@ -86,7 +86,6 @@ class Model(Row, table=True):
     provider: Literal["openai", "gemini", "vllm"] | None = _one_of(default=None)
     model_id: str | None = None
     base_url: str | None = None
-    key_env: str | None = None
     system_prompt: str | None = None
     settings: str = "{}"
     price_in: float | None = Field(default=None, ge=0)

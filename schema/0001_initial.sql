@@ -26,7 +26,6 @@ CREATE TABLE models (
     provider       TEXT CHECK (provider IN ('openai', 'gemini', 'vllm')),  -- NULL: known from imported files alone
     model_id       TEXT,                                              -- the provider's name for it; NULL: name
     base_url       TEXT,
-    key_env        TEXT,                                              -- the environment variable that holds the key
     system_prompt  TEXT,
     settings       TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),  -- sampling; parameters it refuses
     price_in       REAL CHECK (price_in >= 0),                        -- USD per million tokens; NULL: unknown
