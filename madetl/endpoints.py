@@ -134,6 +134,13 @@ def register(db: sqlite3.Connection, model: Model, settled: Mapping[str, Any] | 
     return replace(model, id=_row(db, model.name)["id"])
 
 
+def check_access(model: Model) -> None:
+    """Raises ParameterError where a key is missing, or an address cannot be used, before anything is written."""
+    home = {"openai": keys.OPENAI, "gemini": keys.GEMINI}.get(model.endpoint.provider)
+    if home is not None:
+        keys.access(model.endpoint, home)
+
+
 def add(db: sqlite3.Connection, name: str, said: Mapping[str, Any]) -> Model:
     """Keeps what a model needs: `madetl models add`. Call it inside a transaction.
 
@@ -144,6 +151,8 @@ def add(db: sqlite3.Connection, name: str, said: Mapping[str, Any]) -> Model:
     provider = said.get("provider") or row["provider"] or _guess(said.get("model_id") or name, said.get("base_url"))
     _check_options(provider, said.get("options") or {})
     _refuse_to_unsettle(row, said)
+    if provider == "vllm" and Path(said.get("model_id") or "").is_dir() and said.get("model_id"):
+        said = {**said, "model_id": str(Path(said["model_id"]).resolve())}  # found from another folder, too
     columns = {"provider": provider} | {key: said[key] for key in ("model_id", "price_in", "price_out") if key in said}
     if said.get("base_url"):
         columns["base_url"] = keys.checked_url(said["base_url"])

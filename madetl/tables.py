@@ -105,6 +105,7 @@ class Instruction(Row, table=True):
     source: str | None = None
     parent_id: int | None = _parent("instructions.id", "SET NULL", default=None)
     generation: int = Field(default=0, ge=0)
+    call_id: int | None = _parent("calls.id", "SET NULL", default=None)
     run_id: int | None = _parent("runs.id", default=None)
     created_at: str
 

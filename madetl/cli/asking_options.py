@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from madetl.cli.output import note, print_json, print_table, quiet_lines, warn
+from madetl.cli.output import counted, note, print_json, print_table, quiet_lines, warn
 
 if TYPE_CHECKING:
     from madetl.asking import AskOptions, AskReport, Estimate, Progress
@@ -22,6 +22,8 @@ Shower = Callable[["Progress", int], None]
 """What a stage calls as it asks: a moment of the work, and how many answers there are to be in all."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 _FAILURE_WORDS = 160  # characters of a provider's reason
 
@@ -89,6 +91,33 @@ def asking_options(command: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
+def sampling_options(**defaults: object) -> Callable[[F], F]:
+    """--temperature, --top-p, --max-tokens: None where they are not given. `defaults` are what the help says then."""
+
+    def said(name: str, words: str) -> str:
+        return f"{words}  [default: {defaults[name]}]" if name in defaults else words
+
+    options = (
+        click.option("--temperature", type=click.FloatRange(0, 2), metavar="T",
+                     help=said("temperature", "0: the likeliest words.")),
+        click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
+                     help=said("top_p", "Draw from the likeliest words that make up this share.")),
+        click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
+                     help=said("max_tokens", "The longest that an answer may be.")),
+    )  # fmt: skip
+    return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def read_text(file: Path) -> str:
+    """What a file of text holds. Raises InputError where it is none."""
+    from madetl.errors import InputError
+
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(file), f"cannot be read as text: {error}") from error
+
+
 def conclude(result: Result, as_json: bool = False, **more: Any) -> None:
     """Prints what came of a run; exits with 1 if anything is left undone, with a count for each reason.
 
@@ -124,7 +153,7 @@ def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> Non
     rows = {
         "requests": f"{estimate.requests:,}",
         "answers that the ledger has": f"{estimate.reused:,}" if estimate.reused else None,
-        "failed before, not asked again": _counts(estimate.left) or None,
+        "failed before, not asked again": counted(estimate.left) or None,
         "tokens in (estimated)": f"{estimate.tokens_in:,}",
         "tokens out (estimated)": f"{estimate.tokens_out:,}",
         "cost (estimated)": "unknown: no price" if estimate.cost is None else _usd(estimate.cost),
@@ -180,10 +209,6 @@ def _clock(seconds: float) -> str:
 
 def _usd(cost: float) -> str:
     return f"{cost:.2f} USD" if cost >= 1 or cost == 0 else f"{cost:.4f} USD"
-
-
-def _counts(counter: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in sorted(counter.items()) if count)
 
 
 def _reasons(report: AskReport) -> Iterator[tuple[str, int, str]]:

@@ -27,6 +27,11 @@ def warn(message: str) -> None:
     click.echo(f"Warning: {message}", err=True)
 
 
+def counted(counts: Mapping[str, int]) -> str:
+    """Counts in words: '3 responses, 12 similarities'; what is 0 is left out."""
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
 def print_json(value: Any) -> None:
     """Any result as indented JSON, non-ASCII text as it is."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
