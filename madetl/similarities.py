@@ -88,7 +88,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class _Scope:
+class Scope:
     """Which pairs are asked for, as the queries' parameters."""
 
     scenario: str | None
@@ -110,25 +110,33 @@ def measure(
     `pairs="judged"`: only response pairs that have a judgment. `progress` is called with pairs done and pairs to do.
     Raises ParameterError where the scenario or a model is unknown, or fewer than two models are named.
     """
-    scope = _scope(db, scenario, models, pairs)
+    scope = scope_of(db, scenario, models, pairs)
     parameters = {"metric": metric.name, **metric.parameters, "scenario": scenario, "models": models, "pairs": pairs}
     with run(db, "similarity", parameters) as this:
-        result = _measure(db, metric, scope, this.id, progress)
+        result = measure_within(db, metric, scope, this.id, progress)
         this.summary = result.summary
     return result
 
 
-def _scope(db: sqlite3.Connection, scenario: str | None, models: Sequence[str] | None, pairs: Pairs) -> _Scope:
+def scope_of(db: sqlite3.Connection, scenario: str | None, models: Sequence[str] | None, pairs: Pairs) -> Scope:
+    """The scope with its names looked up. Raises ParameterError where the scenario or a model is unknown."""
     check_scenario(db, scenario)
     ids = model_ids(db, models)
     if ids is not None and len(ids) < 2:
         raise ParameterError("--models needs at least two different models: similarity compares their answers.")
-    return _Scope(scenario, None if ids is None else json.dumps(ids), pairs)
+    return Scope(scenario, None if ids is None else json.dumps(ids), pairs)
 
 
-def _measure(
-    db: sqlite3.Connection, metric: Metric, scope: _Scope, run_id: int, progress: Callable[[int, int], None]
+def selectable(db: sqlite3.Connection, scope: Scope, top_k: int) -> int:
+    """How many response pairs a selection of the first `top_k` per model pair has, if every pair is measured."""
+    counts = db.execute(resources.query("similarity_counts"), {"metric_id": None, **vars(scope)}).fetchall()
+    return sum(min(row["possible"], top_k) for row in counts)
+
+
+def measure_within(
+    db: sqlite3.Connection, metric: Metric, scope: Scope, run_id: int, progress: Callable[[int, int], None]
 ) -> Measured:
+    """`measure`, as part of a run that does more."""
     metric_id = metric.id if metric.id is not None else existing_metric(db, metric.name, metric.parameters)
     counts = db.execute(resources.query("similarity_counts"), {"metric_id": metric_id, **vars(scope)}).fetchall()
     known = sum(row["known"] for row in counts)
@@ -147,7 +155,7 @@ class _Work:
     db: sqlite3.Connection
     metric: Metric
     metric_id: int | None  # None until something is measured: a metric that fails leaves no row behind
-    scope: _Scope
+    scope: Scope
     run_id: int
     pair_ids: dict[tuple[int, int], int] = field(default_factory=dict)
     without_vector: int = 0

@@ -15,7 +15,7 @@ from typing import Any
 MODES = (
     "ok", "429", "429-retry", "429-date", "429-quota", "500", "503", "slow", "closed", "half", "invalid-json", "html",
     "no-choices", "empty", "cut", "refusal", "blocked", "blocked-prompt", "wrong-structure", "401", "403", "404", "400",
-    "too-long", "refused-temperature", "refused-max-tokens", "redirect",
+    "too-long", "refused-temperature", "refused-max-tokens", "redirect", "odd-vectors",
 )  # fmt: skip
 """Every way to behave. A refused parameter is refused only while the request has it."""
 
@@ -102,6 +102,8 @@ def good_body(asked: Asked, text: str) -> dict[str, Any]:
 def odd_body(asked: Asked, text: str) -> dict[str, Any]:
     """A 200 that is not what was hoped for: empty, cut off, refused, blocked, of the wrong structure."""
     mode = asked.mode
+    if mode == "odd-vectors":
+        return _with_odd_vectors(good_body(asked, text))
     if mode == "wrong-structure":
         return good_body(asked, '{"something": "else"')
     if asked.api == "openai":
@@ -177,6 +179,15 @@ def _embeddings(asked: Asked) -> dict[str, Any]:
     if asked.path.partition("?")[0].endswith(":embedContent"):
         return {"embedding": {"values": vectors[0]}}
     return {"embeddings": [{"values": row} for row in vectors]}
+
+
+def _with_odd_vectors(body: dict[str, Any]) -> dict[str, Any]:
+    """One vector too short, one of zeros, one with something that is no number, and the others as they should be."""
+    rows = body.get("data", [])
+    odd = ([1.0], [0.0] * DIMENSIONS, [float("nan")] * DIMENSIONS)
+    for row, values in zip(rows[1:], odd, strict=False):
+        row["embedding"] = values
+    return body
 
 
 def _texts_to_embed(asked: Asked) -> list[str]:

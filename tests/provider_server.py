@@ -38,7 +38,7 @@ _GEMINI = re.compile(r"models/([^:?]+):(\w+)")
 _MARK = re.compile(r"<<([a-z0-9-]+)>>")
 _REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 _REASONS |= {429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable"}
-_ODD = {"empty", "cut", "refusal", "blocked", "blocked-prompt", "wrong-structure"}
+_ODD = {"empty", "cut", "refusal", "blocked", "blocked-prompt", "wrong-structure", "odd-vectors"}
 
 
 @dataclass
