@@ -118,7 +118,7 @@ def answering(model: Model, given: Mapping[str, Any], defaults: Mapping[str, Any
     kept = model.answering
     free = f"Nothing hangs on it yet: madetl models add {model.name} changes it."
     differing = {name: (kept[name], given[name]) for name in given if name in kept}
-    _refuse_change(model.name, differing, None if model.has_answers else free)
+    _refuse_change(model.name, model.endpoint.model_id, differing, None if model.has_answers else free)
     return {name: given.get(name, kept.get(name, defaults.get(name))) for name in ANSWERING}
 
 
@@ -164,11 +164,12 @@ def add(db: sqlite3.Connection, name: str, said: Mapping[str, Any]) -> Model:
 def _refuse_to_unsettle(row: Mapping[str, Any], said: Mapping[str, Any]) -> None:
     """Raises ParameterError for a change of what answers hang on."""
     settings = json.loads(row["settings"])
-    who = {key: row[key] for key in ("provider", "model_id")} | {"option": settings.get("options", {})}
+    who = {"provider": row["provider"], "model_id": row["model_id"] or row["name"]}
+    who |= {"option": settings.get("options", {})}
     how = {"system_prompt": row["system_prompt"]} | {key: settings.get(key) for key in SAMPLING}
     asked = dict(said) | ({"option": who["option"] | said["options"]} if said.get("options") else {})
     settled = (who if row["asked"] else {}) | (how if row["answers"] else {})
-    _refuse_change(row["name"], {key: (settled[key], asked[key]) for key in settled if key in asked})
+    _refuse_change(row["name"], who["model_id"], {key: (settled[key], asked[key]) for key in settled if key in asked})
 
 
 def _row(db: sqlite3.Connection, name: str) -> Mapping[str, Any]:
@@ -179,7 +180,7 @@ def _row(db: sqlite3.Connection, name: str) -> Mapping[str, Any]:
 
 def _provider(name: str, row: Mapping[str, Any], given: Given) -> str:
     if given.provider and row["provider"] and row["asked"]:
-        _refuse_change(name, {"provider": (row["provider"], given.provider)})
+        _refuse_change(name, row["model_id"] or name, {"provider": (row["provider"], given.provider)})
     known: str | None = given.provider or row["provider"]
     return known or _guess(row["model_id"] or name, given.base_url or row["base_url"])
 
@@ -219,12 +220,12 @@ def _price(row: Mapping[str, Any], provider: str, given: Given) -> Price:
     return prices.price_of({**row, "provider": provider, **said}, prices.load(given.prices))
 
 
-def _refuse_change(name: str, changes: Mapping[str, tuple[Any, Any]], hint: str | None = None) -> None:
+def _refuse_change(name: str, model_id: str, changes: Mapping[str, tuple[Any, Any]], hint: str | None = None) -> None:
     """Raises ParameterError for the first of (before, now) that differ."""
     for key, (before, now) in changes.items():
         if before != now:
             option = f"--{key.replace('_', '-')}"
-            another = f"Another setting is another name: madetl models add NEW-NAME --model-id {name} {option} …"
+            another = f"Another setting is another name: madetl models add NEW-NAME --model-id {model_id} {option} …"
             raise ParameterError(f"{name} is asked with {option} {_said(before)}, not {_said(now)}. {hint or another}")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -148,7 +148,7 @@ def spending(report: AskReport) -> str:
 def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> None:
     """Prints a dry run. `more`: further rows, by what they count (`human_judgments=280`)."""
     if as_json:
-        print_json({"dry_run": True, **asdict(estimate), **more})
+        print_json({"dry_run": True, **_fields(estimate), **more})
         return
     rows = {
         "requests": f"{estimate.requests:,}",
@@ -229,4 +229,10 @@ def _reason(words: str | None) -> str:
 
 
 def _as_json(report: AskReport) -> dict[str, Any]:
-    return asdict(report) | {"cost": report.cost, "undone": report.undone}
+    return _fields(report) | {"cost": report.cost, "undone": report.undone}
+
+
+def _fields(value: AskReport | Estimate) -> dict[str, Any]:
+    """The fields as plain values. dataclasses.asdict makes nonsense of a Counter before Python 3.12."""
+    found = {each.name: getattr(value, each.name) for each in fields(value)}
+    return {name: dict(part) if isinstance(part, Mapping) else part for name, part in found.items()}
