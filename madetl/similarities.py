@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,26 @@ class Scope:
     pairs: Pairs
 
 
+class UnmeasuredPair(NamedTuple):
+    """A row of unmeasured_pairs.sql."""
+
+    model_a_id: int
+    model_b_id: int
+    instruction_id: int
+    response_a_id: int
+    response_b_id: int
+    shorter_words: int
+    length_ratio: float
+
+    @property
+    def models(self) -> tuple[int, int]:
+        return self.model_a_id, self.model_b_id
+
+    @property
+    def responses(self) -> tuple[int, int]:
+        return self.response_a_id, self.response_b_id
+
+
 def measure(
     db: sqlite3.Connection,
     metric: Metric,
@@ -125,6 +145,29 @@ def scope_of(db: sqlite3.Connection, scenario: str | None, models: Sequence[str]
     if ids is not None and len(ids) < 2:
         raise ParameterError("--models needs at least two different models: similarity compares their answers.")
     return Scope(scenario, None if ids is None else json.dumps(ids), pairs)
+
+
+def ensure_pair(db: sqlite3.Connection, models: tuple[int, int]) -> int:
+    """The id of the row of `pairs` for two models, the lower id first; made if there is none."""
+    db.execute("INSERT OR IGNORE INTO pairs (model_a_id, model_b_id) VALUES (?, ?)", models)
+    row = db.execute("SELECT id FROM pairs WHERE model_a_id = ? AND model_b_id = ?", models).fetchone()
+    return int(row["id"])
+
+
+def unmeasured(
+    db: sqlite3.Connection, metric_id: int | None, scope: Scope, answers: int
+) -> Iterator[list[UnmeasuredPair]]:
+    """The pairs that a metric has not measured, instruction by instruction, in groups of about so many answers.
+
+    No statement stays open between two groups.
+    """
+    after = 0
+    last_of_chunk, of_chunk = resources.query("last_of_chunk"), resources.query("unmeasured_pairs")
+    walk = {"answers": answers, "scenario": scope.scenario}
+    while (last := db.execute(last_of_chunk, walk | {"after": after}).fetchone()["last_id"]) is not None:
+        rows = db.execute(of_chunk, {"metric_id": metric_id, "after": after, "last": last, **vars(scope)}).fetchall()
+        yield [UnmeasuredPair(*row) for row in rows]
+        after = last
 
 
 def selectable(db: sqlite3.Connection, scope: Scope, top_k: int) -> int:
@@ -236,6 +279,4 @@ class _Work:
     def _make_pairs(self, models: set[tuple[int, int]]) -> None:
         """Makes the rows of `pairs` that these pairs of models still lack."""
         for pair in sorted(models - self.pair_ids.keys()):
-            self.db.execute("INSERT OR IGNORE INTO pairs (model_a_id, model_b_id) VALUES (?, ?)", pair)
-            found = self.db.execute("SELECT id FROM pairs WHERE model_a_id = ? AND model_b_id = ?", pair).fetchone()
-            self.pair_ids[pair] = int(found["id"])
+            self.pair_ids[pair] = ensure_pair(self.db, pair)
