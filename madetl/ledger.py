@@ -25,6 +25,7 @@ from madetl.text import storable
 ANSWERED: frozenset[str] = frozenset({"ok", "truncated"})
 FATAL = "fatal"  # finish_reason of an error that stopped its run: a wrong key says nothing about the request
 REFUSED_PARAMETER = "refused_parameter"  # finish_reason of an error that taught what the model does not take
+REPAIRED = "repaired"  # finish_reason of an unusable answer in whose place another request was answered
 _MANNER = frozenset({"timeout"})  # options of an endpoint that say how to ask, not what
 _NOT_THE_REQUESTS_FAULT = (FATAL, REFUSED_PARAMETER)
 
@@ -181,6 +182,12 @@ def unusable(closed: Closing, reason: str) -> Closing:
 def reject(db: sqlite3.Connection, call_id: int, reason: str) -> None:
     """Marks a kept answer as one that cannot be used."""
     db.execute("UPDATE calls SET outcome = 'invalid', error = ? WHERE id = ?", (storable(reason)[0], call_id))
+
+
+def mark_repaired(db: sqlite3.Connection, call_ids: Sequence[int]) -> None:
+    """Marks unusable answers in whose place another request was answered: nothing is left undone for their sake."""
+    for call_id in call_ids:
+        db.execute("UPDATE calls SET finish_reason = ? WHERE id = ? AND outcome = 'invalid'", (REPAIRED, call_id))
 
 
 def close_call(db: sqlite3.Connection, call_id: int, closed: Closing) -> None:

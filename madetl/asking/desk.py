@@ -13,7 +13,7 @@ import random
 import sqlite3
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from madetl import ledger
 from madetl.asking import claims
@@ -32,13 +32,17 @@ _SILENCE = 10  # tasks given up in a row, at least, before the server counts as 
 
 @dataclass
 class Pending:
-    """A task on its way: the request that is to be made next, and what became of earlier ones in this run."""
+    """A task on its way: the request that is to be made next, and what became of earlier ones in this run.
+
+    `rejected`: the rows of answers that could not be used, of which the last request may be the repair.
+    """
 
     task: Task
     request: Request
     attempts: int = 0
     unusable: int = 0
     ask_anyway: bool = False  # whatever the ledger says about earlier failures
+    rejected: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -210,9 +214,11 @@ class Desk:
         verdict = _verdict(pending.task, answer)
         if verdict is None:
             self._save(self._db, pending.task, answer, row["id"])
+            ledger.mark_repaired(self._db, pending.rejected)
             self.report.reused += 1
         else:
             ledger.reject(self._db, row["id"], str(verdict))
+            pending.rejected.append(row["id"])
             self._again_after(verdict, pending, self.report.left, now)
 
     def _open(self, pending: Pending, key: str, attempt: int) -> Opened | None:
@@ -253,9 +259,11 @@ class Desk:
         verdict = _verdict(pending.task, answer) if closed.outcome in ledger.ANSWERED else None
         ledger.close_call(self._db, call_id, ledger.unusable(closed, str(verdict)) if verdict else closed)
         if verdict is not None:
+            pending.rejected.append(call_id)
             self._again_after(verdict, pending, self.report.failed, arrival.time)
         elif closed.outcome in ledger.ANSWERED:
             self._save(self._db, pending.task, answer, call_id)
+            ledger.mark_repaired(self._db, pending.rejected)
             self.report.done += 1
         else:
             self._give_up(self.report.failed, closed.outcome, closed.error)

@@ -1,6 +1,6 @@
 -- What the ledger holds of one request.
 -- Grain: one row per attempt, the latest first.
--- Parameters: request_hash, sample, model_id.
+-- Parameters: :request_hash and :sample, what was asked; :model_id, who.
 SELECT
     id,
     run_id,

@@ -1,6 +1,7 @@
 -- Writes how a request ended.
 -- Grain: changes the one row of the request.
--- Parameters: id, and the columns as they are named.
+-- Parameters: :id, and the columns as they are named: :outcome, :answer, :finish_reason, :http_status, :tokens_in,
+-- :tokens_out, :cost, :latency, :model_version, :error.
 UPDATE calls
 SET
     outcome = :outcome,

@@ -1,6 +1,6 @@
 -- How long the answers of one model at one stage have been: what a dry run expects of the next ones.
 -- Grain: one row; tokens_out is NULL where nothing was answered yet.
--- Parameters: stage, model_id.
+-- Parameters: :stage; :model_id.
 WITH latest AS (
     SELECT tokens_out
     FROM calls

@@ -27,7 +27,8 @@ JOIN calls AS c
         AND c.attempt = r.attempt
         AND c.model_id = r.model_id
 JOIN models AS m ON m.id = c.model_id
--- Those under way have not failed.
+-- Those under way have not failed, and what was repaired was answered in other words.
 WHERE c.outcome IS NOT NULL
+    AND c.finish_reason IS NOT 'repaired'
 GROUP BY c.stage, m.name, c.outcome, c.http_status
 ORDER BY requests DESC, c.stage, m.name, c.outcome;
