@@ -103,7 +103,7 @@ def test_every_pair_is_asked_about_and_its_score_and_explanation_are_kept(db, st
     prompt = prompts.packaged("similarity")
     assert metric == {
         "kind": "llm", "provider": "openai", "model": NAME, "prompt": prompt.text, "prompt_hash": prompt.hash,
-        "temperature": 0.0, "top_p": None, "max_tokens": 2048,
+        "temperature": 0.0, "top_p": None,
     }  # fmt: skip
     assert json.loads(db.execute("SELECT parameters FROM runs").fetchone()[0]).items() >= metric.items()
     assert measure(db, server).summary == "gpt-4.1: nothing to do (12 pairs known)"
@@ -312,6 +312,14 @@ class TestSettings:
         assert measure(db, server).known == 2
         assert {asked.body["temperature"] for asked in server.requests} == {0.5}
         assert all(asked.prompt.endswith("alike?") for asked in server.requests)
+
+    def test_a_longer_answer_is_the_same_metric_and_a_new_request(self, db, study, server):
+        fill(study, 1, models=2)
+        server.behaviour.mode = "cut"
+        measure(db, server, max_tokens=10)
+        server.behaviour.mode = "ok"
+        assert measure(db, server, max_tokens=100).measured == 1
+        assert measure(db, server).known == 1
 
     def test_other_settings_are_another_metric(self, db, study, server):
         fill(study, 2)

@@ -6,11 +6,25 @@ functions that use them, so that `madetl --help` answers at once.
 
 from __future__ import annotations
 
-from madetl.cli import asking, base, demo, export, importing, judgments, look, manage, models, rank, select, similarity
+from madetl.cli import (
+    asking,
+    base,
+    demo,
+    export,
+    importing,
+    judge,
+    judgments,
+    look,
+    manage,
+    models,
+    rank,
+    select,
+    similarity,
+)
 
 cli = base.cli
 
-for _module in (asking, demo, export, importing, judgments, look, manage, models, rank, select, similarity):
+for _module in (asking, demo, export, importing, judge, judgments, look, manage, models, rank, select, similarity):
     for _command in _module.COMMANDS:
         cli.add_command(_command)
 

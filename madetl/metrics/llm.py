@@ -29,13 +29,16 @@ class Rubric:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What of it makes the metric; the full text of the prompt among it."""
-        sampling = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
+        """What of it makes the metric; the full text of the prompt among it.
+
+        How long an answer may be is no part: one that was cut off is no score, and others do not depend on it.
+        """
+        sampling = {"temperature": self.temperature, "top_p": self.top_p}
         return {"prompt": self.prompt.text, "prompt_hash": self.prompt.hash, **sampling}
 
 
 def rubric(parameters: Mapping[str, Any] | None = None) -> Rubric:
-    """The rubric of these parameters (those of `Rubric.parameters`); what they leave out is the default."""
+    """The rubric of these parameters (those of `Rubric.parameters`, max_tokens); what is left out is the default."""
     given = dict(parameters or {})
     prompt = Prompt("similarity", given.pop("prompt")) if "prompt" in given else packaged("similarity")
     sampling = {name: given[name] for name in ("temperature", "top_p", "max_tokens") if name in given}

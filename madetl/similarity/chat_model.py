@@ -43,6 +43,7 @@ _COLUMNS = (
     "explanation",
     "run_id",
 )
+_SETTLED = ("prompt", "temperature", "top_p")  # what of a rubric makes another metric
 _EMPTY, _SAME = "An answer is empty: nobody was asked.", "Both answers are the same text: nobody was asked."
 
 Show = Callable[[Progress, int], None]
@@ -90,11 +91,14 @@ class AskedAbout:
 def rubric_for(db: sqlite3.Connection, metric: str, said: Mapping[str, Any]) -> Rubric:
     """How to ask: as was said (keys of Rubric.parameters), or else as this metric has asked before, or else by default.
 
-    Raises ParameterError where metrics of this name asked in different ways and nothing says which one is meant.
+    `said` may have max_tokens beside them. Raises ParameterError where metrics of this name asked in different ways and
+    nothing says which one is meant.
     """
-    kept = said or _stored(db, metric) or {}
-    names = ("prompt", "temperature", "top_p", "max_tokens")
-    return llm.rubric({name: kept[name] for name in names if name in kept})
+    settled = {name: said[name] for name in _SETTLED if name in said}
+    if not settled:
+        stored = _stored(db, metric) or {}
+        settled = {name: stored[name] for name in _SETTLED if name in stored}
+    return llm.rubric({"max_tokens": said["max_tokens"], **settled} if "max_tokens" in said else settled)
 
 
 def _stored(db: sqlite3.Connection, metric: str) -> dict[str, Any] | None:
@@ -162,6 +166,7 @@ class _Work:
         wanted = self._wanted
         which = {**vars(wanted.scope), "prefilter": wanted.prefilter and asdict(wanted.prefilter)}
         who = {"metric": wanted.model.name, **self._parameters, "base_url": wanted.model.endpoint.base_url}
+        who |= {"max_tokens": wanted.rubric.max_tokens}
         return who | which | {"asking": asdict(options)}
 
     def to_ask(self) -> int:
