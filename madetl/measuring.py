@@ -58,7 +58,10 @@ def _stored(db: sqlite3.Connection, name: str) -> Metric:
     known = db.execute("SELECT count(*) FROM metrics WHERE name = ?", (name,)).fetchone()[0]
     choice = ", ".join([*BUILT_IN, *with_vectors])
     if not known and "@" not in name:
-        raise ParameterError(f"No metric is called {name!r}. These can be measured: {choice}")
+        raise ParameterError(
+            f"No metric is called {name!r}. These can be measured: {choice}. If it is a model that can be asked, "
+            "say what it is: --as embedding or --as llm."
+        )
     metric_id = find_metric(db, name)
     if not db.execute("SELECT 1 FROM embeddings WHERE metric_id = ? LIMIT 1", (metric_id,)).fetchone():
         raise ParameterError(

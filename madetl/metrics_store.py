@@ -52,7 +52,7 @@ def find_metric(db: sqlite3.Connection, name: str) -> int:
     if not found:
         raise ParameterError(_unknown(name, metrics))
     if len(found) > 1:
-        which = "; ".join(f"{_label(metric)} {metric['parameters']}" for metric in found)
+        which = "; ".join(f"{_label(metric)} {_brief(metric['parameters'])}" for metric in found)
         raise ParameterError(f"{len(found)} metrics are called {name!r}. Name one of them: {which}")
     return int(found[0]["id"])
 
@@ -77,6 +77,11 @@ def _shares_name(metric: sqlite3.Row, metrics: Sequence[sqlite3.Row]) -> bool:
 
 def _label(metric: sqlite3.Row) -> str:
     return f"{metric['name']}@{metric['hash'][:_HASH_SHOWN]}"
+
+
+def _brief(parameters: str) -> str:
+    """The parameters without the full text of a prompt, which has its hash beside it."""
+    return json.dumps({key: value for key, value in json.loads(parameters).items() if key != "prompt"})
 
 
 def _parameters_text(parameters: Mapping[str, Any] | None) -> str:

@@ -66,6 +66,15 @@ def store(
     return StoredResponses(ids, len(rows) - empty, len(records) - len(rows), empty)
 
 
+def store_answer(
+    db: sqlite3.Connection, text: str, *, instruction_id: int, model_id: int, sample: int, call_id: int, run_id: int
+) -> None:
+    """Stores the answer that a request brought, unless another process stored it in the meantime. In a transaction."""
+    values = (instruction_id, model_id, sample, *_measured(text, text_hash(text)), call_id, run_id)
+    columns = "instruction_id, model_id, sample, response, hash, words, characters, call_id, run_id"
+    db.execute(f"INSERT OR IGNORE INTO responses ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
 def _known(db: sqlite3.Connection, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], _Samples]:
     known: dict[tuple[int, int], _Samples] = {}
     for row in db.execute(resources.query("known_responses"), {"keys": json.dumps(list(set(keys)))}):

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,12 +88,32 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class _Scope:
+class Scope:
     """Which pairs are asked for, as the queries' parameters."""
 
     scenario: str | None
     model_ids: str | None  # JSON array
     pairs: Pairs
+
+
+class UnmeasuredPair(NamedTuple):
+    """A row of unmeasured_pairs.sql."""
+
+    model_a_id: int
+    model_b_id: int
+    instruction_id: int
+    response_a_id: int
+    response_b_id: int
+    shorter_words: int
+    length_ratio: float
+
+    @property
+    def models(self) -> tuple[int, int]:
+        return self.model_a_id, self.model_b_id
+
+    @property
+    def responses(self) -> tuple[int, int]:
+        return self.response_a_id, self.response_b_id
 
 
 def measure(
@@ -110,25 +130,56 @@ def measure(
     `pairs="judged"`: only response pairs that have a judgment. `progress` is called with pairs done and pairs to do.
     Raises ParameterError where the scenario or a model is unknown, or fewer than two models are named.
     """
-    scope = _scope(db, scenario, models, pairs)
+    scope = scope_of(db, scenario, models, pairs)
     parameters = {"metric": metric.name, **metric.parameters, "scenario": scenario, "models": models, "pairs": pairs}
     with run(db, "similarity", parameters) as this:
-        result = _measure(db, metric, scope, this.id, progress)
+        result = measure_within(db, metric, scope, this.id, progress)
         this.summary = result.summary
     return result
 
 
-def _scope(db: sqlite3.Connection, scenario: str | None, models: Sequence[str] | None, pairs: Pairs) -> _Scope:
+def scope_of(db: sqlite3.Connection, scenario: str | None, models: Sequence[str] | None, pairs: Pairs) -> Scope:
+    """The scope with its names looked up. Raises ParameterError where the scenario or a model is unknown."""
     check_scenario(db, scenario)
     ids = model_ids(db, models)
     if ids is not None and len(ids) < 2:
         raise ParameterError("--models needs at least two different models: similarity compares their answers.")
-    return _Scope(scenario, None if ids is None else json.dumps(ids), pairs)
+    return Scope(scenario, None if ids is None else json.dumps(ids), pairs)
 
 
-def _measure(
-    db: sqlite3.Connection, metric: Metric, scope: _Scope, run_id: int, progress: Callable[[int, int], None]
+def ensure_pair(db: sqlite3.Connection, models: tuple[int, int]) -> int:
+    """The id of the row of `pairs` for two models, the lower id first; made if there is none."""
+    db.execute("INSERT OR IGNORE INTO pairs (model_a_id, model_b_id) VALUES (?, ?)", models)
+    row = db.execute("SELECT id FROM pairs WHERE model_a_id = ? AND model_b_id = ?", models).fetchone()
+    return int(row["id"])
+
+
+def unmeasured(
+    db: sqlite3.Connection, metric_id: int | None, scope: Scope, answers: int
+) -> Iterator[list[UnmeasuredPair]]:
+    """The pairs that a metric has not measured, instruction by instruction, in groups of about so many answers.
+
+    No statement stays open between two groups.
+    """
+    after = 0
+    last_of_chunk, of_chunk = resources.query("last_of_chunk"), resources.query("unmeasured_pairs")
+    walk = {"answers": answers, "scenario": scope.scenario}
+    while (last := db.execute(last_of_chunk, walk | {"after": after}).fetchone()["last_id"]) is not None:
+        rows = db.execute(of_chunk, {"metric_id": metric_id, "after": after, "last": last, **vars(scope)}).fetchall()
+        yield [UnmeasuredPair(*row) for row in rows]
+        after = last
+
+
+def selectable(db: sqlite3.Connection, scope: Scope, top_k: int) -> int:
+    """How many response pairs a selection of the first `top_k` per model pair has, if every pair is measured."""
+    counts = db.execute(resources.query("similarity_counts"), {"metric_id": None, **vars(scope)}).fetchall()
+    return sum(min(row["possible"], top_k) for row in counts)
+
+
+def measure_within(
+    db: sqlite3.Connection, metric: Metric, scope: Scope, run_id: int, progress: Callable[[int, int], None]
 ) -> Measured:
+    """`measure`, as part of a run that does more."""
     metric_id = metric.id if metric.id is not None else existing_metric(db, metric.name, metric.parameters)
     counts = db.execute(resources.query("similarity_counts"), {"metric_id": metric_id, **vars(scope)}).fetchall()
     known = sum(row["known"] for row in counts)
@@ -147,7 +198,7 @@ class _Work:
     db: sqlite3.Connection
     metric: Metric
     metric_id: int | None  # None until something is measured: a metric that fails leaves no row behind
-    scope: _Scope
+    scope: Scope
     run_id: int
     pair_ids: dict[tuple[int, int], int] = field(default_factory=dict)
     without_vector: int = 0
@@ -228,6 +279,4 @@ class _Work:
     def _make_pairs(self, models: set[tuple[int, int]]) -> None:
         """Makes the rows of `pairs` that these pairs of models still lack."""
         for pair in sorted(models - self.pair_ids.keys()):
-            self.db.execute("INSERT OR IGNORE INTO pairs (model_a_id, model_b_id) VALUES (?, ?)", pair)
-            found = self.db.execute("SELECT id FROM pairs WHERE model_a_id = ? AND model_b_id = ?", pair).fetchone()
-            self.pair_ids[pair] = int(found["id"])
+            self.pair_ids[pair] = ensure_pair(self.db, pair)

@@ -12,10 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from madetl import resources
+from madetl import ledger, resources
 from madetl.metrics_store import metric_label
+from madetl.providers.base import TRANSIENT
 
 Rows = list[dict[str, Any]]
+
+_ASKING = {
+    "evolution": "evolve --model",
+    "inference": "infer --model",
+    "similarity": "similarity --metric",
+    "judgment": "judge --model",
+}
+"""By the ledger's name of a stage: the command that asks, up to the model's name."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +38,14 @@ class NextStep:
 
 @dataclass(frozen=True)
 class Status:
-    """Each list has one row per what its name says; `next` is in the order of the stages."""
+    """Each list has one row per what its name says; `next` is in the order of the stages.
+
+    `failures`: requests to models that were never answered, by stage, model and outcome, with one of the reasons.
+    """
 
     scenarios: Rows
     models: Rows
+    failures: Rows
     similarities: Rows
     selections: Rows
     annotators: Rows
@@ -51,6 +64,7 @@ def status(db: sqlite3.Connection) -> Status:
         overall = "SELECT rank, model, rating, lower, upper, battles FROM leaderboard WHERE scenario = 'overall'"
         leaderboard = [dict(row) for row in db.execute(overall)]
         annotators = _rows(db, "status_annotators")
+        failures, unanswered = [dict(row) for row in ledger.failures(db)], _rows(db, "status_inference")
     finally:
         db.rollback()
     return Status(
@@ -60,8 +74,9 @@ def status(db: sqlite3.Connection) -> Status:
         selections=[_shown(row) for row in sets],
         annotators=annotators,
         leaderboard=leaderboard,
-        next=[*_importing(models), *_measuring(metrics, models), *_selecting(sets, metrics), *_judging(sets),
-              *_ranking(ranking)],
+        failures=failures,
+        next=[*_importing(models, scenarios), *_asking(failures, unanswered), *_measuring(metrics, models),
+              *_selecting(sets, metrics), *_judging(sets), *_ranking(ranking)],
     )  # fmt: skip
 
 
@@ -82,14 +97,42 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in names} | {"pending": row["selected"] - row["judged"]}
 
 
-def _importing(models: Rows) -> Iterator[NextStep]:
+def _importing(models: Rows, scenarios: Rows) -> Iterator[NextStep]:
     answering = sum(row["responses"] > 0 for row in models)
     if answering == 0:
         yield NextStep("import", "there are no answers yet", "import responses answers.jsonl")
+        if scenarios:
+            yield NextStep("inference", "or ask a model for them", "infer --model gpt-4.1 --dry-run")
         yield NextStep("import", "to see it all on an example first", "demo")
     elif answering == 1:
         why = "one model has answers, and a comparison needs two"
         yield NextStep("import", why, "import responses answers-of-another-model.jsonl")
+        yield NextStep("inference", "or ask another one for them", "infer --model gpt-4.1 --dry-run")
+
+
+def _asking(failures: Rows, unanswered: Rows) -> Iterator[NextStep]:
+    """Commands that ask for what is missing: what failed in passing, and what nobody asked for yet."""
+    seen = set()
+    for row in failures:
+        if row["stage"] in _ASKING and (row["stage"], row["model"]) not in seen:
+            seen.add((row["stage"], row["model"]))
+            yield _retrying(row["stage"], row["model"], failures)
+    for row in unanswered:
+        if row["pending"] > 0 and ("inference", row["model"]) not in seen:
+            why = f"{row['model']} has no answer to {row['pending']:,} instructions"
+            yield NextStep("inference", why, f"infer{_option('--model', row['model'])}")
+
+
+def _retrying(stage: str, model: str, failures: Rows) -> NextStep:
+    """The command that tries a stage's failures again: a plain one where they were transient ones."""
+    counts: dict[bool, int] = {True: 0, False: 0}
+    for row in failures:
+        if (row["stage"], row["model"]) == (stage, model):
+            counts[row["outcome"] in TRANSIENT] += row["requests"]
+    command = f"{_ASKING[stage]} {shlex.quote(model)}"
+    if counts[True]:
+        return NextStep(stage, f"{counts[True]:,} requests to {model} failed in passing", command)
+    return NextStep(stage, f"{counts[False]:,} requests to {model} failed for good", f"{command} --retry-failed")
 
 
 def _measuring(metrics: Rows, models: Rows) -> Iterator[NextStep]:

@@ -86,7 +86,6 @@ class Model(Row, table=True):
     provider: Literal["openai", "gemini", "vllm"] | None = _one_of(default=None)
     model_id: str | None = None
     base_url: str | None = None
-    key_env: str | None = None
     system_prompt: str | None = None
     settings: str = "{}"
     price_in: float | None = Field(default=None, ge=0)
@@ -106,6 +105,7 @@ class Instruction(Row, table=True):
     source: str | None = None
     parent_id: int | None = _parent("instructions.id", "SET NULL", default=None)
     generation: int = Field(default=0, ge=0)
+    call_id: int | None = _parent("calls.id", "SET NULL", default=None)
     run_id: int | None = _parent("runs.id", default=None)
     created_at: str
 

@@ -26,7 +26,6 @@ CREATE TABLE models (
     provider       TEXT CHECK (provider IN ('openai', 'gemini', 'vllm')),  -- NULL: known from imported files alone
     model_id       TEXT,                                              -- the provider's name for it; NULL: name
     base_url       TEXT,
-    key_env        TEXT,                                              -- the environment variable that holds the key
     system_prompt  TEXT,
     settings       TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(settings)),  -- sampling; parameters it refuses
     price_in       REAL CHECK (price_in >= 0),                        -- USD per million tokens; NULL: unknown
@@ -34,7 +33,8 @@ CREATE TABLE models (
     created_at     TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
 
--- One row per instruction in a scenario. parent_id and generation give its descent (0: a seed).
+-- One row per instruction in a scenario. parent_id and generation give its descent (0: a seed); source names the model
+-- that wrote it where one did.
 CREATE TABLE instructions (
     id                INTEGER PRIMARY KEY,
     scenario          TEXT NOT NULL CHECK (scenario NOT IN ('', 'overall')),  -- 'overall' names all of them in ratings
@@ -45,11 +45,13 @@ CREATE TABLE instructions (
     source            TEXT,                                     -- file or data set that it came from
     parent_id         INTEGER REFERENCES instructions (id) ON DELETE SET NULL,
     generation        INTEGER NOT NULL DEFAULT 0 CHECK (generation >= 0),
+    call_id           INTEGER REFERENCES calls (id) ON DELETE SET NULL,  -- the request whose answer it is
     run_id            INTEGER REFERENCES runs (id) ON DELETE CASCADE,
     created_at        TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     UNIQUE (scenario, hash)
 ) STRICT;
 CREATE INDEX instructions_parent ON instructions (parent_id);
+CREATE INDEX instructions_call ON instructions (call_id);
 CREATE INDEX instructions_run ON instructions (run_id);
 
 -- One row per request to a model, written before it is sent and closed after.

@@ -87,7 +87,9 @@ def test_the_wheel_holds_what_is_needed_and_no_more(wheel: Path) -> None:
     for name in resources.query_files().values():
         assert f"madetl/sql/{name.parent.name}/{name.name}" in names
     assert {f"madetl/schema/{file.name}" for file in (ROOT / "schema").iterdir()} <= names
-    assert "madetl/mad.db.example" in names
+    prompts = {f"madetl/prompts/{file.name}" for file in (ROOT / "madetl" / "prompts").glob("*.txt")}
+    assert {"madetl/mad.db.example", "madetl/prices.toml"} | prompts <= names
+    assert prompts
     tops = {name.split("/")[0] for name in names}
     assert tops == {"madetl", f"madetl-{madetl.__version__}.dist-info"}
     assert not [name for name in names if "__pycache__" in name]

@@ -48,7 +48,42 @@ def test_no_database_is_one_line_that_says_what_to_do(madetl: Madetl, db_file: P
 
 def test_one_model_asks_for_another(study: Study) -> None:
     study.response(study.instruction("i"), "a", "text")
-    assert commands(study.db) == ["import responses answers-of-another-model.jsonl"]
+    assert commands(study.db) == ["import responses answers-of-another-model.jsonl", "infer --model gpt-4.1 --dry-run"]
+
+
+def call(study: Study, model: str, outcome: str | None, stage: str = "inference", reason: str | None = None) -> int:
+    """A request that ended so."""
+    number = study.db.execute("SELECT count(*) FROM calls").fetchone()[0]
+    cursor = study.db.execute(
+        "INSERT INTO calls (stage, model_id, request_hash, outcome, error, finish_reason) VALUES (?, ?, ?, ?, ?, ?)",
+        (stage, study.model(model), hashlib.sha256(str(number).encode()).hexdigest(), outcome, outcome, reason),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def test_requests_that_failed_are_shown_with_the_command_that_tries_again(study: Study, madetl: Madetl) -> None:
+    # given a and b with an answer each, failures of either kind, and a request that is under way
+    one, two = study.instruction("i"), study.instruction("j")
+    for model in ("a", "b"):
+        response = study.response(one, model, "an answer")
+        study.db.execute("UPDATE responses SET call_id = ? WHERE id = ?", (call(study, model, "ok"), response))
+    call(study, "a", "timeout")
+    call(study, "a", "refused")
+    call(study, "a", None)
+    call(study, "b", "invalid", "evolution")
+    call(study, "b", "invalid", "evolution", reason="repaired")
+    found = status(study.db)
+    assert [(row["stage"], row["model"], row["outcome"], row["requests"]) for row in found.failures] == [
+        ("evolution", "b", "invalid", 1),
+        ("inference", "a", "refused", 1),
+        ("inference", "a", "timeout", 1),
+    ]
+    # then transient ones are tried by the plain command, and b is behind with an instruction
+    assert commands(study.db)[:3] == ["evolve --model b --retry-failed", "infer --model a", "infer --model b"]
+    assert "never answered" in madetl("status").stdout
+    assert found.next[2].why == "b has no answer to 1 instructions"
+    study.response(two, "b", "another")
+    assert "infer --model b" not in commands(study.db)
 
 
 def test_it_counts_what_there_is(study: Study) -> None:
@@ -164,7 +199,8 @@ def test_it_shows_tables_and_literal_commands_and_changes_nothing(example: Path,
         assert words in shown
     found = json.loads(madetl("status", "--db", example, "--json").stdout)
     assert list(found) == [
-        "database", "scenarios", "models", "similarities", "selections", "annotators", "leaderboard", "next",
+        "database", "scenarios", "models", "failures", "similarities", "selections", "annotators", "leaderboard",
+        "next",
     ]  # fmt: skip
     assert found["next"][0]["command"] == f"madetl --db {example} similarity"
     assert hashlib.sha256(example.read_bytes()).hexdigest() == before

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _TABLES = {
     "scenarios": "Instructions",
     "models": "Models",
+    "failures": "Requests that were never answered",
     "similarities": "Similarities, in response pairs",
     "selections": "Selections, in response pairs",
     "annotators": "Judgments",

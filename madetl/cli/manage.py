@@ -1,4 +1,4 @@
-"""Commands that keep the store in order: init, runs, models, delete."""
+"""Commands that keep the store in order: init, runs, delete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from madetl.cli import options
 from madetl.cli.base import Command, Group, Settings, examples
-from madetl.cli.output import note, print_json, print_table
+from madetl.cli.output import counted, note, print_json, print_table
 
 if TYPE_CHECKING:
     from madetl.deletion import Deleted, Kind
@@ -54,54 +54,6 @@ def runs_command(settings: Settings, as_json: bool) -> None:
             for run in found
         ]
     )
-
-
-@click.group(
-    "models",
-    cls=Group,
-    invoke_without_command=True,
-    epilog=examples("madetl models", "madetl models --json", "madetl models rename gpt4_1106_preview gpt-4-turbo"),
-)
-@options.json_option
-@click.pass_context
-def models_group(context: click.Context, as_json: bool) -> None:
-    """List the models with what each has, or rename one."""
-    if context.invoked_subcommand is not None:
-        return
-    from madetl import database, models
-
-    with database.reading(context.obj.db) as db:
-        found = models.listing(db)
-    if as_json:
-        print_json(found)
-        return
-    asked = any(row["provider"] for row in found)  # else all are known from files alone
-    print_table([{name: row[name] for name in row if asked or name != "provider"} for row in found])
-
-
-@models_group.command(
-    epilog=examples("madetl models rename gpt4_1106_preview gpt-4-turbo", "madetl models rename gpt4 gpt-4 --merge")
-)
-@click.argument("old")
-@click.argument("new")
-@click.option("--merge", is_flag=True, help="If NEW exists, give it all that OLD has; OLD goes.")
-@click.pass_obj
-def rename(settings: Settings, old: str, new: str, merge: bool) -> None:
-    """Rename the model OLD to NEW.
-
-    Files of different origin name one model differently. With --merge the answers, scores and votes of OLD become
-    NEW's, as if they had been imported under that name; an answer of the same text is one answer.
-    """
-    from madetl import database, models
-
-    with database.writing(settings.db, create=False) as db:
-        renamed = models.rename(db, old, new, merge=merge)
-    if renamed.merged is None:
-        click.echo(f"{old} is called {new} now.")
-        return
-    click.echo(f"{old} is merged into {new}: {_counts(renamed.merged) or 'it had nothing'}.")
-    if dropped := _counts(renamed.dropped or {}):
-        note(f"Dropped, since {new} had the same or would meet itself: {dropped}.")
 
 
 @click.group(
@@ -156,7 +108,7 @@ def _delete(settings: Settings, kind: Kind, name: str, yes: bool) -> None:
             _ask(kind, name, deletion.preview(db, kind, name))
         gone = deletion.delete(db, kind, name)
         stale = "judgments" in gone.rows and db.execute("SELECT EXISTS (SELECT 1 FROM ratings)").fetchone()[0]
-    click.echo(f"Deleted {kind} {name}: {_counts(gone.rows)}.")
+    click.echo(f"Deleted {kind} {name}: {counted(gone.rows)}.")
     if stale:
         note("Ratings that counted these judgments are stored still; `madetl rank` ranks anew.")
 
@@ -173,8 +125,4 @@ def _ask(kind: Kind, name: str, would_go: Deleted) -> None:
         sys.exit(1)
 
 
-def _counts(rows: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {table}" for table, count in rows.items() if count)
-
-
-COMMANDS: list[click.Command] = [init, runs_command, models_group, delete]
+COMMANDS: list[click.Command] = [init, runs_command, delete]

@@ -27,6 +27,11 @@ def warn(message: str) -> None:
     click.echo(f"Warning: {message}", err=True)
 
 
+def counted(counts: Mapping[str, int]) -> str:
+    """Counts in words: '3 responses, 12 similarities'; what is 0 is left out."""
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
 def print_json(value: Any) -> None:
     """Any result as indented JSON, non-ASCII text as it is."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
@@ -82,15 +87,24 @@ def progress_bar(label: str, unit: str = "") -> Iterator[Progress]:
 
 
 def _progress_lines(label: str, unit: str) -> Progress:
-    start = last = time.monotonic()
+    start, lines = time.monotonic(), quiet_lines()
 
     def show(done: int, total: int) -> None:
+        if done:
+            left = (total - done) * (time.monotonic() - start) / done
+            lines(lambda: f"{label}: {done:,} of {total:,} {unit}, {left:.0f} s left")
+
+    return show
+
+
+def quiet_lines() -> Callable[[Callable[[], str]], None]:
+    """A function that prints the line it is given on standard error, unless it printed one a moment ago."""
+    last = time.monotonic()
+
+    def show(line: Callable[[], str]) -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last < _SECONDS_BETWEEN_LINES or not done:
-            return
-        last = now
-        left = (total - done) * (now - start) / done
-        note(f"{label}: {done:,} of {total:,} {unit}, {left:.0f} s left")
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            note(line())
 
     return show

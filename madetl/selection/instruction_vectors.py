@@ -19,10 +19,7 @@ from madetl.metrics_store import existing_metric, metric_label
 from madetl.selection.diversity import DenseVectors, SparseVectors, Vectors
 
 _UNIT_TOLERANCE = 1e-3
-_HOW = (
-    "Store them in the table embeddings (hash = instructions.hash), or use --instruction-metric char-ngram, "
-    "which needs none."
-)
+_OR = "use --instruction-metric char-ngram, which needs none."
 
 
 def load(db: sqlite3.Connection, metric_id: int | None, ids: Sequence[int]) -> Vectors:
@@ -64,9 +61,22 @@ def _embeddings(db: sqlite3.Connection, metric_id: int, ids: Sequence[int]) -> N
         found += 1
     if vectors is None or found < len(ids):
         missing = len(ids) - found
-        raise ParameterError(f"{missing} of {len(ids)} instructions have no embedding of {label}. {_HOW}")
+        raise ParameterError(
+            f"{missing} of {len(ids)} instructions have no embedding of {label}. {_how(db, metric_id)}"
+        )
     _check_unit(vectors, label)
     return vectors
+
+
+def _how(db: sqlite3.Connection, metric_id: int) -> str:
+    """Where embeddings come from: a model that madetl asks, or the user."""
+    row = db.execute(
+        "SELECT name, json_extract(parameters, '$.kind') FROM metrics WHERE id = ?", (metric_id,)
+    ).fetchone()
+    name, kind = row
+    if kind == "embedding":
+        return f"`madetl similarity --metric {name} --instructions` makes them; or {_OR}"
+    return f"Store them in the table embeddings (hash = instructions.hash), or {_OR}"
 
 
 def _check_unit(vectors: NDArray[np.float32], label: str) -> None:

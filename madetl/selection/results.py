@@ -111,7 +111,9 @@ _HELD = """
         count(*) AS selected,
         count(*) FILTER (WHERE s.run_id = :run_id) AS new,
         count(*) FILTER (WHERE EXISTS (
-            SELECT 1 FROM judgments AS j
+            SELECT 1
+            FROM judgments AS j
+            JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
             WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id)) AS judged
     FROM selections AS s
     WHERE s.set_id = :set_id
@@ -161,8 +163,14 @@ def _unmeasured(db: sqlite3.Connection, request: Request, filters: FilterCounts)
         return None
     return (
         f"{missing} of {total_pairs} response pairs are not measured with {label}: they could not be picked, and what "
-        f"was picked stays. {measuring(db, request)} measures them."
+        f"was picked stays. {measuring(db, request)} measures them{_at_a_price(db, shared['metric_id'])}."
     )
+
+
+def _at_a_price(db: sqlite3.Connection, metric_id: int) -> str:
+    """A word about money, where a chat model is asked about each pair."""
+    kind = db.execute("SELECT json_extract(parameters, '$.kind') FROM metrics WHERE id = ?", (metric_id,)).fetchone()[0]
+    return "; --dry-run says what that costs" if kind == "llm" else ""
 
 
 def measuring(db: sqlite3.Connection, request: Request) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -182,7 +183,11 @@ def _columns(db: sqlite3.Connection, parameters: SelectionParameters) -> dict[st
 def _instruction_metric(db: sqlite3.Connection, parameters: SelectionParameters) -> int | None:
     """None: the n-gram vectors, which have no row in `metrics` before the first selection that uses them."""
     if parameters.instruction_metric != NGRAMS:
-        return find_metric(db, parameters.instruction_metric)
+        try:
+            return find_metric(db, parameters.instruction_metric)
+        except ParameterError as error:
+            embeds = f"`madetl similarity --metric {shlex.quote(parameters.instruction_metric)} --instructions`"
+            raise ParameterError(f"{error} If it is an embedding model, {embeds} asks it.") from error
     from madetl.metrics import char_ngram
 
     return existing_metric(db, char_ngram.NAME, char_ngram.PARAMETERS)

@@ -9,7 +9,7 @@ WITH votes AS (
         j.source,
         -- Several people judge one battle on sheets and pages of this project's own: that is no repetition.
         j.source LIKE 'judgments:%' OR j.source LIKE 'sheet%' OR j.source LIKE 'page%'
-            OR j.source = 'label-studio' AS own,
+            OR j.source IN ('label-studio', 'judge') AS own,
         i.hash AS instruction,
         ra.model_id AS model_a,
         ra.hash AS response_a,

@@ -20,6 +20,12 @@ judged AS (
 SELECT
     m.name AS model,
     m.provider,
+    m.model_id,
+    m.base_url,
+    m.system_prompt,
+    m.settings,
+    m.price_in,
+    m.price_out,
     ifnull(a.instructions, 0) AS instructions,
     ifnull(a.responses, 0) AS responses,
     ifnull(j.judgments, 0) AS judgments,

@@ -1,4 +1,4 @@
--- How far each selection is: response pairs picked, those with a judgment, model pairs that it has nothing of yet.
+-- How far each selection is: response pairs picked, those that a person judged, model pairs that it has nothing of yet.
 -- Grain: one row per selection.
 SELECT
     t.name AS selection,
@@ -20,6 +20,7 @@ SELECT
             AND EXISTS (
                 SELECT 1
                 FROM judgments AS j
+                JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
                 WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id
             )
     ) AS judged,

@@ -1,0 +1,55 @@
+"""What a run spent, what is in flight, and whether one more request could pass the limit. Plain arithmetic.
+
+A request counts as the most that it can cost until it ended; one that ended without an answer and may have been
+billed all the same (a timeout, say) goes on counting so.
+"""
+
+from __future__ import annotations
+
+from madetl.asking.estimate import most_tokens
+from madetl.errors import ParameterError
+from madetl.ledger import ANSWERED, Closing, Request
+from madetl.prices import Price
+from madetl.providers.base import Endpoint
+
+_MAYBE_BILLED = frozenset({"timeout", "connection_error", "interrupted"})
+
+
+class Budget:
+    """USD. `limit` None: nobody counts, and every request passes."""
+
+    def __init__(self, limit: float | None, spent: float, price: Price) -> None:
+        self._limit, self._spent, self._price = limit, spent, price
+        self._reserved = 0.0
+
+    def most(self, request: Request, endpoint: Endpoint) -> float:
+        """What a request can cost at most; 0 without a limit. Raises ParameterError where nobody can say."""
+        if self._limit is None:
+            return 0.0
+        tokens_in, tokens_out = most_tokens(request)
+        if tokens_out is None or "max_tokens" in endpoint.omit:
+            raise ParameterError(
+                "--max-cost needs answers of limited length: give --max-tokens, if the model takes it at all."
+            )
+        cost = self._price.cost(tokens_in, tokens_out)
+        if cost is None:
+            raise ParameterError(
+                f"--max-cost needs the price of {endpoint.model_id}, which is unknown: "
+                "give --price-in and --price-out in USD per million tokens."
+            )
+        return cost
+
+    def allows(self, most: float) -> bool:
+        """Whether what was spent, what is in flight and this can stay within the limit."""
+        return self._limit is None or self._spent + self._reserved + most <= self._limit
+
+    def reserve(self, most: float) -> None:
+        self._reserved += most
+
+    def settle(self, most: float, closed: Closing) -> None:
+        """A request ended: what it cost takes the place of what it could cost."""
+        self._reserved -= most
+        if closed.cost is not None:
+            self._spent += closed.cost
+        elif closed.outcome in ANSWERED | _MAYBE_BILLED or closed.tokens_in is not None:
+            self._spent += most

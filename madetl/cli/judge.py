@@ -1,0 +1,84 @@
+"""The command that lets a language model judge: judge."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from madetl.cli.asking_options import (
+    FILE,
+    Asking,
+    asking_bar,
+    asking_options,
+    conclude,
+    sampling_options,
+    show_estimate,
+)
+from madetl.cli.base import Command, Settings, examples
+from madetl.cli.output import note, warn
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "madetl judge --model gpt-4.1 --dry-run",
+        "madetl judge --model gpt-4.1 --selection writing-char-ngram",
+        "madetl judge --model gpt-4.1 --prompt strict.txt --annotator gpt-4.1-strict",
+        "madetl rank --annotator gpt-4.1",
+    ),
+)
+@click.option("--model", required=True, metavar="NAME", help="Who judges.")
+@click.option(
+    "--selection", default="latest", show_default=True, metavar="NAME", help="What to judge; latest: extended last."
+)
+@click.option("--annotator", metavar="NAME", help="The name that the verdicts stand under.  [default: the model's]")
+@click.option(
+    "--prompt", type=FILE, metavar="FILE", help="Your own, with {instruction}, {first}, {second}, {reference}."
+)
+@sampling_options(temperature="0.0", max_tokens="2048")
+@asking_options
+@click.pass_obj
+def judge(
+    settings: Settings,
+    /,
+    *,
+    model: str,
+    selection: str,
+    annotator: str | None,
+    prompt: Path | None,
+    asking: Asking,
+    **sampling: Any,
+) -> None:
+    """Let a language model judge the selected response pairs, as one more annotator.
+
+    Each pair is asked about in both orders. A verdict that is the same in both counts; one that flips with the order
+    is a tie with a remark, and the share of these is printed. People and models are kept apart: `madetl rank` takes
+    people's votes, `madetl rank --judges` those of models, `madetl rank --annotator NAME` those of one.
+    """
+    from madetl import database, endpoints, judging, prompts, verdicts
+
+    said = {name: value for name, value in sampling.items() if value is not None}
+    own = None if prompt is None else prompts.from_file(prompt, *verdicts.NEEDED)
+    opened = database.reading(settings.db) if asking.dry_run else database.writing(settings.db, create=False)
+    with opened as db:
+        wanted = judging.Judging(endpoints.find(db, model, asking.given), selection, annotator, said, own)
+        if asking.dry_run:
+            estimate, pairs = judging.dry_run(db, wanted, asking.options)
+            show_estimate(estimate, asking.as_json, response_pairs_to_judge=pairs)
+            return
+        with asking_bar(f"judge {model}") as show:
+            result = judging.judge(db, wanted, asking.options, show=show)
+    if not asking.as_json:
+        note(result.flipping)
+        if result.own_answers:
+            warn(f"{result.annotator} judged its own answers in {result.own_answers:,} of {result.verdicts:,} pairs.")
+    counts = ("new", "pairs", "verdicts", "flips", "first", "second", "own_answers")
+    conclude(result, asking.as_json, **{name: getattr(result, name) for name in counts})
+    if not asking.as_json:
+        click.echo(f"Next: madetl rank --annotator {shlex.quote(result.annotator)}")
+
+
+COMMANDS: list[click.Command] = [judge]

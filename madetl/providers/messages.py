@@ -1,0 +1,41 @@
+"""OpenAI's chat format, which vLLM shares: a request as messages and parameters. Pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from madetl.providers.base import ChatRequest, Endpoint
+
+
+def prompt_and_system(request: ChatRequest, endpoint: Endpoint) -> tuple[str, str | None]:
+    """The user's text and the system prompt; a model that takes none of the latter reads it before the question."""
+    if request.system and "system" in endpoint.omit:
+        return f"{request.system}\n\n{request.prompt}", None
+    return request.prompt, request.system or None
+
+
+def messages(request: ChatRequest, endpoint: Endpoint) -> list[dict[str, str]]:
+    prompt, system = prompt_and_system(request, endpoint)
+    first = [{"role": "system", "content": system}] if system else []
+    return [*first, {"role": "user", "content": prompt}]
+
+
+def chat_parameters(request: ChatRequest, endpoint: Endpoint) -> dict[str, Any]:
+    """What goes beside model and messages: given parameters only, without the refused ones, under the wanted names."""
+    given: dict[str, Any] = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "max_tokens": request.max_tokens,
+        "response_format": response_format(request),
+    }
+    names = dict(endpoint.rename)
+    taken = {name: value for name, value in given.items() if value is not None and name not in endpoint.omit}
+    return {names.get(name, name): value for name, value in taken.items()}
+
+
+def response_format(request: ChatRequest) -> dict[str, Any] | None:
+    """Structured output as OpenAI's `json_schema`; None where no schema was asked for."""
+    if request.schema is None:
+        return None
+    schema = {"name": request.schema_name, "schema": request.schema, "strict": True}
+    return {"type": "json_schema", "json_schema": schema}

@@ -1,0 +1,65 @@
+"""Which response pairs an expensive metric is asked about: the least similar ones by a metric that has measured them.
+
+They are those that `madetl select --metric METRIC --top-k N` would pick of each model pair, by the same filters and the
+same rule for equal scores: a pair that no selection would take is not worth its price.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+
+from madetl import resources
+from madetl.errors import ParameterError
+from madetl.metrics_store import find_metric, metric_label
+from madetl.similarities import Scope
+
+
+@dataclass(frozen=True)
+class Prefilter:
+    """`most`: so many per model pair. `min_words` and `max_length_ratio` are those of a selection; 0 switches off."""
+
+    metric: str
+    most: int
+    min_words: int = 20
+    max_length_ratio: float = 4.0
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The response pairs that a prefilter leaves, and how many those are of each model pair (by the id of `pairs`)."""
+
+    responses: frozenset[tuple[int, int]]
+    per_pair: Counter[int]
+
+
+def parsed(text: str, min_words: int, max_length_ratio: float) -> Prefilter:
+    """What METRIC:N says. Raises ParameterError where it says nothing of the kind."""
+    metric, _, number = text.rpartition(":")
+    if not metric or not number.isascii() or not number.isdigit() or int(number) < 1:
+        raise ParameterError(f"--prefilter {text}: give a metric and a number of pairs, such as char-ngram:100.")
+    return Prefilter(metric, int(number), min_words, max_length_ratio)
+
+
+def choose(db: sqlite3.Connection, wanted: Prefilter, scope: Scope) -> Chosen:
+    """The pairs that the prefilter leaves. Raises ParameterError where the metric is unknown or nothing is left."""
+    metric_id = find_metric(db, wanted.metric)
+    filters = {"min_words": wanted.min_words, "max_length_ratio": wanted.max_length_ratio}
+    parameters = {"metric_id": metric_id, "set_id": None, "top_k": wanted.most, **filters, **vars(scope)}
+    rows = db.execute(resources.query("mad_picks"), parameters).fetchall()
+    if not rows:
+        raise ParameterError(
+            f"--prefilter: {metric_label(db, metric_id)} has measured no pair of these models and scenario with more "
+            f"than {wanted.min_words} words in both answers and lengths that differ less than "
+            f"{wanted.max_length_ratio:g} times. Measure with it first, or change --min-words and --max-length-ratio."
+        )
+    responses = frozenset((row["response_a_id"], row["response_b_id"]) for row in rows)
+    return Chosen(responses, Counter(row["pair_id"] for row in rows))
+
+
+def unmeasured(db: sqlite3.Connection, wanted: Prefilter, scope: Scope) -> int:
+    """Response pairs of the scope that the prefilter's metric has not measured: it cannot choose them."""
+    parameters = {"metric_id": find_metric(db, wanted.metric), **vars(scope)}
+    counts = db.execute(resources.query("similarity_counts"), parameters).fetchall()
+    return sum(row["possible"] - row["known"] for row in counts)
