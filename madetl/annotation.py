@@ -137,8 +137,7 @@ def skipped(db: sqlite3.Connection, study: Study, annotator_id: int) -> list[int
 
 def last_decision(db: sqlite3.Connection, study: Study, annotator_id: int) -> sqlite3.Row | None:
     """The row of last_decision.sql: `item`, and `choice` (a Choice or 'skip'); None before the first."""
-    parameters = {"set_id": study.set_id, "annotator_id": annotator_id}
-    row: sqlite3.Row | None = db.execute(query("last_decision"), parameters).fetchone()
+    row: sqlite3.Row | None = db.execute(query("last_decision"), study.parameters(annotator_id)).fetchone()
     return row
 
 

@@ -236,6 +236,13 @@ class TestSeveralPeople:
         annotation.judge(db, study, bob, his, "tie")
         assert annotation.begin(db, study, ann) is None
 
+    def test_of_several_who_have_an_item_open_the_first_keeps_it(self, db):
+        small_study(db, 1, MODELS[:2])
+        ann, bob, cleo = people(db, "ann", "bob", "cleo")
+        numbers = [annotation.begin(db, begun(db, overlap=3), who) for who in (ann, bob, cleo)]
+        fewer = begun(db, overlap=1)
+        assert [dealing.current_item(db, fewer, who) for who in (ann, bob, cleo)] == [numbers[0], None, None]
+
     def test_verdicts_from_elsewhere_count_and_are_not_asked_for_again(self, db):
         small_study(db, 2, MODELS[:2])
         rows = Rows(db)
@@ -259,7 +266,7 @@ class TestSeveralPeople:
         assert annotation.progress(db, study, ann) == annotation.Progress(4, 6, 4, 6)
         assert annotation.progress(db, study, bob) == annotation.Progress(0, 2, 4, 6)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(
         st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["judge", "skip", "undo", "again"])), max_size=40),
         st.integers(1, 3),
@@ -347,6 +354,16 @@ class TestUndo:
         while annotation.undo(db, study, ann):
             pass
         assert column(db, "SELECT count(*) FROM assignments WHERE state = 'open'") == [3]
+
+    def test_a_skip_stays_where_somebody_else_has_the_item_now(self, db):
+        small_study(db, 1, MODELS[:2])
+        study = begun(db)
+        ann, bob = people(db, "ann", "bob")
+        annotation.skip(db, study, ann, annotation.begin(db, study, ann))
+        his = annotation.begin(db, study, bob)
+        assert annotation.last_decision(db, study, ann) is None
+        assert not annotation.undo(db, study, ann)
+        assert dealing.current_item(db, study, bob) == his
 
     def test_it_leaves_others_and_sheets_alone(self, db):
         small_study(db, 1)

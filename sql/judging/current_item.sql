@@ -18,7 +18,13 @@ WHERE s.set_id = :set_id
             FROM taken_slots AS t
             WHERE t.selection_id = s.id
                 AND t.annotator_id <> :annotator_id
-                AND (t.open_since IS NULL OR t.open_since >= :held_since)
+                AND (
+                    t.open_since IS NULL
+                    -- Of two who have it open, the first keeps it: they must not keep it from each other.
+                    OR (t.open_since >= :held_since AND (
+                        a.dealt_at < :held_since
+                        OR (t.open_since, t.annotator_id) < (a.dealt_at, a.annotator_id)))
+                )
         ) < :overlap
     )
 ORDER BY a.id DESC

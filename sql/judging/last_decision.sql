@@ -1,6 +1,7 @@
 -- Returns what an annotator decided last on the page, verdict or skip: what undo takes back.
 -- Grain: one row, or none.
--- Parameters: :set_id the selection; :annotator_id.
+-- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :held_since, the time
+--   since when an item is kept for whoever has it open.
 SELECT
     a.id AS item,
     a.state,
@@ -17,14 +18,25 @@ WHERE s.set_id = :set_id
     AND a.annotator_id = :annotator_id
     AND (
         (a.state = 'judged' AND j.id IS NOT NULL)
-        -- A skip that was taken back by judging the item after all is history.
-        OR (a.state = 'skipped' AND NOT EXISTS (
-            SELECT 1
-            FROM assignments AS b
-            WHERE b.selection_id = a.selection_id
-                AND b.annotator_id = a.annotator_id
-                AND b.repeat = a.repeat
-                AND b.id > a.id))
+        OR (
+            a.state = 'skipped'
+            -- A skip that was taken back by judging the item after all is history.
+            AND NOT EXISTS (
+                SELECT 1
+                FROM assignments AS b
+                WHERE b.selection_id = a.selection_id
+                    AND b.annotator_id = a.annotator_id
+                    AND b.repeat = a.repeat
+                    AND b.id > a.id)
+            -- So is one whose item went to somebody else.
+            AND (a.repeat > 0 OR (
+                SELECT count(DISTINCT t.annotator_id)
+                FROM taken_slots AS t
+                WHERE t.selection_id = s.id
+                    AND t.annotator_id <> :annotator_id
+                    AND (t.open_since IS NULL OR t.open_since >= :held_since)
+            ) < :overlap)
+        )
     )
 ORDER BY a.decided_at DESC, a.id DESC
 LIMIT 1;
