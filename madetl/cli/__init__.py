@@ -20,11 +20,26 @@ from madetl.cli import (
     rank,
     select,
     similarity,
+    study,
 )
 
 cli = base.cli
 
-for _module in (asking, demo, export, importing, judge, judgments, look, manage, models, rank, select, similarity):
+for _module in (
+    asking,
+    demo,
+    export,
+    importing,
+    judge,
+    judgments,
+    look,
+    manage,
+    models,
+    rank,
+    select,
+    similarity,
+    study,
+):
     for _command in _module.COMMANDS:
         cli.add_command(_command)
 
