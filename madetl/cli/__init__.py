@@ -23,6 +23,7 @@ from madetl.cli import (
     rank,
     select,
     similarity,
+    study,
 )
 
 cli = base.cli
@@ -43,6 +44,7 @@ for _module in (
     rank,
     select,
     similarity,
+    study,
 ):
     for _command in _module.COMMANDS:
         cli.add_command(_command)

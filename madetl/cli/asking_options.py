@@ -131,14 +131,19 @@ def conclude(result: Result, as_json: bool = False, **more: Any) -> None:
         note(spending(report))
     if not report.undone:
         return
-    for outcome, count, why in _reasons(report):
-        warn(f"{count:,} {why}{_reason(report.examples.get(outcome))}")
+    for line in not_done(report):
+        warn(line)
     sys.exit(1)
+
+
+def not_done(report: AskReport) -> list[str]:
+    """A line for each reason why something is left undone: how many, why, and one in the provider's own words."""
+    return [f"{count:,} {why}{_reason(report.examples.get(outcome))}" for outcome, count, why in _reasons(report)]
 
 
 def spending(report: AskReport) -> str:
     """One line: requests, tokens, cost, time."""
-    cost = _usd(report.cost) if report.cost is not None else f"cost unknown for {report.unpriced:,} answers"
+    cost = usd(report.cost) if report.cost is not None else f"cost unknown for {report.unpriced:,} answers"
     taken = f", {report.reused:,} answers taken from the ledger" if report.reused else ""
     again = f" ({report.retried:,} of them again)" if report.retried else ""
     tokens = f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out"
@@ -156,7 +161,7 @@ def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> Non
         "failed before, not asked again": counted(estimate.left) or None,
         "tokens in (estimated)": f"{estimate.tokens_in:,}",
         "tokens out (estimated)": f"{estimate.tokens_out:,}",
-        "cost (estimated)": "unknown: no price" if estimate.cost is None else _usd(estimate.cost),
+        "cost (estimated)": "unknown: no price" if estimate.cost is None else usd(estimate.cost),
         **{name.replace("_", " "): f"{value:,}" for name, value in more.items()},
     }
     print_table([{"dry run": name, "": value} for name, value in rows.items() if value is not None])
@@ -192,7 +197,7 @@ def _moment(moment: Progress, total: int, brief: bool = False) -> str:
     parts += [f"{failed:,} failed"] if failed else []
     parts += [f"{moment.waiting:,} wait to be asked again"] if moment.waiting else []
     parts += [f"{moment.rate:.1f}/s", f"{(report.tokens_in + report.tokens_out) / 1000:,.1f}k tokens"]
-    parts += [_usd(report.known_cost) + ("+?" if report.unpriced else "")]
+    parts += [usd(report.known_cost) + ("+?" if report.unpriced else "")]
     parts += [f"{_clock((total - ended) / moment.rate)} left"] if moment.rate else []
     return ", ".join(parts)
 
@@ -207,7 +212,8 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _usd(cost: float) -> str:
+def usd(cost: float) -> str:
+    """An amount, exact enough for small ones."""
     return f"{cost:.2f} USD" if cost >= 1 or cost == 0 else f"{cost:.4f} USD"
 
 

@@ -96,7 +96,7 @@ def rank(settings: Settings, /, as_json: bool, **options: Any) -> None:
     if as_json:
         output.print_json(_as_json(ranking, parameters))
     else:
-        _print(ranking, parameters)
+        show(ranking, parameters)
 
 
 def _parameters(options: dict[str, Any]) -> RankParameters:
@@ -125,7 +125,8 @@ def _as_json(ranking: Ranking, parameters: RankParameters) -> dict[str, Any]:
     }
 
 
-def _print(ranking: Ranking, parameters: RankParameters) -> None:
+def show(ranking: Ranking, parameters: RankParameters) -> None:
+    """Prints the leaderboards, and what a reader must know about them."""
     boards = ranking.leaderboards
     same = len(boards) == 2  # overall and the only scenario
     for board in boards[:1] if same else boards:
