@@ -50,8 +50,9 @@ class TestImport:
     def test_a_second_import_adds_nothing_and_a_fuller_sheet_only_the_rest(self, db, tmp_path):
         small_study(db, 2)
         export(db, tmp_path / "sheet.csv")
-        half = filled(tmp_path / "sheet.csv", {"1": "tie", "2": "response_1"})
-        whole = filled(tmp_path / "sheet.csv", {"1": "tie", "2": "response_1", "*": "both_bad"}, "whole.csv")
+        one, two, *_ = (row["item"] for row in read(tmp_path / "sheet.csv"))
+        half = filled(tmp_path / "sheet.csv", {one: "tie", two: "response_1"})
+        whole = filled(tmp_path / "sheet.csv", {one: "tie", two: "response_1", "*": "both_bad"}, "whole.csv")
         counts = []
         for path in (half, half, whole):
             done = take(db, str(path), annotator="ann")
@@ -70,12 +71,13 @@ class TestImport:
     def test_a_changed_verdict_is_an_error_that_says_how_to_take_the_old_one_back(self, db, tmp_path):
         small_study(db, 2)
         export(db, tmp_path / "sheet.csv")
-        take(db, str(filled(tmp_path / "sheet.csv", {"3": "response_2"})), annotator="ann")
-        changed = filled(tmp_path / "sheet.csv", {"3": "response_1", "4": "tie"})
+        third, fourth = (row["item"] for row in read(tmp_path / "sheet.csv")[2:4])
+        take(db, str(filled(tmp_path / "sheet.csv", {third: "response_2"})), annotator="ann")
+        changed = filled(tmp_path / "sheet.csv", {third: "response_1", fourth: "tie"})
         with pytest.raises(InputError) as caught:
             take(db, str(changed), annotator="ann")
         assert (caught.value.line, caught.value.field) == (4, "winner")
-        assert "ann has judged item 3 already: response_2 stands, not response_1." in str(caught.value)
+        assert f"ann has judged item {third} already: response_2 stands, not response_1." in str(caught.value)
         run = db.execute("SELECT run_id FROM judgments").fetchone()[0]
         assert f"`madetl delete run {run}`" in str(caught.value)
         assert len(winners(db)) == 1
@@ -126,8 +128,8 @@ class TestImport:
         assert '  line 2, field winner: "zeta-1" is no verdict' in text
         assert "  line 3, field item: there is no item 999" in text
         assert '  line 4, field item: "three" is no item number.' in text
-        assert "  line 5, field response_2: the text is not that of item 4" in text
-        assert "  line 7, field item: item 6 stands on line 6 already." in text
+        assert f"  line 5, field response_2: the text is not that of item {rows[3]['item']}" in text
+        assert f"  line 7, field item: item {rows[5]['item']} stands on line 6 already." in text
         assert winners(db) == []
 
     def test_only_the_first_twenty_faults_are_listed(self, db, tmp_path):

@@ -225,7 +225,8 @@ class TestImport:
             "items skipped"
         ]
         states = [
-            row[0] for row in db.execute("SELECT state FROM assignments WHERE annotator_id IS NOT NULL ORDER BY id")
+            row[0]
+            for row in db.execute("SELECT state FROM assignments WHERE annotator_id IS NOT NULL ORDER BY dealt_at")
         ]
         assert states == ["skipped", "judged"]
 
@@ -257,7 +258,7 @@ class TestImport:
     def test_a_verdict_that_changed_is_refused(self, db, tmp_path, project):
         bring(db, tmp_path, exported(project, annotation("tie")), "ann")
         before = snapshot(db)
-        with pytest.raises(InputError, match="ann has judged item 1 already: tie stands, not response_1"):
+        with pytest.raises(InputError, match=r"ann has judged item \d+ already: tie stands, not response_1"):
             bring(db, tmp_path, exported(project, annotation("response_1"), annotation("tie")), "ann")
         assert snapshot(db) == before
 
@@ -321,7 +322,7 @@ class TestBadFiles:
 
     def test_two_annotations_of_one_person_that_differ(self, db, tmp_path, project):
         rows = exported(project, [annotation("tie", number=1), annotation("response_1", number=2)])
-        with pytest.raises(InputError, match="has two annotations of item 1 that differ"):
+        with pytest.raises(InputError, match=r"has two annotations of item \d+ that differ"):
             bring(db, tmp_path, rows)
         rows = exported(project, [annotation("tie", number=1), annotation("tie", number=2)])
         assert bring(db, tmp_path, rows).counts["judgments new"] == 1

@@ -21,5 +21,5 @@ WHERE s.set_id = :set_id
                 AND (t.open_since IS NULL OR t.open_since >= :held_since)
         ) < :overlap
     )
-ORDER BY a.id DESC
+ORDER BY a.dealt_at DESC, a.id DESC
 LIMIT 1;

@@ -24,7 +24,7 @@ WHERE s.set_id = :set_id
             WHERE b.selection_id = a.selection_id
                 AND b.annotator_id = a.annotator_id
                 AND b.repeat = a.repeat
-                AND b.id > a.id))
+                AND b.dealt_at > a.dealt_at))
     )
-ORDER BY a.decided_at DESC, a.id DESC
+ORDER BY a.decided_at DESC, a.dealt_at DESC, a.id DESC
 LIMIT 1;
