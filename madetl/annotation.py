@@ -167,7 +167,7 @@ def _close(
     db: sqlite3.Connection, study: Study, annotator_id: int, number: int, state: Literal["judged", "skipped"]
 ) -> sqlite3.Row | None:
     parameters = {"item": number, "annotator_id": annotator_id, "set_id": study.set_id, "state": state}
-    row: sqlite3.Row | None = db.execute(query("decide_item"), parameters).fetchone()
+    row: sqlite3.Row | None = db.execute(query("decide_item"), parameters | {"now": dealing.now()}).fetchone()
     return row
 
 

@@ -1,8 +1,8 @@
 """Who gets which item next: deals the pairs of a selection, all of them to a sheet, one by one to the page.
 
-What is drawn at random (the order of the items, which answer stands first) is drawn once and stored in `assignments`:
-nothing of it is kept anywhere else. Queries say which pairs are free; verdicts are annotation's matter. Every function
-that deals is called inside a transaction, so that two people never get the same slot.
+What is drawn at random (an item's number, which answer stands first, whose turn it is on the page) is drawn once and
+stored in `assignments`: nothing of it is kept anywhere else. Queries say which pairs are free; verdicts are the matter
+of annotation. Every function that deals is called inside a transaction, so that two people never get the same slot.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ HOLD = timedelta(minutes=30)
 """How long an item stays reserved for the person who has it on the page; then somebody else may get it as well."""
 REPEAT_GAP = 10
 """How many verdicts lie between the two times that somebody sees an item, as long as there are others to deal."""
+
+
+_LOWEST_NUMBER = 100_000  # so that all have as many digits, and none looks like the how-manieth it is
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,10 @@ def person(db: sqlite3.Connection, name: str) -> int:
 def deal_all(db: sqlite3.Connection, chosen: sqlite3.Row, annotator_id: int | None, seed: str, run_id: int) -> int:
     """Deals the pairs of a selection that this annotator has not; returns how many.
 
-    Which answer is shown first is balanced within each model pair. Item numbers go out in an order drawn over all
-    pairs at once, since numbers in the order of the pairs would tell which models an item compares. A seed that names
-    the annotator gives each an order of their own, so that what the order does to verdicts evens out.
+    Which answer is shown first is balanced within each model pair. Items are sorted by their numbers, which are drawn
+    from one wide range however often a selection grows: in the order of dealing they would tell which models an item
+    compares, a model that came later above all. A seed that names the annotator gives each an order of their own, so
+    that what the order does to verdicts evens out.
     """
     rows = db.execute(query("undealt_selections"), {"set_id": chosen["id"], "annotator_id": annotator_id}).fetchall()
     rng = random.Random(seed)
@@ -77,8 +81,31 @@ def deal_all(db: sqlite3.Connection, chosen: sqlite3.Row, annotator_id: int | No
         picks = list(group)
         sides = balanced_sides(len(picks), picks[0]["a_first"], picks[0]["b_first"], rng)
         deals += [(pick["selection_id"], annotator_id, side, run_id) for pick, side in zip(picks, sides, strict=True)]
-    rng.shuffle(deals)
-    return insert_rows(db, "assignments", ("selection_id", "annotator_id", "shown_first", "run_id"), deals)
+    numbers = unused_numbers(db, len(deals), rng)
+    items = [(number, *deal) for number, deal in zip(numbers, deals, strict=True)]
+    return insert_rows(db, "assignments", ("id", "selection_id", "annotator_id", "shown_first", "run_id"), items)
+
+
+def unused_numbers(db: sqlite3.Connection, count: int, rng: random.Random) -> list[int]:
+    """That many item numbers that nobody has, each as likely as any other: they say nothing of when an item was dealt.
+
+    They have six digits, and more once half of those are in use. Call it inside the transaction that uses them.
+    """
+    wanted = count + db.execute("SELECT count(*) FROM assignments").fetchone()[0]
+    beyond = 10 * _LOWEST_NUMBER
+    while 2 * wanted > beyond - _LOWEST_NUMBER:
+        beyond *= 10
+    drawn: dict[int, None] = {}
+    while len(drawn) < count:
+        number = rng.randrange(_LOWEST_NUMBER, beyond)
+        if not db.execute("SELECT 1 FROM assignments WHERE id = ?", (number,)).fetchone():
+            drawn[number] = None
+    return list(drawn)
+
+
+def now() -> str:
+    """The time in UTC as dealing and deciding store it: with microseconds, since these times say what came first."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def balanced_sides(count: int, a_first: int, b_first: int, rng: random.Random) -> list[str]:
@@ -119,7 +146,9 @@ def deal_next(db: sqlite3.Connection, study: Study, annotator_id: int) -> int | 
 
 def deal_again(db: sqlite3.Connection, study: Study, item: int) -> int:
     """Deals a skipped or undone item to its annotator once more, the answers in the order that they saw."""
-    row = db.execute(query("deal_again"), {"item": item, "run_id": study.run_id}).fetchone()
+    [number] = unused_numbers(db, 1, random.Random(f"{study.seed}/{study.selection}/again/{item}"))
+    parameters = {"item": item, "number": number, "run_id": study.run_id, "now": now()}
+    row = db.execute(query("deal_again"), parameters).fetchone()
     return int(row["item"])
 
 
@@ -153,5 +182,7 @@ def _deal(
         "repeat": repeat,
         "shown_first": side,
         "run_id": study.run_id,
+        "number": unused_numbers(db, 1, rng)[0],
+        "now": now(),
     }
     return int(db.execute(query("deal_item"), values).fetchone()["item"])

@@ -22,7 +22,7 @@ from madetl.formats import writing
 from madetl.formats.files import read_rows
 from madetl.formats.verdicts import Problems, SheetRow, where
 from madetl.importing import verdicts
-from madetl.importing.answers import Imported
+from madetl.importing.files import Imported, import_each
 from madetl.resources import query
 from madetl.selections import find_set
 from madetl.sheets import Exported
@@ -86,7 +86,7 @@ def import_annotations(db: sqlite3.Connection, files: Sequence[str], names: Name
         return _import_file(db, file, names, run_id)
 
     given = {"annotator": names.everybody, "annotators": names.known}
-    return verdicts.import_each(db, "label-studio", files, given, take)
+    return import_each(db, "label-studio", files, given, take)
 
 
 def _opened(files: ExitStack, output: Path) -> tuple[Path, Path]:
@@ -110,16 +110,8 @@ def _import_file(db: sqlite3.Connection, file: str, names: Names, run_id: int) -
         stored = verdicts.store_sheet(db, found.judged, None, problems, run_id=run_id, source=SOURCE)
         skipped = _store_skips(db, found.skipped, run_id)
     unnamed = {row.annotator for row in found.judged if str(row.annotator).startswith("label-studio:")}
-    return found.counts + Counter(
-        {
-            "annotators without name": len(unnamed),
-            "judgments new": stored.new,
-            "judgments known": stored.known,
-            "judgments elsewhere": stored.elsewhere,
-            "items skipped": skipped,
-            "characters replaced": rows.replaced,
-        }
-    )
+    beside = {"annotators without name": len(unnamed), "items skipped": skipped, "characters replaced": rows.replaced}
+    return found.counts + stored + Counter(beside)
 
 
 def _check_dealt(db: sqlite3.Connection, rows: Sequence[SheetRow], problems: Problems) -> None:

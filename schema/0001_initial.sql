@@ -211,7 +211,8 @@ CREATE TABLE annotators (
 
 -- One row per dealing of a selected pair to an annotator, or to a sheet that has no annotator yet (annotator_id NULL).
 -- What was skipped or undone keeps its row as the trace; dealt again, the pair gets a new one.
--- The id is the item number on a sheet and on the page: it says nothing about the models.
+-- The id is the item number on a sheet and on the page: drawn at random, it says nothing about the models nor when the
+-- item was dealt. What came first is told by dealt_at and decided_at (of the page, in microseconds).
 CREATE TABLE assignments (
     id            INTEGER PRIMARY KEY,
     selection_id  INTEGER NOT NULL REFERENCES selections (id) ON DELETE CASCADE,

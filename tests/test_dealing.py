@@ -169,13 +169,26 @@ class TestBlindOrder:
         orders = []
         for who in people(db, "ann", "bob"):
             judge_all(db, study, who)
-            sql = "SELECT selection_id FROM assignments WHERE annotator_id = ? ORDER BY id"
+            sql = "SELECT selection_id FROM assignments WHERE annotator_id = ? ORDER BY dealt_at"
             orders.append(column(db, sql, who))
         pairs = [column(db, "SELECT pair_id FROM selections WHERE id = ?", pick)[0] for pick in orders[0]]
         assert sum(a != b for a, b in pairwise(pairs)) > 10  # in order of the pairs it would be 2
         assert orders[0] != sorted(orders[0])
         assert orders[0] != orders[1]
         assert sorted(orders[0]) == sorted(orders[1])
+
+    def test_an_items_number_says_nothing_of_when_it_was_dealt(self, db):
+        small_study(db, 10)
+        numbers = judge_all(db, begun(db), *people(db, "ann"))
+        assert sum(later > earlier for earlier, later in pairwise(numbers)) in range(10, 20)  # of 29
+        assert {len(str(number)) for number in numbers} == {6}
+
+    def test_there_are_always_numbers_left(self, db, monkeypatch):
+        monkeypatch.setattr(dealing, "_LOWEST_NUMBER", 1)
+        small_study(db, 10)
+        numbers = judge_all(db, begun(db), *people(db, "ann"))
+        assert len(set(numbers)) == 30
+        assert max(numbers) in range(10, 100)
 
     def test_the_same_seed_deals_the_same(self):
         orders = []
@@ -322,7 +335,7 @@ class TestUndo:
         annotation.judge(db, study, ann, again.number, "second")
         states = (
             "SELECT state FROM assignments"
-            " WHERE selection_id = (SELECT selection_id FROM assignments WHERE id = ?) ORDER BY id"
+            " WHERE selection_id = (SELECT selection_id FROM assignments WHERE id = ?) ORDER BY dealt_at"
         )
         assert column(db, states, number) == ["undone", "judged"]
         assert dealing.current_item(db, study, ann) == interrupted
@@ -333,12 +346,12 @@ class TestUndo:
         [ann] = people(db, "ann")
         for choice in ("first", "tie"):
             annotation.judge(db, study, ann, annotation.begin(db, study, ann), choice)
-            db.execute("UPDATE assignments SET decided_at = decided_at || id WHERE decided_at IS NOT NULL")
         keys = []
         while annotation.undo(db, study, ann):
             keys.append(annotation.item(db, study, ann).key)
         assert len(set(keys)) == 2
-        assert column(db, "SELECT state FROM assignments ORDER BY id") == ["undone", "undone", "open", "open", "open"]
+        states = column(db, "SELECT state FROM assignments ORDER BY dealt_at")
+        assert states == ["undone", "undone", "open", "open", "open"]
 
     def test_a_skip_can_be_taken_back_too_and_is_history_once_judged(self, db):
         small_study(db, 1)
@@ -386,7 +399,6 @@ class TestSkip:
             number = annotation.begin(db, study, ann)
             keys.append(annotation.item(db, study, ann).key)
             annotation.skip(db, study, ann, number)
-            db.execute("UPDATE assignments SET decided_at = decided_at || id WHERE decided_at IS NOT NULL")
         assert len(judge_all(db, study, ann)) == 4
         assert len(annotation.skipped(db, study, ann)) == 2
         assert annotation.take_up_skipped(db, study, ann) == 2
@@ -418,7 +430,7 @@ class TestRepeats:
         items = judge_all(db, study, ann)
         assert len(items) == 60 + 15
         assert annotation.progress(db, study, ann).done == 75
-        rows = db.execute("SELECT selection_id, repeat, shown_first FROM assignments ORDER BY id").fetchall()
+        rows = db.execute("SELECT selection_id, repeat, shown_first FROM assignments ORDER BY dealt_at").fetchall()
         place = {(row["selection_id"], row["repeat"]): n for n, row in enumerate(rows)}
         gaps = [place[key] - place[key[0], 0] for key in place if key[1] == 1]
         assert len(gaps) == 15
@@ -429,7 +441,7 @@ class TestRepeats:
     def test_none_is_asked_twice_in_a_row_even_at_the_end(self, db):
         small_study(db, 2)
         judge_all(db, begun(db, repeat=1.0), *people(db, "ann"))
-        picks = column(db, "SELECT selection_id FROM assignments ORDER BY id")
+        picks = column(db, "SELECT selection_id FROM assignments ORDER BY dealt_at")
         assert all(a != b for a, b in pairwise(picks))
         assert max(Counter(picks).values()) == 2
 
@@ -474,8 +486,9 @@ class TestWithSheets:
         study = begun(db)
         [ann] = people(db, "ann")
         judge_all(db, study, ann)
-        db.execute("DELETE FROM judgments WHERE id = 1")
-        assert judge_all(db, study, ann) == [1]
+        [number] = column(db, "SELECT assignment_id FROM judgments WHERE id = 2")
+        db.execute("DELETE FROM judgments WHERE id = 2")
+        assert judge_all(db, study, ann) == [number]
 
     def test_a_judge_models_name_is_refused(self, db):
         Rows(db).annotator("gpt-4", "model")

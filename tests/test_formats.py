@@ -237,13 +237,13 @@ def test_winners_of_mad_eval(output: str | None, winner: str | None) -> None:
 
 def test_mad_eval_with_all_fields() -> None:
     row = PAIR | {"input": "i", "answer": "ref", "score": "0.25", "explanation": "why"}
-    assert mad_eval.read(rows_of(row, file="m-vs-n.jsonl"), "S", "ann") == [
+    assert mad_eval.read(rows_of(row, file="d/m-vs-n.jsonl"), "S", "ann") == [
         BattleRecord(
             scenario="S",
             instruction="q",
             input="i",
             reference_answer="ref",
-            source="mad-eval:m-vs-n.jsonl",
+            source="mad-eval:d/m-vs-n.jsonl",
             line=1,
             model_a="m",
             response_a="x",
@@ -263,11 +263,11 @@ def test_arena_in_the_layout_of_mad_eval_whose_source_has_another_order() -> Non
         "model_a": "m", "model_b": "n", "winner": "modedl_b", "judge": "arena_user", "tstamp": 1706513835.25,
         "source": "n-vs-m.jsonl", "data": PAIR | {"score": 0.5},
     }  # fmt: skip
-    assert arena.read(rows_of(row)) == [
+    assert arena.read(rows_of(row, file="d/f.json")) == [
         BattleRecord(
             scenario="Arena",
             instruction="q",
-            source="arena:f.json",
+            source="arena:d/f.json",
             line=1,
             model_a="m",
             response_a="x",

@@ -246,8 +246,8 @@ def test_mad_eval_does_not_say_what_was_shown_first(db: sqlite3.Connection, file
         "mad-eval: 4 judgments (4 new, 0 known); 10 responses (4 new, 6 known, 0 empty); 1 not judged"
     )
     assert rows(db, "SELECT DISTINCT n.name, kind, source FROM judgments JOIN annotators n ON n.id = annotator_id") == [
-        ("alice", "person", "mad-eval:m-vs-n.jsonl"),
-        ("alice", "person", "mad-eval:n-vs-m.jsonl"),
+        ("alice", "person", f"mad-eval:{files.folder.name}/m-vs-n.jsonl"),
+        ("alice", "person", f"mad-eval:{files.folder.name}/n-vs-m.jsonl"),
     ]
 
 
@@ -294,12 +294,48 @@ def test_a_files_own_ids(db: sqlite3.Connection, files: Files) -> None:
     answers.import_arena(db, [files("1.jsonl", *asked_twice, *numbered)])
     # A long id is the same battle wherever it stands, a number says nothing outside of its file.
     answers.import_arena(db, [files("2.jsonl", *asked_twice, *numbered)])
-    assert rows(db, "SELECT source_id, winner, source FROM judgments ORDER BY id") == [
-        (long, "tie", "arena:1.jsonl"),
-        (f"{long}:2", "model_a", "arena:1.jsonl"),
-        ("1.jsonl:7", "tie", "arena:1.jsonl"),
-        ("2.jsonl:7", "tie", "arena:2.jsonl"),
-    ]
+    first, second = (f"arena:{files.folder.name}/{name}" for name in ("1.jsonl", "2.jsonl"))
+    stored = rows(db, "SELECT source_id, winner, source FROM judgments ORDER BY id")
+    assert stored[:2] == [(long, "tie", first), (f"{long}:2", "model_a", first)]
+    assert [row[1:] for row in stored[2:]] == [("tie", first), ("tie", second)]
+
+
+def test_a_corrected_vote_with_a_short_id_is_another_vote(db: sqlite3.Connection, files: Files) -> None:
+    answers.import_arena(db, [files("b.jsonl", battle("m", "n", "model_a", question_id=7))])
+    corrected = files("b.jsonl", battle("m", "n", "tie", question_id=7))
+    assert answers.import_arena(db, [corrected]).counts["judgments new"] == 1
+    assert answers.import_arena(db, [corrected]).counts["judgments new"] == 0
+    assert rows(db, "SELECT winner FROM judgments ORDER BY id") == [("model_a",), ("tie",)]
+
+
+@pytest.mark.parametrize("load", [answers.import_mad_eval, answers.import_arena])
+def test_files_of_one_name_in_different_folders_never_swallow_votes(
+    db: sqlite3.Connection, files: Files, monkeypatch: pytest.MonkeyPatch, load: Callable[..., Any]
+) -> None:
+    votes = [{**battle("A", "B", word), **pair(output), "id": 1} for word, output in (("model_a", "A"), ("tie", "tie"))]
+    given = [files(f"{folder}/A-vs-B.jsonl", *votes) for folder in ("alice", "bob")]
+    done = load(db, given)
+    assert (done.counts["judgments new"], done.counts["judgments elsewhere"]) == (4, 2)
+    monkeypatch.chdir(files.folder / "alice")  # the same file by another path
+    assert load(db, ["A-vs-B.jsonl", "../bob/A-vs-B.jsonl"]).counts["judgments new"] == 0
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_worldwide_id_with_another_winner_is_refused_with_the_one_that_stands(
+    db: sqlite3.Connection, files: Files, turned: bool
+) -> None:
+    long = "58210e39b3fd4441a2bd4a518bb44c2d"
+    answers.import_arena(db, [files("1.jsonl", battle("m", "n", "model_a", question_id=long))])
+    again = battle("n", "m", "model_b", question_id=long) if turned else battle("m", "n", "model_a", question_id=long)
+    assert answers.import_arena(db, [files("2.jsonl", again)]).counts["judgments known"] == 1
+    file = files("2.jsonl", battle("m", "n", "tie", id=1), again | {"winner": "tie"})
+    with pytest.raises(InputError) as error:
+        answers.import_arena(db, [file])
+    assert str(error.value) == (
+        f"{file}, line 2, field winner: the vote {long} stands with the winner {'model_b' if turned else 'model_a'},"
+        " not tie; `madetl delete run 1` takes back the import that it came in. Nothing of this file was imported."
+    )
+    assert count(db, "judgments") == 1
 
 
 def test_a_battle_that_another_source_brought_is_counted_one_to_one(db: sqlite3.Connection, files: Files) -> None:

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from madetl import deletion
 from madetl.errors import InputError
+from madetl.importing.verdicts import import_judgments
 from tests.conftest import Study
 from tests.sheet_study import MODELS, export, filled, fresh, read, select, small_study, take, winners, write
 
@@ -50,14 +52,15 @@ class TestImport:
     def test_a_second_import_adds_nothing_and_a_fuller_sheet_only_the_rest(self, db, tmp_path):
         small_study(db, 2)
         export(db, tmp_path / "sheet.csv")
-        half = filled(tmp_path / "sheet.csv", {"1": "tie", "2": "response_1"})
-        whole = filled(tmp_path / "sheet.csv", {"1": "tie", "2": "response_1", "*": "both_bad"}, "whole.csv")
+        one, two, *_ = (row["item"] for row in read(tmp_path / "sheet.csv"))
+        half = filled(tmp_path / "sheet.csv", {one: "tie", two: "response_1"})
+        whole = filled(tmp_path / "sheet.csv", {one: "tie", two: "response_1", "*": "both_bad"}, "whole.csv")
         counts = []
         for path in (half, half, whole):
             done = take(db, str(path), annotator="ann")
             counts.append((done.new, done.known, done.empty))
         assert counts == [(2, 0, 4), (0, 2, 4), (4, 2, 0)]
-        assert done.summary == "judgments: 6 verdicts (4 new, 2 known)"
+        assert done.summary == "judgments: 6 judgments (4 new, 2 known)"
 
     def test_two_people_judge_one_sheet(self, db, tmp_path):
         small_study(db, 2)
@@ -70,12 +73,13 @@ class TestImport:
     def test_a_changed_verdict_is_an_error_that_says_how_to_take_the_old_one_back(self, db, tmp_path):
         small_study(db, 2)
         export(db, tmp_path / "sheet.csv")
-        take(db, str(filled(tmp_path / "sheet.csv", {"3": "response_2"})), annotator="ann")
-        changed = filled(tmp_path / "sheet.csv", {"3": "response_1", "4": "tie"})
+        third, fourth = (row["item"] for row in read(tmp_path / "sheet.csv")[2:4])
+        take(db, str(filled(tmp_path / "sheet.csv", {third: "response_2"})), annotator="ann")
+        changed = filled(tmp_path / "sheet.csv", {third: "response_1", fourth: "tie"})
         with pytest.raises(InputError) as caught:
             take(db, str(changed), annotator="ann")
         assert (caught.value.line, caught.value.field) == (4, "winner")
-        assert "ann has judged item 3 already: response_2 stands, not response_1." in str(caught.value)
+        assert f"ann has judged item {third} already: response_2 stands, not response_1." in str(caught.value)
         run = db.execute("SELECT run_id FROM judgments").fetchone()[0]
         assert f"`madetl delete run {run}`" in str(caught.value)
         assert len(winners(db)) == 1
@@ -114,20 +118,41 @@ class TestImport:
         export(db, tmp_path / "sheet.csv")
         rows = [row | {"winner": "tie"} for row in read(tmp_path / "sheet.csv")]
         rows[0]["winner"] = "zeta-1"
-        rows[1]["item"] = "999"
         rows[2]["item"] = "three"
         rows[3]["response_2"] = "Something else"
         rows[4] = rows[5]
         with pytest.raises(InputError) as caught:
             take(db, str(write(tmp_path / "bad.csv", rows)), annotator="ann")
         lines = str(caught.value).splitlines()
-        assert lines[0].endswith("bad.csv: 5 faults in its rows. Nothing of this file was imported.")
+        assert lines[0].endswith("bad.csv: 4 faults in its rows. Nothing of this file was imported.")
         text = str(caught.value)
         assert '  line 2, field winner: "zeta-1" is no verdict' in text
-        assert "  line 3, field item: there is no item 999" in text
         assert '  line 4, field item: "three" is no item number.' in text
-        assert "  line 5, field response_2: the text is not that of item 4" in text
-        assert "  line 7, field item: item 6 stands on line 6 already." in text
+        assert f"  line 5, field response_2: the text is not that of item {rows[3]['item']}" in text
+        assert f"  line 7, field item: item {rows[5]['item']} stands on line 6 already." in text
+        assert winners(db) == []
+
+    def test_items_that_were_removed_since_are_left_out_and_counted(self, db, tmp_path):
+        """Given a sheet of three models, when one is deleted before it comes back, the other verdicts go in."""
+        small_study(db, 2)
+        export(db, tmp_path / "sheet.csv")
+        path = str(filled(tmp_path / "sheet.csv", {"*": "tie"}))
+        deletion.delete(db, "model", MODELS[0])
+        done = import_judgments(db, [path], annotator="ann")
+        assert done.summary == "judgments: 2 judgments (2 new, 0 known)"
+        assert done.warnings == [
+            "4 verdicts are on items that this database does not have, and were left out: they were removed since the"
+            " sheet was made, or are another database's."
+        ]
+
+    def test_a_sheet_without_any_item_of_this_database_is_refused(self, db, tmp_path):
+        small_study(db, 2)
+        export(db, tmp_path / "sheet.csv")
+        path = str(filled(tmp_path / "sheet.csv", {"*": "tie"}))
+        for model in MODELS[:2]:
+            deletion.delete(db, "model", model)
+        with pytest.raises(InputError, match="none of the 6 items judged in it is in this database: removed since"):
+            take(db, path, annotator="ann")
         assert winners(db) == []
 
     def test_only_the_first_twenty_faults_are_listed(self, db, tmp_path):
@@ -335,7 +360,7 @@ class TestTable:
             tmp_path, "instruction,model_a,model_b,winner", "Twice there,koala,gpt,tie", "Twice there,koala,gpt,"
         )
         done = take(filled_db, path, annotator="kim", scenario="Coding")
-        assert done.summary == "judgments: 1 verdict (1 new, 0 known), 1 item left empty"
+        assert done.summary == "judgments: 1 judgment (1 new, 0 known); 1 item left empty"
         assert filled_db.execute("SELECT scenario FROM battles").fetchone()[0] == "Coding"
 
     def test_somebody_has_to_be_named(self, filled_db, tmp_path):

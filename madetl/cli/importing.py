@@ -11,7 +11,7 @@ from madetl.cli.base import Group, Settings, examples
 from madetl.cli.output import print_json, progress_bar, warn
 
 if TYPE_CHECKING:
-    from madetl.importing.answers import Imported
+    from madetl.importing.files import Imported
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 json_counts_option = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")

@@ -77,7 +77,7 @@ def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -
             raise InputError(rows.file, message, line=row.line, field="model_b")
         return BattleRecord(
             scenario=scenario_of(rows, row, found.scenario, scenario),
-            source=f"arena:{rows.name}",
+            source=f"arena:{rows.origin}",
             line=row.line,
             model_a=found.model_a,
             model_b=found.model_b,

@@ -47,7 +47,7 @@ def read_each(rows: FileRows, read: Callable[[FileRows, Row], Record]) -> list[R
         except InputError as error:
             errors.append(error)
     if errors:
-        raise _together(errors)
+        raise together(errors)
     return records
 
 
@@ -111,7 +111,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(shown + ["…"] * (len(names) > _LISTED)) or "no fields"
 
 
-def _together(errors: Sequence[InputError]) -> InputError:
+def together(errors: Sequence[InputError]) -> InputError:
     """The first error, with the places of the others after it."""
     first, others = errors[0], errors[1:]
     if not others:

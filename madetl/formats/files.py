@@ -54,6 +54,15 @@ class FileRows:
         """The name without its folder."""
         return "stdin" if self.file == _STANDARD_INPUT_NAME else Path(self.file).name
 
+    @property
+    def origin(self) -> str:
+        """The name with that of the folder it lies in, wherever it is called from; '-' for input without a place."""
+        path = Path(self.file)
+        if self.file == _STANDARD_INPUT_NAME or path.is_fifo():
+            return STANDARD_INPUT
+        path = path.resolve()
+        return storable(f"{path.parent.name}/{path.name}")[0]
+
 
 def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
     """The rows of a file, or of standard input for '-', in any of the kinds.

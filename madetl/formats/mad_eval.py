@@ -46,7 +46,7 @@ def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -
             instruction=found.instruction,
             input=found.input or "",
             reference_answer=filled(found.reference_answer),
-            source=f"mad-eval:{rows.name}",
+            source=f"mad-eval:{rows.origin}",
             line=row.line,
             model_a=model_a,
             response_a=found.response_1,

@@ -12,8 +12,11 @@ from dataclasses import dataclass, fields, replace
 
 from madetl import instructions, judgments, responses
 from madetl.database import ids_by_name
+from madetl.errors import InputError
+from madetl.formats.checking import together
 from madetl.formats.records import BattleRecord, InstructionRecord, ResponseRecord
 from madetl.importing import scores as file_scores
+from madetl.importing.files import tally
 from madetl.importing.scores import Score
 from madetl.judgments import Verdict
 
@@ -38,24 +41,26 @@ class _Sides:
         return (ids[1], ids[0]) if self.turned else ids
 
 
-def numbered(records: Sequence[BattleRecord], file: str) -> list[BattleRecord]:
-    """The battles of one file, whose base name is `file`, each with a source id that no other of them has."""
+def numbered(records: Sequence[BattleRecord], origin: str) -> list[BattleRecord]:
+    """The battles of one file, `origin` being its folder's and its own name, each with a source id of its own."""
     seen: Counter[str] = Counter()
-    return [replace(record, source_id=_source_id(record, seen, file)) for record in records]
+    return [replace(record, source_id=_source_id(record, seen, origin)) for record in records]
 
 
 def store(
-    db: sqlite3.Connection, records: Sequence[BattleRecord], run_id: int | None, metric: str | None = None
+    db: sqlite3.Connection, records: Sequence[BattleRecord], run_id: int | None, file: str, metric: str | None = None
 ) -> Counter[str]:
-    """Stores `numbered` battles, their scores only under a `metric`. Returns counts by name ('judgments new', …).
+    """Stores `numbered` battles of a file, their scores only under a `metric`. Returns counts ('judgments new', …).
 
-    Call it inside a transaction.
+    Raises InputError where a vote is stored already with another winner. Call it inside a transaction.
     """
     asked = instructions.store(db, records, run_id)
     both = [side for record in records for side in _responses(record)]
     answered = responses.store(db, both, [asked_id for asked_id in asked.ids for _ in range(2)], run_id)
     sides = _sides(records, asked.ids, answered.ids, ids_by_name(db, "models", (side.model for side in both)))
-    verdicts = [_verdict(record, side) for record, side in zip(records, sides, strict=True) if record.winner]
+    battles = [(record, side) for record, side in zip(records, sides, strict=True) if record.winner]
+    verdicts = [_verdict(record, side) for record, side in battles]
+    _check_standing(file, battles, judgments.contradicted(db, verdicts))
     judged = judgments.store(db, verdicts, run_id)
     counts = tally("instructions", asked) + tally("responses", answered) + tally("judgments", judged)
     counts["battles not judged"] = len(records) - len(verdicts)
@@ -64,11 +69,6 @@ def store(
         counts["scores left out"] = len(scores)
         return counts
     return counts + tally("scores", file_scores.store(db, scores, metric, run_id))
-
-
-def tally(noun: str, stored: object) -> Counter[str]:
-    """The counts of what was stored, by names like 'responses new'."""
-    return Counter({f"{noun} {name}": value for name, value in vars(stored).items() if isinstance(value, int)})
 
 
 def _sides(
@@ -108,18 +108,33 @@ def _verdict(record: BattleRecord, side: _Sides) -> Verdict:
     )
 
 
-def _source_id(record: BattleRecord, seen: Counter[str], file: str) -> str:
-    """The file's own id of a battle, or one made of its content.
+def _check_standing(
+    file: str, judged: Sequence[tuple[BattleRecord, _Sides]], standing: Mapping[int, sqlite3.Row]
+) -> None:
+    """Raises InputError where a vote stands with another winner."""
+    errors = []
+    for place, row in standing.items():
+        record, side = judged[place]
+        before = judgments.turned(row["winner"]) if side.turned else row["winner"]
+        undo = f"; `madetl delete run {row['run_id']}` takes back the import that it came in" if row["run_id"] else ""
+        message = f"the vote {record.source_id} stands with the winner {before}, not {record.winner}{undo}."
+        errors.append(InputError(file, message, line=record.line, field="winner"))
+    if errors:
+        raise together(errors)
 
-    A short id (1, 2, …) says little outside of its file, whose name is put before it. Some files give one id to all
-    battles about an instruction: their count tells those of the same annotator and answers apart.
+
+def _source_id(record: BattleRecord, seen: Counter[str], origin: str) -> str:
+    """The file's own id of a battle where it is unique in the world, else one made of the file and the row's content.
+
+    A short id (1, 2, …) says nothing outside of its file, and is part of the content. Some files give one long id to
+    all battles about an instruction: their count tells those of the same annotator and answers apart.
     """
     battle: list[object] = [record.annotator, record.model_a, record.response_a, record.model_b, record.response_b]
-    if not record.source_id:
+    own = record.source_id or ""
+    if len(own) < _WORLDWIDE:
         asked = [record.scenario, record.instruction, record.input]
-        given: list[object] = [record.winner, record.order_known, record.created_at, record.comment]
-        return judgments.content_id([*battle, *asked, *given], seen, file)
-    own = record.source_id if len(record.source_id) >= _WORLDWIDE else f"{file}:{record.source_id}"
+        given: list[object] = [record.winner, record.order_known, record.seconds, record.created_at, record.comment]
+        return judgments.content_id([own, *battle, *asked, *given], seen, origin)
     key = repr([own, *battle])
     seen[key] += 1
     return own if seen[key] == 1 else f"{own}:{seen[key]}"

@@ -38,21 +38,21 @@ class Placed:
 def place(db: sqlite3.Connection, rows: Sequence[SheetRow], annotator: str | None, problems: Problems) -> list[Placed]:
     """Finds the item of each row and checks that the sheet shows its texts.
 
-    A sheet that was dealt to an annotator is theirs; any other needs `annotator`, or a column of that name. Raises
-    InputError where nobody is named.
+    A sheet that was dealt to an annotator is theirs; any other needs `annotator`, or a column of that name. Rows whose
+    items are gone, with a model or selection that was deleted or merged since, are left out. Raises InputError where
+    nobody is named.
     """
     items = json.dumps([row.item for row in rows])
     dealt = {found["item"]: found for found in db.execute(query("sheet_assignments"), {"items": items})}
     placed = []
     for row in rows:
         if (found := dealt.get(row.item)) is None:
-            problems.add(
-                row.line, "item", f"there is no item {row.item} in this database; was the sheet made from another?"
-            )
             continue
         _check_texts(row, found, problems)
         name = _annotator(row, found["annotator"], annotator, problems)
         placed.append(Placed(row, found, name, _canonical(row.winner, found["shown_first"])))
+    if rows and not placed:
+        problems.add(rows[0].line, "item", _none_known(len(rows)))
     return placed
 
 
@@ -88,6 +88,14 @@ def verdicts(
         )
         for one in new
     ]
+
+
+def _none_known(number: int) -> str:
+    items = "the one item" if number == 1 else f"none of the {number} items"
+    return (
+        f"{items} judged in it is {'not ' if number == 1 else ''}in this database: removed since the sheet was made, or"
+        " the sheet is another database's."
+    )
 
 
 def _check_texts(row: SheetRow, dealt: sqlite3.Row, problems: Problems) -> None:

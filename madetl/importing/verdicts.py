@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from madetl import judgments, runs
+from madetl import judgments
 from madetl.database import ids_by_name, transaction
-from madetl.errors import InputError, ParameterError
+from madetl.errors import ParameterError
 from madetl.formats import verdicts as layout
 from madetl.formats.files import read_rows
 from madetl.importing import filled_sheets, judgment_tables
-from madetl.importing.answers import Imported
-from madetl.text import storable
+from madetl.importing.files import Imported, import_each, tally
 
 
 @dataclass(frozen=True)
@@ -47,30 +45,6 @@ def import_judgments(
     return import_each(db, "judgments", files, {"annotator": annotator, "scenario": scenario}, take)
 
 
-def import_each(
-    db: sqlite3.Connection,
-    what: str,
-    files: Sequence[str],
-    parameters: Mapping[str, Any],
-    take: Callable[[str, int], Counter[str]],
-) -> Imported:
-    """Has `take` import one file after the other under one run, `import WHAT`, and tells what they brought.
-
-    `take` gets the file and the run's id, stores all of the file or nothing, and returns counts by name.
-    """
-    counts: Counter[str] = Counter()
-    given = {"files": [storable(file)[0] for file in files]}
-    with runs.run(db, f"import {what}", given | dict(parameters)) as run:
-        for position, file in enumerate(files):
-            try:
-                counts += take(file, run.id)
-            except InputError as error:
-                raise _with_earlier(error, files[:position]) from error
-        done = Imported(_summary(what, counts), _warnings(counts), counts)
-        run.summary = "\n".join([done.summary, *done.warnings])
-    return done
-
-
 def _import_file(db: sqlite3.Connection, file: str, defaults: _Defaults, run_id: int) -> Counter[str]:
     read = read_rows(file, short_rows=True)
     rows = layout.cells(read)
@@ -82,13 +56,10 @@ def _import_file(db: sqlite3.Connection, file: str, defaults: _Defaults, run_id:
             judged = layout.table_rows(rows, defaults.annotator, defaults.scenario, problems)
             found = judgment_tables.verdicts(db, judged, read.name, problems)
             problems.raise_any()
-            stored = judgments.store(db, found, run_id)
+            stored = tally("judgments", judgments.store(db, found, run_id))
     empty = [row for _, row in rows if not row["winner"].strip()]
-    return Counter(
+    return stored + Counter(
         {
-            "judgments new": stored.new,
-            "judgments known": stored.known,
-            "judgments elsewhere": stored.elsewhere,
             "items left empty": len(empty),
             "comments left out": sum(bool(row.get("comment", "").strip()) for row in empty),
             "characters replaced": read.replaced,
@@ -104,51 +75,22 @@ def store_sheet(
     *,
     run_id: int,
     source: str = filled_sheets.SOURCE,
-) -> judgments.StoredJudgments:
+) -> Counter[str]:
     """Stores the verdicts of a sheet's rows; raises InputError, all faults in it, where there are any.
 
-    `annotator` is who judged where a row does not say. Call it inside a transaction.
+    `annotator` is who judged where a row does not say. Returns counts: judgments new, known and elsewhere, and items
+    removed since, whose rows are left out. Call it inside a transaction.
     """
     placed = filled_sheets.place(db, rows, annotator, problems)
     new = filled_sheets.new_ones(db, placed, problems)
     problems.raise_any()
     annotators = ids_by_name(db, "annotators", (one.annotator for one in new))
     stored = judgments.store(db, filled_sheets.verdicts(db, new, annotators, run_id, source), run_id)
-    return judgments.StoredJudgments(stored.new, len(placed) - len(new) + stored.known, stored.elsewhere)
+    standing = Counter({"judgments known": len(placed) - len(new), "items removed": len(rows) - len(placed)})
+    return tally("judgments", stored) + standing
 
 
 def _name(option: str, value: str | None) -> str | None:
     if value is not None and not value.strip():
         raise ParameterError(f"--{option} is empty; give it a name.")
     return value and value.strip()
-
-
-def _with_earlier(error: InputError, earlier: Sequence[str]) -> InputError:
-    """The error with what became of the files; the list of faults, if there is one, stays at its end."""
-    head, newline, faults = error.message.partition("\n")
-    stays = f" Stored before it: {', '.join(earlier)}." if earlier else ""
-    message = f"{head} Nothing of this file was imported.{stays}{newline}{faults}"
-    return InputError(error.file, message, line=error.line, field=error.field)
-
-
-def _summary(what: str, counts: Counter[str]) -> str:
-    """The closing line."""
-    new, known, empty = counts["judgments new"], counts["judgments known"], counts["items left empty"]
-    left = f", {empty} item{'s' if empty != 1 else ''} left empty" if empty else ""
-    skipped = f", {counts['items skipped']} skipped" if counts["items skipped"] else ""
-    verdicts = f"{new + known} verdict{'s' if new + known != 1 else ''}"
-    return f"{what}: {verdicts} ({new} new, {known} known){left}{skipped}"
-
-
-_WARNINGS = {
-    "comments left out": "{} comments stand beside no winner and were left out.",
-    "ground truths": "{} annotations are marked as ground truth and were left out.",
-    "annotators without name": "{} annotators are known by Label Studio's number alone (label-studio:ID); --annotator"
-    " ID=NAME names them. Use the same names whenever this file is imported.",
-    "judgments elsewhere": "{} of the new judgments another source had brought already (the same answers and winner).",
-    "characters replaced": "{} characters that cannot be stored (NUL, lone surrogates) were replaced by U+FFFD.",
-}
-
-
-def _warnings(counts: Counter[str]) -> list[str]:
-    return [text.format(counts[name]) for name, text in _WARNINGS.items() if counts[name]]

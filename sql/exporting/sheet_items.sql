@@ -24,5 +24,5 @@ WHERE s.set_id = :set_id
     AND a.state IN ('open', 'judged')
     -- A verdict that was deleted since leaves its item open again.
     AND NOT (a.state = 'judged' AND EXISTS (SELECT 1 FROM judgments AS j WHERE j.assignment_id = a.id))
--- By number alone: numbers were handed out in an order drawn at random, any other order could tell models apart.
+-- By number alone: numbers are drawn at random, whenever an item was dealt; any other order could tell models apart.
 ORDER BY a.id;

@@ -5,7 +5,9 @@ SELECT
     j.annotator_id,
     j.response_a_id,
     j.response_b_id,
-    j.source_id
+    j.source_id,
+    j.winner,
+    j.run_id
 FROM json_each(:keys) AS k
 CROSS JOIN judgments AS j  -- CROSS: walk the keys and look each up in the index, whatever the statistics say
     ON j.annotator_id = json_extract(k.value, '$[0]')

@@ -27,5 +27,5 @@ WHERE s.set_id = :set_id
                 )
         ) < :overlap
     )
-ORDER BY a.id DESC
+ORDER BY a.dealt_at DESC, a.id DESC
 LIMIT 1;

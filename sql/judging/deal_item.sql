@@ -1,9 +1,10 @@
 -- Deals a selected pair to an annotator. One that a sheet has dealt to them, or whose verdict was deleted, becomes the
 -- page's, with its number and its order.
 -- Changes: assignments. Returns the item's number.
--- Parameters: :selection_id, :annotator_id, :repeat, :shown_first, :run_id.
-INSERT INTO assignments (selection_id, annotator_id, repeat, shown_first, run_id)
-VALUES (:selection_id, :annotator_id, :repeat, :shown_first, :run_id)
+-- Parameters: :number, one that nobody has; :selection_id, :annotator_id, :repeat, :shown_first, :run_id; :now, in
+--   microseconds.
+INSERT INTO assignments (id, selection_id, annotator_id, repeat, shown_first, run_id, dealt_at)
+VALUES (:number, :selection_id, :annotator_id, :repeat, :shown_first, :run_id, :now)
 ON CONFLICT (selection_id, ifnull(annotator_id, 0), repeat) WHERE state IN ('open', 'judged') DO UPDATE
 SET
     state = 'open',

@@ -1,9 +1,9 @@
 -- Closes an open item of an annotator.
 -- Changes: assignments. Returns which answer was first, and the seconds since the annotator was dealt the item for the
 -- first time; nothing where it is not open (any more).
--- Parameters: :item its number; :annotator_id; :set_id the selection; :state, the new one.
+-- Parameters: :item its number; :annotator_id; :set_id the selection; :state, the new one; :now, in microseconds.
 UPDATE assignments
-SET state = :state, decided_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+SET state = :state, decided_at = :now
 WHERE id = :item
     AND annotator_id = :annotator_id
     AND state = 'open'

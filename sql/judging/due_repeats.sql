@@ -3,7 +3,7 @@
 -- Parameters: :set_id the selection; :annotator_id; :share of the items that is asked again; :gap, how many verdicts
 --   must lie between.
 WITH mine AS (
-    SELECT a.id, a.selection_id, s.pair_id, a.repeat, a.state, a.decided_at
+    SELECT a.id, a.selection_id, s.pair_id, a.repeat, a.state, a.dealt_at, a.decided_at
     FROM assignments AS a
     JOIN selections AS s ON s.id = a.selection_id
     WHERE s.set_id = :set_id AND a.annotator_id = :annotator_id AND a.state <> 'undone'
@@ -13,7 +13,7 @@ judged AS (
         selection_id,
         pair_id,
         repeat,
-        row_number() OVER (ORDER BY decided_at DESC, id DESC) AS ago
+        row_number() OVER (ORDER BY decided_at DESC, dealt_at DESC, id DESC) AS ago
     FROM mine AS m
     WHERE state = 'judged' AND EXISTS (SELECT 1 FROM judgments AS j WHERE j.assignment_id = m.id)
 ),

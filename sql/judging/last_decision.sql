@@ -27,7 +27,8 @@ WHERE s.set_id = :set_id
                 WHERE b.selection_id = a.selection_id
                     AND b.annotator_id = a.annotator_id
                     AND b.repeat = a.repeat
-                    AND b.id > a.id)
+                    AND b.dealt_at >= a.decided_at
+                    AND b.id <> a.id)
             -- So is one whose item went to somebody else.
             AND (a.repeat > 0 OR (
                 SELECT count(DISTINCT t.annotator_id)
@@ -38,5 +39,5 @@ WHERE s.set_id = :set_id
             ) < :overlap)
         )
     )
-ORDER BY a.decided_at DESC, a.id DESC
+ORDER BY a.decided_at DESC, a.dealt_at DESC, a.id DESC
 LIMIT 1;

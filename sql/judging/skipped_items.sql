@@ -3,7 +3,9 @@
 -- Grain: one row per selected pair (and repeat).
 -- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :held_since, the time
 --   since when an item is kept for whoever has it open.
-SELECT max(a.id) AS item
+SELECT
+    a.id AS item,  -- of the row that max() takes
+    max(a.dealt_at) AS dealt_at
 FROM assignments AS a
 JOIN selections AS s ON s.id = a.selection_id
 WHERE s.set_id = :set_id
@@ -28,4 +30,4 @@ WHERE s.set_id = :set_id
         ) < :overlap
     END
 GROUP BY a.selection_id, a.repeat
-ORDER BY max(a.decided_at) DESC, item DESC;
+ORDER BY max(a.decided_at) DESC, max(a.dealt_at) DESC, item DESC;
