@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from madetl import database, resources
+from madetl import database, resources, study_file
 from madetl.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +58,13 @@ def test_the_walk_ends_with_a_leaderboard(walked: Path) -> None:
 def test_every_recipe_answers_with_rows(walked: Path, statement: str) -> None:
     with database.reading(walked / "mad.db") as db:
         assert db.execute(statement).fetchall()
+
+
+def test_the_study_of_the_readme_is_one(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text("".join(blocks("toml")), encoding="utf-8")
+    (tmp_path / "seeds.jsonl").touch()
+    study = study_file.read(tmp_path / "study.toml")
+    assert [model["name"] for model in study.models] == ["gpt-4.1-mini", "local"]
 
 
 @pytest.mark.parametrize("name", sorted(commands(cli)))
