@@ -64,7 +64,7 @@ def test_the_study_of_the_readme_is_one(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text("".join(blocks("toml")), encoding="utf-8")
     (tmp_path / "seeds.jsonl").touch()
     study = study_file.read(tmp_path / "study.toml")
-    assert [model["name"] for model in study.models] == ["gpt-4.1-mini", "local"]
+    assert [model["name"] for model in study.models] == ["gpt-4.1", "gemini-2.5-pro", "qwen"]
 
 
 @pytest.mark.parametrize("name", sorted(commands(cli)))

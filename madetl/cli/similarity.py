@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ import click
 from madetl.cli.asking_options import (
     FILE,
     Asking,
+    Shower,
     asking_bar,
     asking_options,
     conclude,
@@ -21,7 +23,7 @@ from madetl.cli.asking_options import (
 )
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import models_option, pairs_option, scenario_option
-from madetl.cli.output import note, print_json, progress_bar, warn
+from madetl.cli.output import Progress, note, print_json, progress_bar, warn
 from madetl.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -183,9 +185,25 @@ def _embed(db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking) ->
         estimate = embedding_model.estimate_measuring(db, model, scope, asking.options)
         show_estimate(estimate, asking.as_json, **{_JUDGMENTS: selectable(db, scope, _TOP_K)})
         return
-    with asking_bar(metric) as show, progress_bar("similarity", "pairs") as progress:
+    with _two_bars(metric) as (show, progress):
         result = embedding_model.measure(db, model, scope, asking.options, show=show, progress=progress)
     conclude(result, asking.as_json, measured=result.measured.measured, known=result.measured.known)
+
+
+@contextmanager
+def _two_bars(metric: str) -> Iterator[tuple[Shower, Progress]]:
+    """One bar for the asking, which gives way to one for the measuring: a terminal shows one at a time."""
+    with ExitStack() as asking, ExitStack() as measuring:
+        show = asking.enter_context(asking_bar(metric))
+        bars: list[Progress] = []
+
+        def progress(done: int, total: int) -> None:
+            if not bars:
+                asking.close()
+                bars.append(measuring.enter_context(progress_bar("similarity", "pairs")))
+            bars[0](done, total)
+
+        yield show, progress
 
 
 def _embed_instructions(db: sqlite3.Connection, metric: str, scenario: str | None, asking: Asking) -> None:
