@@ -78,7 +78,7 @@ def progress_bar(label: str, unit: str = "") -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Bar(*columns, console=Console(file=sys.stderr)) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=max(done, total))
 
 
 def _progress_lines(label: str, unit: str) -> Progress:
@@ -90,6 +90,7 @@ def _progress_lines(label: str, unit: str) -> Progress:
         if now - last < _SECONDS_BETWEEN_LINES or not done:
             return
         last = now
+        total = max(done, total)  # a stage may find more to do than it knew of
         left = (total - done) * (now - start) / done
         note(f"{label}: {done:,} of {total:,} {unit}, {left:.0f} s left")
 
