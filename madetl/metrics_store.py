@@ -7,6 +7,7 @@ measuring: that is `madetl.metrics`.
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -62,6 +63,24 @@ def metric_label(db: sqlite3.Connection, metric_id: int) -> str:
     metric = db.execute("SELECT name, hash FROM metrics WHERE id = ?", (metric_id,)).fetchone()
     shared = db.execute("SELECT count(*) FROM metrics WHERE name = ?", (metric["name"],)).fetchone()[0]
     return str(_label(metric) if shared > 1 else metric["name"])
+
+
+def measuring_options(db: sqlite3.Connection, metric_id: int) -> str | None:
+    """The options of `madetl similarity` that measure with this metric, each after a space; '' for the default metric.
+
+    None where its scores came from files and cannot be made here.
+    """
+    row = db.execute("SELECT name, parameters FROM metrics WHERE id = ?", (metric_id,)).fetchone()
+    if row["name"] == "char-ngram":
+        return ""
+    if row["name"] == "bert-score":
+        parameters = json.loads(row["parameters"])
+        options = {"--model": parameters.get("model"), "--num-layers": parameters.get("num_layers")}
+        given = (f" {name} {shlex.quote(str(value))}" for name, value in options.items() if value)
+        return f" --metric bert-score{''.join(given)}"
+    asked = json.loads(row["parameters"]).get("kind") == "llm"
+    vectors = db.execute("SELECT 1 FROM embeddings WHERE metric_id = ? LIMIT 1", (metric_id,)).fetchone()
+    return f" --metric {shlex.quote(metric_label(db, metric_id))}" if asked or vectors else None
 
 
 def _unknown(name: str, metrics: Sequence[sqlite3.Row]) -> str:

@@ -58,12 +58,16 @@ def _stored_summary(result: SelectionResult) -> str:
 
 def _check_candidates(db: sqlite3.Connection, request: Request, filters: FilterCounts) -> None:
     """Raises ParameterError where there is nothing to pick from. A selection that exists may find nothing new."""
+    if request.columns["candidates"] == "judged" and not results.possible(db, request):
+        raise ParameterError(
+            "There is no judgment of these models and scenario yet, and --pairs judged picks from those judged. "
+            "Import some (`madetl import --help`) or leave --pairs out."
+        )
     if not filters.measured:
         label = metric_label(db, request.columns["metric_id"])
         which = "judged response pair" if request.columns["candidates"] == "judged" else "response pair"
         raise ParameterError(
-            f"No {which} of these models and scenario is measured with {label}. "
-            f"{results.measuring(db, request)} measures them."
+            f"No {which} of these models and scenario is measured with {label}. {results.measuring(db, request)}"
         )
     if not filters.eligible and request.found is None:
         removed = filters.removed(request.columns["min_words"], request.columns["max_length_ratio"])

@@ -24,6 +24,7 @@ from madetl.metrics import embedding
 from madetl.metrics_store import ensure_metric, existing_metric
 from madetl.runs import run
 from madetl.scope import check_scenario, model_ids
+from madetl.text import counted
 
 Indices = NDArray[np.intp]
 Scores = NDArray[np.float64]
@@ -79,12 +80,11 @@ class Measured:
         if not self.measured + self.known + self.without_vector:
             missing = "response pair with a judgment" if self.judged_only else "instruction with answers of two models"
             return f"{self.metric}: nothing to measure, there is no {missing}"
+        model_pairs = counted(self.model_pairs, "model pair")
         if not self.measured + self.without_vector:
-            return f"{self.metric}: nothing to do ({self.known} pairs known), {self.model_pairs} model pairs"
+            return f"{self.metric}: nothing to do ({counted(self.known, 'pair')} known), {model_pairs}"
         left = f", {self.without_vector} left: no embedding stored" if self.without_vector else ""
-        return (
-            f"{self.metric}: {self.measured} pairs measured ({self.known} known){left}, {self.model_pairs} model pairs"
-        )
+        return f"{self.metric}: {counted(self.measured, 'pair')} measured ({self.known} known){left}, {model_pairs}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Rows come in through the queries of sql/looking, plain values go out; nothing ch
 
 from __future__ import annotations
 
-import json
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from madetl import ledger, resources
-from madetl.metrics_store import metric_label
+from madetl.metrics_store import measuring_options, metric_label
 from madetl.providers.base import TRANSIENT
 
 Rows = list[dict[str, Any]]
@@ -58,7 +57,7 @@ def status(db: sqlite3.Connection) -> Status:
     db.execute("BEGIN")
     try:
         scenarios, models = _rows(db, "status_scenarios"), _rows(db, "model_list")
-        metrics = [row | {"metric": metric_label(db, row["metric_id"])} for row in _rows(db, "status_similarities")]
+        metrics = [row | _measured_with(db, row["metric_id"]) for row in _rows(db, "status_similarities")]
         sets = [row | _metric_names(db, row) for row in _rows(db, "status_selections")]
         [ranking] = _rows(db, "status_ranking")
         overall = "SELECT rank, model, rating, lower, upper, battles FROM leaderboard WHERE scenario = 'overall'"
@@ -82,6 +81,10 @@ def status(db: sqlite3.Connection) -> Status:
 
 def _rows(db: sqlite3.Connection, query: str) -> Rows:
     return [dict(row) for row in db.execute(resources.query(query))]
+
+
+def _measured_with(db: sqlite3.Connection, metric_id: int) -> dict[str, str | None]:
+    return {"metric": metric_label(db, metric_id), "options": measuring_options(db, metric_id)}
 
 
 def _metric_names(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, str | None]:
@@ -140,21 +143,9 @@ def _measuring(metrics: Rows, models: Rows) -> Iterator[NextStep]:
     if not measured and sum(row["responses"] > 0 for row in models) >= 2:
         yield NextStep("similarity", "no answers are compared yet", "similarity")
     for row in measured:
-        options = _measuring_options(row)
-        if row["pending"] > 0 and options is not None:
+        if row["pending"] > 0 and row["options"] is not None:
             why = f"{row['metric']} has not measured {row['pending']:,} response pairs"
-            yield NextStep("similarity", why, f"similarity{options}")
-
-
-def _measuring_options(row: dict[str, Any]) -> str | None:
-    """The options that measure with this metric; None where its scores came from files and cannot be made here."""
-    if row["name"] == "char-ngram":
-        return ""
-    if row["name"] == "bert-score":
-        parameters = json.loads(row["parameters"])
-        options = {"--model": parameters.get("model"), "--num-layers": parameters.get("num_layers")}
-        return " --metric bert-score" + "".join(_option(name, value) for name, value in options.items() if value)
-    return _option("--metric", row["metric"]) if row["has_embeddings"] else None
+            yield NextStep("similarity", why, f"similarity{row['options']}")
 
 
 def _selecting(sets: Rows, metrics: Rows) -> Iterator[NextStep]:

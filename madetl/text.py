@@ -1,4 +1,4 @@
-"""What madetl means by the same text, by a word, and by text that can be stored. Pure functions."""
+"""What madetl means by the same text, by a word, and by text that can be stored; a number with its noun. Pure."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def storable(text: str) -> tuple[str, int]:
     SQLite's functions stop at a NUL, and UTF-8 has no lone surrogates.
     """
     return _UNSTORABLE.subn("\ufffd", text)
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 pair', '2 pairs': the number with the noun, which takes an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def count_words(text: str) -> int:

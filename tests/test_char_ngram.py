@@ -1,4 +1,4 @@
-"""char-ngram: the cosine as the issue defines it, the same for a pair of texts whatever stands beside them."""
+"""char-ngram: the cosine of logarithmic n-gram counts, the same for a pair of texts whatever stands beside them."""
 
 import math
 from collections import Counter

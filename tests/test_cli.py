@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from madetl import __version__
-from madetl.cli import cli
+from madetl.cli import cli, output
 from madetl.cli.base import Command, RootGroup, examples
 from madetl.errors import ParameterError
 
@@ -168,3 +168,12 @@ def test_ctrl_c_exits_with_130() -> None:
     done = CliRunner().invoke(raising(KeyboardInterrupt()), ["fail"])
     assert done.exit_code == 130
     assert "Interrupted" in done.stderr
+
+
+def test_progress_never_shows_more_than_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "_SECONDS_BETWEEN_LINES", 0.0)
+    with output.progress_bar("import", "KB") as progress:
+        progress(23_543, 22_540)
+    assert capsys.readouterr().err == "import: 23,543 of 23,543 KB, 0 s left\n"

@@ -141,7 +141,7 @@ def test_a_json_list_is_read_as_json_reads_it(
         ("a.json", '{\n"x": [\n1]\n}', "one JSON object; expected a list of objects"),
         ("a.json", "[" * 100_000, "line 1: JSON that cannot be read"),
         ("a.jsonl", '{"x": 1}\n{"x": ' + "9" * 5000 + "}", "line 2: JSON that cannot be read"),
-        ("a.csv", "x,y\n1,2\n\n1\n", "line 4: found 1 cells; the header has 2"),
+        ("a.csv", "x,y\n1,2\n\n1\n", "line 4: found 1 cell; the header has 2"),
         ("a.csv", "x,y\n1,2,3\n", "line 2: found 3 cells; the header has 2"),
         ("a.csv", 'x,y\n1,2\n3,"4\n5,6\n', "line 3: a quotation mark"),
         ("a.csv", 'x,y\n1,"2"3\n', "line 2: not valid CSV"),

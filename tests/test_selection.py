@@ -570,7 +570,7 @@ def test_pairs_with_too_few_candidates_are_named_and_get_what_there_is(pool):
         "a – f (1), a – g (1) and 1 more.",
         # Instruction 1 has 28 pairs of answers, the others one each; 9 are measured.
         "21 of 30 response pairs are not measured with m: they could not be picked, and what was picked stays. "
-        "`madetl similarity --metric m` measures them.",
+        "The scores of m came from files: import the rest in the same way.",
     ]
 
 
@@ -589,7 +589,7 @@ def test_pairs_with_too_few_candidates_are_named_and_get_what_there_is(pool):
         ({"scenario": "Wrting"}, "There is no scenario 'Wrting'. The database has: Writing"),
         ({"models": ["a", "x"]}, "There is no model 'x'. The database has: a, b"),
         ({"models": ["a", "a"]}, "at least two different models"),
-        ({"pairs": "judged"}, "No judged response pair .* is measured with m. `madetl similarity --metric m` measures"),
+        ({"pairs": "judged"}, "There is no judgment of these models and scenario yet.* Import some"),
         (
             {"min_words": 500},
             r"None of 2 measured response pairs is eligible: 2 because an answer has 500 words or fewer",
@@ -601,6 +601,51 @@ def test_parameters_that_make_no_sense(pool, wanted, message):
     with pytest.raises(ParameterError, match=message):
         choose(pool, **wanted)
     assert not pool.db.execute("SELECT 1 FROM selection_sets").fetchall()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "vectors", "message"),
+    [
+        ("their-score", {}, False, "The scores of their-score came from files: import the rest in the same way."),
+        ("vectors", {}, True, "`madetl similarity --metric vectors` measures them."),
+        ("char-ngram", {}, False, "`madetl similarity` measures them."),
+        (
+            "bert-score",
+            {"model": "my encoder", "num_layers": 6},
+            False,
+            "`madetl similarity --metric bert-score --model 'my encoder' --num-layers 6` measures them.",
+        ),
+    ],
+)
+def test_what_is_not_measured_is_told_with_what_measures_it(study, name, parameters, vectors, message):
+    pool = Pool(study, name)
+    pool.db.execute("UPDATE metrics SET parameters = ? WHERE name = ?", (json.dumps(parameters), name))
+    if vectors:
+        row = (pool.metric_id, "2" * 64)
+        pool.db.execute(
+            "INSERT INTO embeddings (metric_id, hash, dimensions, vector) VALUES (?, ?, 1, x'00000000')", row
+        )
+    pool.scores("a", "b", [0.5])
+    pool.response(1, "c")
+    assert select(pool.db, SelectionParameters(metric=name, top_k=1, **OFF)).warnings[-1].endswith(message)
+    pool.study.judgment(pool.response(1, "a"), pool.response(1, "c"), "tie")
+    with pytest.raises(ParameterError, match="No judged response pair") as caught:
+        select(pool.db, SelectionParameters(metric=name, pairs="judged", name="judged", **OFF))
+    assert str(caught.value).endswith(message)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--top-k", 0),
+        ("--diversity", -1),
+        ("--min-words", -1),
+        ("--max-length-ratio", 1),
+        ("--max-length-ratio", "nan"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_a_usage_error(db, madetl, option):
+    assert "Invalid value for" in madetl("select", *option, status=2).stderr
 
 
 def test_the_run_is_recorded_with_its_counts(pool):

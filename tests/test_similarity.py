@@ -130,7 +130,7 @@ def test_only_what_is_asked_for_is_measured(db, study):
 def test_judged_pairs_only(db, study, three):
     study.judgment(three["m1"], three["m3"], "tie")
     study.judgment(three["m1"], three["m3"], "model_a", annotator="another")
-    assert char_ngram(db, pairs="judged").summary == "char-ngram: 1 pairs measured (0 known), 1 model pairs"
+    assert char_ngram(db, pairs="judged").summary == "char-ngram: 1 pair measured (0 known), 1 model pair"
     assert list(scores(db)) == [(three["m1"], three["m3"])]
 
 

@@ -83,7 +83,7 @@ def progress_bar(label: str, unit: str = "") -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Bar(*columns, console=Console(file=sys.stderr)) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=max(done, total))
 
 
 def _progress_lines(label: str, unit: str) -> Progress:
@@ -91,6 +91,7 @@ def _progress_lines(label: str, unit: str) -> Progress:
 
     def show(done: int, total: int) -> None:
         if done:
+            total = max(done, total)  # a stage may find more to do than it knew of
             left = (total - done) * (time.monotonic() - start) / done
             lines(lambda: f"{label}: {done:,} of {total:,} {unit}, {left:.0f} s left")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 _PAIRS_SHOWN = 30
 
 
+class _LengthRatio(click.FloatRange):
+    """0 (off), or a number above 1: the longer answer divided by the shorter one is at least 1."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        ratio = float(super().convert(value, param, ctx))
+        if ratio != 0 and not 1 < ratio < math.inf:
+            self.fail(f"{value} is neither 0 (off) nor a number above 1.", param, ctx)
+        return ratio
+
+
 @click.command(
     cls=Command,
     epilog=examples(
@@ -30,13 +41,13 @@ _PAIRS_SHOWN = 30
 @click.option("--metric", default="char-ngram", show_default=True, metavar="NAME", help="The similarity to go by.")
 @click.option(
     "--top-k",
-    type=int,
+    type=click.IntRange(min=1),
     metavar="K",
     help="Response pairs to pick for each pair of models.  [default: 10, or what the selection has]",
 )
 @click.option(
     "--diversity",
-    type=float,
+    type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
     metavar="LAMBDA",
@@ -50,11 +61,16 @@ _PAIRS_SHOWN = 30
     help="Whose vectors say how near instructions are: char-ngram, or a metric with stored embeddings.",
 )
 @click.option(
-    "--min-words", type=int, default=20, show_default=True, metavar="N", help="Both answers have more words; 0: off."
+    "--min-words",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Both answers have more words; 0: off.",
 )
 @click.option(
     "--max-length-ratio",
-    type=float,
+    type=_LengthRatio(),
     default=4.0,
     show_default=True,
     metavar="R",

@@ -20,7 +20,7 @@ from typing import Any
 
 from madetl import resources
 from madetl.errors import InputError
-from madetl.text import storable
+from madetl.text import counted, storable
 
 STANDARD_INPUT = "-"
 _STANDARD_INPUT_NAME = "standard input"
@@ -187,7 +187,7 @@ def _from_csv(file: str, text: str, short_rows: bool = False) -> Iterator[tuple[
     for line, cells in lines:
         found = _without_last_blanks(cells, len(header))
         if len(found) > len(header) or (len(found) < len(header) and not short_rows):
-            raise InputError(file, f"found {len(found)} cells; the header has {len(header)}.", line=line)
+            raise InputError(file, f"found {counted(len(found), 'cell')}; the header has {len(header)}.", line=line)
         yield line, dict(zip(header, found, strict=False))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from madetl import runs
 from madetl.errors import InputError
-from madetl.text import storable
+from madetl.text import counted, storable
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,17 @@ def _summary(what: str, nouns: Sequence[str], counts: Counter[str]) -> str:
     parts = [_part(noun, counts) for noun in nouns if noun == nouns[0] or total(noun, counts)]
     if counts["battles not judged"]:
         parts.append(f"{counts['battles not judged']} not judged")
-    if empty := counts["items left empty"]:
-        parts.append(f"{empty} item{'s' if empty != 1 else ''} left empty")
+    if counts["items left empty"]:
+        parts.append(f"{counted(counts['items left empty'], 'item')} left empty")
     if counts["items skipped"]:
         parts.append(f"{counts['items skipped']} skipped")
     return f"{what}: {'; '.join(parts)}"
 
 
 def _part(noun: str, counts: Counter[str]) -> str:
-    number = total(noun, counts)
     kinds = ["new", "known", "empty"] if noun == "responses" else ["new", "known"]
     details = [f"{counts[f'{noun} {kind}']} {kind}" for kind in kinds]
-    return f"{number} {noun if number != 1 else noun[:-1]} ({', '.join(details)})"
+    return f"{counted(total(noun, counts), noun[:-1])} ({', '.join(details)})"
 
 
 def total(noun: str, counts: Counter[str]) -> int:

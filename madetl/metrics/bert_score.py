@@ -48,13 +48,17 @@ class BertScore:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What a score depends on: two runs that agree in it give the same scores."""
+        """What a score depends on.
+
+        Two runs that agree in it give the same scores up to the sixth decimal: which texts share a batch (so the batch
+        size), and the machine, can change that one.
+        """
         return {"model": self.model, "num_layers": self.num_layers}
 
     def scores(self, texts: Sequence[str], left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.float64]:
         """F1 of the pairs (texts[left[i]], texts[right[i]]); 0 where a text is blank.
 
-        Rounded to six decimals: beyond them single precision depends on which texts share a batch.
+        Rounded to six decimals: single precision depends on which texts share a batch beyond them, seldom in the sixth.
         """
         used = [int(i) for i in np.unique(np.concatenate([left, right])) if texts[i].strip()]
         encoded = dict(zip(used, self._encode([texts[i] for i in used]), strict=True))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from madetl import resources
-from madetl.metrics_store import metric_label
+from madetl.metrics_store import measuring_options, metric_label
 from madetl.selection.sets import Request, set_row
 
 _PAIRS_NAMED = 5  # in a warning; the rest is counted
@@ -152,29 +152,34 @@ def _too_few(pairs: Sequence[PairPicks], top_k: int) -> str | None:
     )
 
 
+def possible(db: sqlite3.Connection, request: Request) -> int:
+    """How many response pairs the selection could be made from, measured or not."""
+    parameters = {name: request.scope[name] for name in ("scenario", "pairs", "model_ids")}
+    return int(db.execute(resources.query("response_pairs_to_measure"), parameters).fetchone()[0])
+
+
 def _unmeasured(db: sqlite3.Connection, request: Request, filters: FilterCounts) -> str | None:
-    shared = request.scope
-    names = ("scenario", "pairs", "model_ids")
-    possible = db.execute(resources.query("response_pairs_to_measure"), {name: shared[name] for name in names})
-    total_pairs = possible.fetchone()[0]
+    total_pairs = possible(db, request)
     missing = total_pairs - filters.measured
-    label = metric_label(db, shared["metric_id"])
+    label = metric_label(db, request.columns["metric_id"])
     if missing <= 0:
         return None
     return (
         f"{missing} of {total_pairs} response pairs are not measured with {label}: they could not be picked, and what "
-        f"was picked stays. {measuring(db, request)} measures them{_at_a_price(db, shared['metric_id'])}."
+        f"was picked stays. {measuring(db, request)}{_at_a_price(db, shared['metric_id'])}"
     )
 
 
 def _at_a_price(db: sqlite3.Connection, metric_id: int) -> str:
     """A word about money, where a chat model is asked about each pair."""
     kind = db.execute("SELECT json_extract(parameters, '$.kind') FROM metrics WHERE id = ?", (metric_id,)).fetchone()[0]
-    return "; --dry-run says what that costs" if kind == "llm" else ""
+    return " --dry-run says what that costs." if kind == "llm" else ""
 
 
 def measuring(db: sqlite3.Connection, request: Request) -> str:
-    """The command that measures what a selection could be made from."""
-    metric = db.execute("SELECT name FROM metrics WHERE id = ?", (request.columns["metric_id"],)).fetchone()["name"]
-    scenario = request.columns["scenario"]
-    return f"`madetl similarity --metric {metric}{f' --scenario {shlex.quote(scenario)}' if scenario else ''}`"
+    """How to measure what a selection could be made from, as a sentence."""
+    metric_id, scenario = request.columns["metric_id"], request.columns["scenario"]
+    options = measuring_options(db, metric_id)
+    if options is None:
+        return f"The scores of {metric_label(db, metric_id)} came from files: import the rest in the same way."
+    return f"`madetl similarity{options}{f' --scenario {shlex.quote(scenario)}' if scenario else ''}` measures them."

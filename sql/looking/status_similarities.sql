@@ -14,10 +14,8 @@ measured AS (
 SELECT
     t.id AS metric_id,
     t.name,
-    t.parameters,
     ifnull(m.pairs, 0) AS measured,
-    (SELECT ifnull(sum(pairs), 0) FROM possible) - ifnull(m.pairs, 0) AS pending,
-    EXISTS (SELECT 1 FROM embeddings AS e WHERE e.metric_id = t.id) AS has_embeddings
+    (SELECT ifnull(sum(pairs), 0) FROM possible) - ifnull(m.pairs, 0) AS pending
 FROM metrics AS t
 LEFT JOIN measured AS m ON m.metric_id = t.id
 ORDER BY t.id;
