@@ -166,7 +166,7 @@ def _unmeasured(db: sqlite3.Connection, request: Request, filters: FilterCounts)
         return None
     return (
         f"{missing} of {total_pairs} response pairs are not measured with {label}: they could not be picked, and what "
-        f"was picked stays. {measuring(db, request)}{_at_a_price(db, shared['metric_id'])}"
+        f"was picked stays. {measuring(db, request)}{_at_a_price(db, request.columns['metric_id'])}"
     )
 
 
