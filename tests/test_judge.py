@@ -152,6 +152,17 @@ def test_ties_in_both_orders_agree(db, selected, server):
     assert judged(db) == [("tie", "no difference")] * 12
 
 
+def test_the_reason_kept_is_the_one_of_the_same_order_whichever_came_first(db, study, server):
+    # given one pair, and a server that fails on its first order at first
+    server.behaviour.answer = lambda asked: verdict("tie", f"with {shown(asked)[0]} first")
+    server.behaviour.plan.append("500")
+    select(study, 1)
+    db.execute("DELETE FROM selections WHERE id > 1")
+    judge(db, server, AskOptions(concurrency=1))
+    assert [shown(asked)[0] for asked in server.requests] == ["alpha", "beta", "alpha"]
+    assert judged(db) == [("tie", "with alpha first")]
+
+
 @given(a=st.sampled_from(["first", "second", "tie"]), b=st.sampled_from(["first", "second", "tie"]))
 def test_two_opinions_come_to_the_same_whichever_came_first(a, b):
     sides = {"model_a": {"first": "model_a", "second": "model_b"}, "model_b": {"first": "model_b", "second": "model_a"}}
