@@ -36,6 +36,12 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Options of a provider that a row may keep. Whatever else stands there is left alone."""
 
+_OF_THE_REQUEST = (
+    "model", "messages", "input", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "response_format",
+    "stream",
+)  # fmt: skip
+"""What extra_body may not say: it decides who is asked and what it costs, and a dry run would not know of it."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -198,7 +204,10 @@ def _guess(model_id: str, base_url: str | None) -> str:
 
 def _kept_options(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     options = settings.get("options")
-    return {key: options[key] for key in OPTIONS[provider] if key in options} if isinstance(options, dict) else {}
+    kept = {key: options[key] for key in OPTIONS[provider] if key in options} if isinstance(options, dict) else {}
+    if isinstance(kept.get("extra_body"), dict):
+        kept["extra_body"] = {key: kept["extra_body"][key] for key in kept["extra_body"] if key not in _OF_THE_REQUEST}
+    return kept
 
 
 def _run_options(provider: str, given: Given) -> dict[str, Any]:
@@ -213,6 +222,13 @@ def _check_options(provider: str, options: Mapping[str, Any]) -> None:
     if unknown:
         known = ", ".join(OPTIONS[provider]) or "none"
         raise ParameterError(f"{provider} has no option {unknown[0]!r} that a model can keep. Known: {known}")
+    body = options.get("extra_body", {})
+    if not isinstance(body, dict):
+        raise ParameterError('extra_body is a JSON object, such as {"reasoning_effort": "low"}.')
+    if own := [name for name in body if name in _OF_THE_REQUEST]:
+        raise ParameterError(
+            f"extra_body cannot say {own[0]!r}: madetl sets it, by --model-id or the sampling options."
+        )
 
 
 def _price(row: Mapping[str, Any], provider: str, given: Given) -> Price:

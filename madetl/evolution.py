@@ -84,7 +84,7 @@ class Evolved:
         new, known = sum(each.new for each in self.rounds), sum(each.known for each in self.rounds)
         exact, near = sum(each.exact for each in self.rounds), sum(each.near for each in self.rounds)
         dropped = f"{exact + near:,} dropped ({exact:,} duplicates, {near:,} near-duplicates)" if exact + near else ""
-        if not new and not self.report.undone:
+        if not new and not self.report.done and not self.report.undone:
             return ", ".join(filter(None, [f"{self.model}: nothing to do ({known:,} known)", dropped]))
         missing = f"{self.report.undone:,} missing" if self.report.undone else ""
         return ", ".join(filter(None, [f"{self.model}: {new:,} new instructions ({known:,} known)", dropped, missing]))

@@ -18,7 +18,6 @@ from madetl.metrics import char_ngram
 
 THRESHOLD = 0.95
 _PAGE = 2000
-_MOST_BLOCKS = 64
 
 
 class Pool:
@@ -29,15 +28,14 @@ class Pool:
         self._blocks: list[sparse.csr_matrix] = []
         self._families: list[tuple[int, int | None]] = []  # (id, parent's id), in the order of the rows
         self._last = 0
+        self._dense = np.zeros(char_ngram.PARAMETERS["features"], np.float32)
 
     def refresh(self, db: sqlite3.Connection) -> None:
         """Reads what came since the last time."""
         while rows := db.execute(resources.query("pool_texts"), self._part()).fetchall():
-            self._blocks.append(_vectors([row["text"] for row in rows]))
+            self._append(_vectors([row["text"] for row in rows]))
             self._families += [(row["id"], row["parent_id"]) for row in rows]
             self._last = rows[-1]["id"]
-        if len(self._blocks) > _MOST_BLOCKS:
-            self._blocks = [sparse.vstack(self._blocks, format="csr")]
 
     def nearest(self, text: str, outside_family_of: int | None = None) -> float:
         """The highest cosine of the text with any instruction; 0 where there is none.
@@ -46,12 +44,21 @@ class Pool:
         """
         if not self._blocks:
             return 0.0
-        one = _vectors([text]).T
-        cosines = np.concatenate([(block @ one).toarray().ravel() for block in self._blocks])
+        one = _vectors([text])
+        # A product with a dense vector takes a seventh of the time of one with a sparse vector. It is cleared after.
+        self._dense[one.indices] = one.data
+        cosines = np.concatenate([block @ self._dense for block in self._blocks])
+        self._dense[one.indices] = 0
         if outside_family_of is not None:
             kin = np.array([outside_family_of in family for family in self._families])
             cosines = cosines[~kin]
         return float(cosines.max(initial=0.0))
+
+    def _append(self, block: sparse.csr_matrix) -> None:
+        """Adds rows. Blocks of like size are joined, so that there are few and each row is copied few times."""
+        self._blocks.append(block)
+        while len(self._blocks) > 1 and self._blocks[-1].shape[0] >= self._blocks[-2].shape[0]:
+            self._blocks[-2:] = [sparse.vstack(self._blocks[-2:], format="csr")]
 
     def _part(self) -> dict[str, object]:
         return {"scenario": self._scenario, "after": self._last, "page": _PAGE}

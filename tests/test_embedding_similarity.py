@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -144,6 +145,11 @@ def test_only_the_texts_of_what_is_asked_for_are_sent(db, study, server):
     server.requests.clear()
     measure(db, server, pairs="judged")
     assert sorted(text[:7] for text in sent(server)) == ["m1 on 1", "m2 on 1"]
+    # an answer whose only counterpart is another model's is not among them
+    study.response(study.instruction("instruction 7"), "m1", "m1 on 7")
+    study.response(study.instruction("instruction 7"), "m2", "m2 on 7")
+    measure(db, server, models=["m1", "m3"])
+    assert "m1 on 7" not in sent(server)
 
 
 def test_a_text_over_the_models_limit_is_cut_and_that_is_recorded(db, study, server):
@@ -388,7 +394,7 @@ class TestTheCommand:
         before = db_file.read_bytes()
         shown = madetl("similarity", "--metric", NAME, "--dry-run", *where).stdout
         assert "requests" in shown
-        assert " ".join(shown.split()).endswith("human judgments for K = 10 30")  # three model pairs, K = 10
+        assert re.search(r"human judgments for K = 10 +30\b", shown)  # three model pairs, K = 10
         assert db_file.read_bytes() == before
         assert not server.requests
         assert "asks no model" in madetl("similarity", "--dry-run").stdout

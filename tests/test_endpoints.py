@@ -138,6 +138,15 @@ def test_the_default_key_does_not_go_to_an_address_of_the_database(db, monkeypat
     assert "sk-secret" not in str(error.value)
 
 
+def test_a_row_cannot_change_who_is_asked_and_what_it_costs(db):
+    body = {"model": "o1-pro", "n": 100, "max_completion_tokens": 10**6, "reasoning_effort": "low"}
+    settings = json.dumps({"options": {"extra_body": body}})
+    db.execute("INSERT INTO models (name, provider, settings) VALUES ('m', 'openai', ?)", (settings,))
+    assert endpoints.find(db, "m").endpoint.options == {"extra_body": {"reasoning_effort": "low"}}
+    with pytest.raises(ParameterError, match="extra_body cannot say 'model'"):
+        add(db, "other", provider="openai", options={"extra_body": body})
+
+
 # What may change
 
 
@@ -236,6 +245,7 @@ def test_models_are_kept_and_listed(db, madetl: Madetl, tmp_path):
         (["m", "--provider", "openai", "--temperature", "3"], 2, "0<=x<=2"),
         (["m", "--provider", "openai", "--option", "seed"], 2, "NAME=VALUE"),
         (["m", "--provider", "openai", "--option", "foo=1"], 1, "no option 'foo'"),
+        (["m", "--provider", "openai", "--option", "extra_body=low"], 1, "a JSON object"),
         (["m", "--provider", "openai", "--base-url", "http://a:b@c"], 1, "name or password"),
         (["m", "--provider", "openai", "--price-in", "-1"], 2, "--price-in"),
         (["m", "--provider", "openai", "--system-prompt", "absent.txt"], 2, "absent.txt"),

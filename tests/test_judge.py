@@ -152,6 +152,20 @@ def test_ties_in_both_orders_agree(db, selected, server):
     assert judged(db) == [("tie", "no difference")] * 12
 
 
+@pytest.mark.parametrize(
+    ("plan", "order"), [([], ["alpha", "beta"]), (["500"], ["alpha", "beta", "alpha"])], ids=["as asked", "turned"]
+)
+def test_the_reason_kept_is_the_one_of_the_same_order_whichever_came_first(study, server, plan, order):
+    # given one pair, and a server that may fail on its first order at first
+    server.behaviour.answer = lambda asked: verdict("tie", f"with {shown(asked)[0]} first")
+    select(study, 1)
+    study.db.execute("DELETE FROM selections WHERE id > 1")
+    server.behaviour.plan.extend(plan)
+    judge(study.db, server, AskOptions(concurrency=1))
+    assert [shown(asked)[0] for asked in server.requests] == order
+    assert judged(study.db) == [("tie", "with alpha first")]
+
+
 @given(a=st.sampled_from(["first", "second", "tie"]), b=st.sampled_from(["first", "second", "tie"]))
 def test_two_opinions_come_to_the_same_whichever_came_first(a, b):
     sides = {"model_a": {"first": "model_a", "second": "model_b"}, "model_b": {"first": "model_b", "second": "model_a"}}
