@@ -234,6 +234,18 @@ def test_models_are_listed_with_what_they_have(shop: Shop, madetl: Madetl) -> No
     assert "rating" in madetl("models").stdout
 
 
+def test_what_was_done_is_told_as_json_too(shop: Shop, madetl: Madetl, db_file: Path) -> None:
+    made = json.loads(madetl("init", "--json").stdout)
+    assert made == {"database": str(db_file), "created": False, "schema_version": 1}
+    renamed = json.loads(madetl("models", "rename", "b", "gpt-4", "--json").stdout)
+    assert renamed == {"old": "b", "new": "gpt-4", "merged": None, "dropped": None}
+    measured = json.loads(madetl("similarity", "--json").stdout)
+    assert measured["summary"].startswith("char-ngram")
+    assert "--yes" in madetl("delete", "model", "c", "--json", status=2).stderr
+    gone = json.loads(madetl("delete", "model", "c", "--json", "--yes").stdout)
+    assert (gone["kind"], gone["name"], gone["rows"]["models"]) == ("model", "c", 1)
+
+
 def test_a_free_name_is_taken(shop: Shop, madetl: Madetl) -> None:
     assert "gpt-4" in madetl("models", "rename", "b", "gpt-4").stdout
     assert column(shop.db, "SELECT name FROM models ORDER BY id") == ["a", "gpt-4", "c"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, epilog=examples("madetl init", "madetl init --db study.db"))
+@options.json_option
 @click.pass_obj
-def init(settings: Settings) -> None:
+def init(settings: Settings, as_json: bool) -> None:
     """Create the database, or bring an older one up to date."""
     from madetl import database
 
     existed = settings.db.exists()
     with database.writing(settings.db) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
+    if as_json:
+        print_json({"database": str(settings.db), "created": not existed, "schema_version": version})
+        return
     click.echo(f"{settings.db}: {'up to date' if existed else 'created'}, schema version {version}.")
 
 
@@ -85,17 +90,22 @@ def models_group(context: click.Context, as_json: bool) -> None:
 @click.argument("old")
 @click.argument("new")
 @click.option("--merge", is_flag=True, help="If NEW exists, give it all that OLD has; OLD goes.")
+@options.json_option
 @click.pass_obj
-def rename(settings: Settings, old: str, new: str, merge: bool) -> None:
+def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool) -> None:
     """Rename the model OLD to NEW.
 
     Files of different origin name one model differently. With --merge the answers, scores and votes of OLD become
-    NEW's, as if they had been imported under that name; an answer of the same text is one answer.
+    NEW's, as if they had been imported under that name; an answer of the same text is one answer. A file that is
+    imported again after that brings the old name back, with its answers: rename with --merge once more.
     """
     from madetl import database, models
 
     with database.writing(settings.db, create=False) as db:
         renamed = models.rename(db, old, new, merge=merge)
+    if as_json:
+        print_json({"old": old, "new": new, **asdict(renamed)})
+        return
     if renamed.merged is None:
         click.echo(f"{old} is called {new} now.")
         return
@@ -121,42 +131,50 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 @delete.command(epilog=examples("madetl runs", "madetl delete run 7"))
 @click.argument("number", type=click.IntRange(min=1))
 @_yes
+@options.json_option
 @click.pass_obj
-def run(settings: Settings, number: int, yes: bool) -> None:
+def run(settings: Settings, number: int, yes: bool, as_json: bool) -> None:
     """Delete run NUMBER and the rows that it made.
 
     Instructions that other runs have answers to stay. With a run of `select` go the later picks of its selection.
     """
-    _delete(settings, "run", str(number), yes)
+    _delete(settings, "run", str(number), yes, as_json)
 
 
 @delete.command(epilog=examples("madetl delete model gpt-4", "madetl delete model gpt-4 --yes"))
 @click.argument("name")
 @_yes
+@options.json_option
 @click.pass_obj
-def model(settings: Settings, name: str, yes: bool) -> None:
+def model(settings: Settings, name: str, yes: bool, as_json: bool) -> None:
     """Delete the model NAME with its answers and all that compares, selects or judges them."""
-    _delete(settings, "model", name, yes)
+    _delete(settings, "model", name, yes, as_json)
 
 
 @delete.command(epilog=examples("madetl delete selection pilot", "madetl delete selection pilot --yes"))
 @click.argument("name")
 @_yes
+@options.json_option
 @click.pass_obj
-def selection(settings: Settings, name: str, yes: bool) -> None:
+def selection(settings: Settings, name: str, yes: bool, as_json: bool) -> None:
     """Delete the selection NAME with its assignments. Judgments stay: they are of answers."""
-    _delete(settings, "selection", name, yes)
+    _delete(settings, "selection", name, yes, as_json)
 
 
-def _delete(settings: Settings, kind: Kind, name: str, yes: bool) -> None:
+def _delete(settings: Settings, kind: Kind, name: str, yes: bool, as_json: bool) -> None:
     from madetl import database, deletion
 
     with database.writing(settings.db, create=False) as db:
+        if not yes and as_json:
+            raise click.UsageError("--json asks nobody; it goes with --yes.")
         if not yes:
             _ask(kind, name, deletion.preview(db, kind, name))
         gone = deletion.delete(db, kind, name)
         stale = "judgments" in gone.rows and db.execute("SELECT EXISTS (SELECT 1 FROM ratings)").fetchone()[0]
-    click.echo(f"Deleted {kind} {name}: {_counts(gone.rows)}.")
+    if as_json:
+        print_json({"kind": kind, "name": name, **asdict(gone)})
+    else:
+        click.echo(f"Deleted {kind} {name}: {_counts(gone.rows)}.")
     if stale:
         note("Ratings that counted these judgments are stored still; `madetl rank` ranks anew.")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 import click
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import models_option, pairs_option, scenario_option
-from madetl.cli.output import progress_bar, warn
+from madetl.cli.options import json_option, models_option, pairs_option, scenario_option
+from madetl.cli.output import print_json, progress_bar, warn
 
 
 @click.command(
@@ -32,6 +33,7 @@ from madetl.cli.output import progress_bar, warn
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="bert-score: answers in one pass of the encoder.  [default: 64]"
 )
+@json_option
 @click.pass_obj
 def similarity(
     settings: Settings,
@@ -43,6 +45,7 @@ def similarity(
     model: str | None,
     num_layers: int | None,
     batch_size: int | None,
+    as_json: bool,
 ) -> None:
     """Measure how alike two models' answers to one instruction are.
 
@@ -63,7 +66,10 @@ def similarity(
             result = measure(db, chosen, scenario=scenario, models=models, pairs=pairs, progress=progress)
     for remark in result.remarks:
         warn(remark)
-    click.echo(result.summary)
+    if as_json:
+        print_json(asdict(result) | {"summary": result.summary})
+    else:
+        click.echo(result.summary)
 
 
 COMMANDS: list[click.Command] = [similarity]
