@@ -318,6 +318,31 @@ def test_the_same_answer_twice_becomes_one(shop: Shop) -> None:
     assert_canonical(db)
 
 
+def test_a_merge_tells_what_becomes_of_the_items_that_were_dealt(shop: Shop, madetl: Madetl) -> None:
+    # given b2's answer that b has too, and both of them picked and dealt; ann was dealt both
+    db, study = shop
+    [a, _, _] = column(db, "SELECT id FROM responses WHERE instruction_id = 1 ORDER BY model_id, sample")
+    [pick] = column(db, "SELECT id FROM selections WHERE pair_id = 1 AND instruction_id = 1")
+    twin = study.response(1, "b2", "b1")
+    db.execute("INSERT INTO pairs (id, model_a_id, model_b_id) VALUES (9, 1, 4), (10, 2, 4)")
+    add_selection(db, 9, (a, twin), 1, run_id=None)
+    other = db.execute("SELECT max(id) FROM selections").fetchone()[0]
+    db.execute("DELETE FROM assignments")
+    ann, bob = study.annotator("ann"), study.annotator("bob")
+    for number, picked, who in ((1, pick, ann), (2, other, ann), (3, other, bob)):
+        row = (number, picked, who)
+        db.execute(
+            "INSERT INTO assignments (id, selection_id, annotator_id, shown_first) VALUES (?, ?, ?, 'model_b')", row
+        )
+    # when
+    done = madetl("models", "rename", "b2", "b", "--merge")
+    # then bob's item goes on, and ann's second one is told to be gone
+    assert "1 assignments" in done.stdout
+    assert "1 assignments" in done.stderr
+    left = db.execute("SELECT id, selection_id, shown_first FROM assignments ORDER BY id").fetchall()
+    assert [tuple(row) for row in left] == [(1, pick, "model_b"), (3, pick, "model_b")]
+
+
 def assert_canonical(db: sqlite3.Connection) -> None:
     for table in ("judgments", "similarities", "selections"):
         wrong = column(
