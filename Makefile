@@ -18,7 +18,7 @@ help:
 	@echo "make check      ruff, mypy and the tests"
 	@echo "make bench      the benchmarks, as a table"
 	@echo "make example    make mad.db.example again from tests/example/"
-	@echo "make clean      remove .venv, .venv-vllm and what the tools left behind"
+	@echo "make clean      remove the environments, the demo's databases and what the tools left behind"
 
 demo: $(VENV)/.base
 	@$(BIN)/madetl demo
@@ -43,6 +43,7 @@ example: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) $(VLLM) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f madetl-demo.db madetl-demo-[0-9]*.db madetl-demo*.db-wal madetl-demo*.db-shm
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are touched last: what was interrupted half-way is begun again.

@@ -41,9 +41,9 @@ STATEMENTS = {
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the pipeline: the command that does the same, and what came of it."""
+    """One step of the pipeline: the command that does the same (None: people do it), and what came of it."""
 
-    command: str
+    command: str | None
     result: str
 
 
@@ -96,7 +96,7 @@ def judge(db: sqlite3.Connection) -> Step:
         f"{row['judgments']} judgments of {row['annotators']} annotators came with the example: "
         f"{row['judged']} of {row['selected']} selected pairs are judged"
     )
-    return Step("import judgments sheet.csv", result)
+    return Step(None, result)
 
 
 def rank(db: sqlite3.Connection) -> tuple[Step, Ranking]:

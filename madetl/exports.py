@@ -18,6 +18,7 @@ from typing import Any
 
 from madetl.errors import ParameterError
 from madetl.formats import writing
+from madetl.metrics_store import find_metric, metric_label
 from madetl.resources import query
 from madetl.selections import find_set
 
@@ -74,16 +75,26 @@ def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | 
 
 
 def mad_eval(
-    db: sqlite3.Connection, folder: Path, voters: Voters, selection: str | None = None, scenario: str | None = None
+    db: sqlite3.Connection,
+    folder: Path,
+    voters: Voters,
+    selection: str | None = None,
+    scenario: str | None = None,
+    *,
+    metric: str | None = None,
 ) -> Exported:
     """One file `X-vs-Y.jsonl` per model pair, one record per vote: of a selection's pairs, or of all judged ones.
 
-    The pairs of a selection that nobody judged have an empty `output`. The score is that of the selection's metric, or
-    of the only metric there is. Raises ParameterError where there is nothing.
+    The pairs of a selection that nobody judged have an empty `output`. The score is that of the selection's metric, of
+    `metric`, or of the only metric there is. Raises ParameterError where there is nothing, and for a metric beside a
+    selection, which has its own.
     """
+    if selection is not None and metric is not None:
+        raise ParameterError("A selection's pairs have the scores of its own metric: give --selection or --metric.")
     with _snapshot(db):
         _check_voters(db, voters)
-        rows = _pair_rows(db, voters, selection, scenario)
+        metrics = _metrics(db, metric) if selection is None else []
+        rows = _pair_rows(db, voters, selection, scenario, metrics)
     if not rows:
         raise ParameterError(_no_judgments(voters, scenario))
     pairs = {key: list(group) for key, group in groupby(rows, key=lambda row: (row["model_a"], row["model_b"]))}
@@ -94,7 +105,7 @@ def mad_eval(
             label = labels[key]
             records = (_pair_record(row, label if names[label] != label else None) for row in group)
             writing.write_jsonl(path / f"{names[label]}.jsonl", records)
-    return Exported(len(rows), len(pairs), _renamed(names) + _both_bad(rows))
+    return Exported(len(rows), len(pairs), _renamed(names) + _both_bad(rows) + _no_scores(db, metrics))
 
 
 def alpaca_eval(
@@ -138,15 +149,15 @@ _ARENA_TYPES = {"turn": "INTEGER", "anony": "INTEGER", "tstamp": "REAL"}
 
 
 def _battle(row: sqlite3.Row) -> dict[str, Any]:
-    """A battle as one flat record; what is not stored has the value that Arena's notebooks expect."""
+    """A battle as one flat record. How many turns it had and in which language is not stored: both are None."""
     return {
         "model_a": row["model_a"],
         "model_b": row["model_b"],
         "winner": row["winner"],
         "judge": row["judge"],
-        "turn": 1,
+        "turn": None,
         "anony": True,
-        "language": "unknown",
+        "language": None,
         "tstamp": _epoch(row["tstamp"]),
         "source": f"{row['model_a']}-vs-{row['model_b']}.jsonl",
         "scenario": row["scenario"],
@@ -174,15 +185,29 @@ def _epoch(created_at: str | None) -> float | None:
         return None
 
 
+def _metrics(db: sqlite3.Connection, metric: str | None) -> list[int]:
+    """The ids of the metrics whose scores are meant: the one that is named, or all that have scores."""
+    if metric is not None:
+        return [find_metric(db, metric)]
+    scored = "SELECT id FROM metrics AS m WHERE EXISTS (SELECT 1 FROM similarities WHERE metric_id = m.id) ORDER BY id"
+    return [row["id"] for row in db.execute(scored)]
+
+
+def _no_scores(db: sqlite3.Connection, metrics: Sequence[int]) -> list[str]:
+    if len(metrics) < 2:
+        return []
+    names = ", ".join(metric_label(db, metric_id) for metric_id in metrics)
+    return [f"scores were left out, since there are those of {names}; --metric says which"]
+
+
 def _pair_rows(
-    db: sqlite3.Connection, voters: Voters, selection: str | None, scenario: str | None
+    db: sqlite3.Connection, voters: Voters, selection: str | None, scenario: str | None, metrics: Sequence[int]
 ) -> list[sqlite3.Row]:
     parameters = voters.parameters() | {"scenario": scenario}
     if selection is not None:
         set_id = find_set(db, selection)["id"]
         return db.execute(query("mad_eval_selected"), parameters | {"set_id": set_id}).fetchall()
-    metrics = db.execute("SELECT id FROM metrics WHERE id IN (SELECT metric_id FROM similarities)").fetchall()
-    metric_id = metrics[0]["id"] if len(metrics) == 1 else None
+    metric_id = metrics[0] if len(metrics) == 1 else None
     return db.execute(query("mad_eval_judged"), parameters | {"metric_id": metric_id}).fetchall()
 
 

@@ -104,6 +104,8 @@ class _Merge:
         """Comparisons of the two models with each other: of one model with itself they mean nothing."""
         pair = {"a": min(self.old_id, self.new_id), "b": max(self.old_id, self.new_id)}
         where = "pair_id IN (SELECT id FROM pairs WHERE model_a_id = :a AND model_b_id = :b)"
+        dealt = f"SELECT count(*) FROM assignments WHERE selection_id IN (SELECT id FROM selections WHERE {where})"
+        self.dropped["assignments"] += self.db.execute(dealt, pair).fetchone()[0]
         for table in ("selections", "similarities"):
             self.dropped[table] += self.db.execute(f"DELETE FROM {table} WHERE {where}", pair).rowcount
 
@@ -180,10 +182,9 @@ class _Merge:
                 self.db.execute(resources.query("flip_assignments"), {"selection_id": row["id"]})
             if there is not None:
                 if tuple(there)[1:] == (ends.response_a_id, ends.response_b_id):
-                    self.db.execute(
-                        "UPDATE OR IGNORE assignments SET selection_id = ? WHERE selection_id = ?",
-                        (there["id"], row["id"]),
-                    )
+                    self._move_assignments(row["id"], there["id"])
+                left = "SELECT count(*) FROM assignments WHERE selection_id = ?"
+                self.dropped["assignments"] += self.db.execute(left, (row["id"],)).fetchone()[0]
                 self._drop("selections", row["id"])
                 continue
             self.db.execute(
@@ -192,6 +193,11 @@ class _Merge:
                  "response_a_id": ends.response_a_id, "response_b_id": ends.response_b_id},
             )  # fmt: skip
             self.merged["selections"] += 1
+
+    def _move_assignments(self, selection_id: int, twin_id: int) -> None:
+        """To the pick of the same answers, but for those of annotators who were dealt that one too."""
+        moved = "UPDATE OR IGNORE assignments SET selection_id = ? WHERE selection_id = ?"
+        self.merged["assignments"] += self.db.execute(moved, (twin_id, selection_id)).rowcount
 
     def _move_responses(self) -> None:
         """Those of a new text take the next sample numbers; the others go, now that nothing hangs on them."""

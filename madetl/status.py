@@ -60,7 +60,9 @@ def status(db: sqlite3.Connection) -> Status:
         metrics = [row | _measured_with(db, row["metric_id"]) for row in _rows(db, "status_similarities")]
         sets = [row | _metric_names(db, row) for row in _rows(db, "status_selections")]
         [ranking] = _rows(db, "status_ranking")
-        overall = "SELECT rank, model, rating, lower, upper, battles FROM leaderboard WHERE scenario = 'overall'"
+        overall = (
+            "SELECT rank, model, rating, lower, upper, battles, resample FROM leaderboard WHERE scenario = 'overall'"
+        )
         leaderboard = [dict(row) for row in db.execute(overall)]
         annotators = _rows(db, "status_annotators")
         failures, unanswered = [dict(row) for row in ledger.failures(db)], _rows(db, "status_inference")

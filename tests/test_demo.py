@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 import shlex
 import sqlite3
@@ -115,11 +116,28 @@ def test_the_statements_work_in_plain_sqlite(played: sqlite3.Connection) -> None
         plain.close()
 
 
+def test_the_demo_is_told_as_json_too(madetl: Madetl, tmp_path: Path) -> None:
+    told = json.loads(madetl("demo", "--json", "--db", tmp_path / "demo.db").stdout)
+    assert told["database"] == str(tmp_path / "demo.db")
+    assert [step["command"] for step in told["steps"]] == ["similarity", "select --top-k 10", None, "rank"]
+    assert told["leaderboard"][0]["model"] == "atlas-large"
+
+
+def test_make_clean_removes_the_demos_databases_and_no_others(tmp_path: Path) -> None:
+    makefile = Path(__file__).parents[1] / "Makefile"
+    kept = ["mad.db", "madetl-demonstration.db"]
+    for name in ("madetl-demo.db", "madetl-demo-2.db", "madetl-demo-12.db", *kept):
+        (tmp_path / name).touch()
+    subprocess.run(["make", "-f", makefile, "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert sorted(file.name for file in tmp_path.iterdir()) == kept
+
+
 def test_the_demo_prints_the_leaderboard_and_what_to_try(madetl: Madetl, db_file: Path, tmp_path: Path) -> None:
     start = time.monotonic()
     done = madetl("demo", "--db", tmp_path / "my demo.db")
     assert time.monotonic() - start < 10
     assert "atlas-large" in done.stdout
+    assert "3. The example's judgments\n" in done.stdout
     assert "60 of 60 selected pairs are judged" in done.stdout
     assert str(tmp_path / "my demo.db") in done.stdout
     assert not db_file.exists()  # $MADETL_DB is a study of the user's own

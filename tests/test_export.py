@@ -63,9 +63,9 @@ class TestArena:
             "model_b": "zeta-1",
             "winner": "model_b",
             "judge": "ann",
-            "turn": 1,
+            "turn": None,
             "anony": True,
-            "language": "unknown",
+            "language": None,
             "tstamp": 1717155900.5,
             "source": "alpha-2-vs-zeta-1.jsonl",
             "scenario": "Writing",
@@ -119,6 +119,7 @@ class TestArena:
         found = duckdb.read_parquet(str(tmp_path / "b.parquet"))
         assert found.columns[:8] == ["model_a", "model_b", "winner", "judge", "turn", "anony", "language", "tstamp"]
         assert found.project("data.response_1, anony").fetchall()[0] == ("alpha-2: '0'\u2028", True)
+        assert set(found.project("turn, language").fetchall()) == {(None, None)}  # neither is stored
 
     @pytest.mark.parametrize(
         ("voters", "name", "message"),
@@ -201,6 +202,27 @@ class TestMadEval:
         exports.mad_eval(db, tmp_path / "pairs", PEOPLE)
         (row,) = lines(tmp_path / "pairs" / "zeta-1-vs-alpha-2.jsonl")
         assert (row["score"], row["explanation"]) == (0.25, "much alike")
+
+    def test_of_several_metrics_one_has_to_be_named(self, db, madetl, tmp_path):
+        small_study(db, 1)
+        Study(db).judgment(1, 2, "model_b")
+        db.execute("INSERT INTO metrics (name, hash) VALUES ('other', ?)", ("1" * 64,))
+        for metric, score in ((1, 0.25), (2, 0.75)):
+            db.execute(
+                "INSERT INTO similarities (metric_id, pair_id, instruction_id, response_a_id, response_b_id, score,"
+                " shorter_words, length_ratio) VALUES (?, 1, 1, 1, 2, ?, 5, 1)",
+                (metric, score),
+            )
+        [path] = [tmp_path / "pairs" / "zeta-1-vs-alpha-2.jsonl"]
+        done = madetl("export", "mad-eval", "-o", path.parent)
+        left_out = "Note: scores were left out, since there are those of char-ngram, other; --metric says which.\n"
+        assert done.stderr == left_out
+        assert "score" not in lines(path)[0]
+        assert not madetl("export", "mad-eval", "--metric", "other", "-o", path.parent).stderr
+        assert lines(path)[0]["score"] == 0.75
+        assert exports.mad_eval(db, path.parent, PEOPLE, selection="pilot").notes == []
+        with pytest.raises(ParameterError, match="give --selection or --metric"):
+            exports.mad_eval(db, path.parent, PEOPLE, selection="pilot", metric="other")
 
     def test_import_mad_eval_brings_the_same_votes_back(self, db, study, tmp_path):
         instruction = study.instruction("Who?")
@@ -353,6 +375,8 @@ class TestCommands:
         sheet = tmp_path / "sheet.csv"
         done = madetl("export", "annotations", "-o", sheet)
         assert done.stdout == f"{sheet}: 6 items of selection pilot\n"
+        printed = json.loads(madetl("export", "annotations", "-o", sheet, "--json").stdout)
+        assert (printed["output"], printed["items"], printed["dealt"]) == (str(sheet), 6, 0)
         rows = [row | {"winner": "tie"} for row in read(sheet)]
         rows[0]["winner"] = ""
         with sheet.open("w", encoding="utf-8-sig", newline="") as file:
@@ -370,6 +394,7 @@ class TestCommands:
         outcomes = [tuple(row) for row in db.execute("SELECT command, outcome FROM runs ORDER BY id")]
         assert outcomes == [
             ("export annotations", "ok"),
+            ("export annotations", "ok"),
             ("export annotations", "failed"),
             ("import judgments", "ok"),
             ("import judgments", "ok"),
@@ -383,6 +408,15 @@ class TestCommands:
         done = madetl("export", "alpaca-eval", "-o", tmp_path / "outputs")
         assert done.stdout == f"{tmp_path / 'outputs'}: 6 responses in 3 files\n"
         assert madetl("export", "parquet", "-o", tmp_path / "tables").returncode == 0
+        for words in (
+            ["arena", "-o", "b.json"],
+            ["mad-eval", "-o", "p"],
+            ["alpaca-eval", "-o", "a"],
+            ["parquet", "-o", "t"],
+        ):
+            printed = json.loads(madetl("export", *words[:-1], tmp_path / words[-1], "--json").stdout)
+            assert list(printed) == ["output", "rows", "files", "notes"]
+            assert printed["output"] == str(tmp_path / words[-1])
 
     def test_nothing_is_made_where_there_is_no_database(self, madetl, tmp_path):
         for command in (["annotations", "-o", "s.csv"], ["arena", "-o", "b.json"], ["parquet", "-o", "p"]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def parquet(path: Path, select: str) -> str:
         ("a.csv", "x,y\n1,2\n\n3,4", [(2, "1"), (4, "3")]),
         ("a.csv", '\ufeffx;y\r\n"a, b";2\r\n"a\r\nb";2\r\n3;4\r\n', [(2, "a, b"), (3, "a\r\nb"), (5, "3")]),
         ("a.csv", "y, x \n1,2", [(2, "2")]),
+        ("a.csv", "Y, X \n1,2\n,,\n , \n3,4\n,\n", [(2, "2"), (5, "4")]),
         ("a.csv", 'x\n"say ""hi"""\n', [(2, 'say "hi"')]),
         ("a.csv", "x,y\r1,2\r3,4", [(2, "1"), (3, "3")]),
         ("a.csv", f"x,y\n{'long ' * 100_000},2", [(2, "long " * 100_000)]),
@@ -146,6 +148,7 @@ def test_a_json_list_is_read_as_json_reads_it(
         ("a.csv", 'x,y\n1,2\n3,"4\n5,6\n', "line 3: a quotation mark"),
         ("a.csv", 'x,y\n1,"2"3\n', "line 2: not valid CSV"),
         ("a.csv", "x,y,x\n1,2,3\n", "line 1, field x: the header has this column twice"),
+        ("a.csv", "x,X\n1,2\n", "line 1, field x: the header has this column twice (letter case does not count)"),
         ("a.csv", "x,,y\n1,2,3\n", "line 1: column 2 of the header has no name"),
         ("a.parquet", "no", "not a Parquet file"),
         ("a.json", b"PAR1 and nothing else", "not a Parquet file"),
@@ -189,6 +192,25 @@ def test_empty_cells_of_optional_fields_are_none() -> None:
     row = {"instruction": "q", "input": None, "answer": "", "scenario": ""}
     found = plain.read_instructions(rows_of(row), "S")[0]
     assert (found.input, found.reference_answer, found.scenario) == ("", None, "S")
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [(42, "42"), (True, "true"), (3.5, "3.5"), (Decimal("3.50"), "3.50"), (float("nan"), None), ("", None), (0, "0")],
+)
+def test_a_reference_answer_may_be_a_number(given: Any, stored: str | None) -> None:
+    plain_rows = rows_of({"instruction": "q", "answer": given})
+    assert plain.read_instructions(plain_rows, "S")[0].reference_answer == stored
+    pairs = rows_of(PAIR | {"reference_answer": given}, file="x-vs-y.jsonl")
+    assert mad_eval.read(pairs)[0].reference_answer == stored
+    battles = rows_of({"model_a": "m", "model_b": "n", "winner": "tie", "data": PAIR | {"answer": given}})
+    assert arena.read(battles)[0].reference_answer == stored
+
+
+@pytest.mark.parametrize(("given", "found"), [([1], "a list"), ({"a": 1}, "an object")])
+def test_a_reference_answer_that_is_no_text(given: Any, found: str) -> None:
+    with pytest.raises(InputError, match=f"field answer: found {found}; expected text"):
+        plain.read_instructions(rows_of({"instruction": "q", "answer": given}), "S")
 
 
 def test_plain_responses() -> None:

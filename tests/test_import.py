@@ -540,3 +540,15 @@ def test_no_vote_of_the_arena_files_is_lost_and_the_60_in_both_are_reported(
         winner = row["winner_model"] or row["winner"]
         found[(row["instruction"], winner, *(part for side in sorted(sides) for part in side))] += 1
     assert found == expected
+
+
+def test_a_table_as_a_spreadsheet_leaves_it(db: sqlite3.Connection, tmp_path: Path) -> None:
+    file = tmp_path / "pool.csv"
+    file.write_text(
+        "Instruction, Scenario ,Reference_Answer,\nq,Writing,1,\n,,,\np,Coding,,\n , ,,\n", encoding="utf-8"
+    )
+    assert answers.import_instructions(db, [str(file)]).summary == "instructions: 2 instructions (2 new, 0 known)"
+    assert rows(db, "SELECT scenario, instruction, reference_answer FROM instructions") == [
+        ("Writing", "q", "1"),
+        ("Coding", "p", None),
+    ]

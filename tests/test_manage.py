@@ -236,6 +236,18 @@ def test_models_are_listed_with_what_they_have(shop: Shop, madetl: Madetl) -> No
     assert "provider" not in shown  # nobody was asked: the columns that say how have nothing to say
 
 
+def test_what_was_done_is_told_as_json_too(shop: Shop, madetl: Madetl, db_file: Path) -> None:
+    made = json.loads(madetl("init", "--json").stdout)
+    assert made == {"database": str(db_file), "created": False, "schema_version": 1}
+    renamed = json.loads(madetl("models", "rename", "b", "gpt-4", "--json").stdout)
+    assert renamed == {"old": "b", "new": "gpt-4", "merged": None, "dropped": None}
+    measured = json.loads(madetl("similarity", "--json").stdout)
+    assert measured["summary"].startswith("char-ngram")
+    assert "--yes" in madetl("delete", "model", "c", "--json", status=2).stderr
+    gone = json.loads(madetl("delete", "model", "c", "--json", "--yes").stdout)
+    assert (gone["kind"], gone["name"], gone["rows"]["models"]) == ("model", "c", 1)
+
+
 def test_a_free_name_is_taken(shop: Shop, madetl: Madetl) -> None:
     assert "gpt-4" in madetl("models", "rename", "b", "gpt-4").stdout
     assert column(shop.db, "SELECT name FROM models ORDER BY id") == ["a", "gpt-4", "c"]
@@ -306,6 +318,31 @@ def test_the_same_answer_twice_becomes_one(shop: Shop) -> None:
     votes = column(db, f"SELECT winner FROM judgments WHERE response_a_id = {a} AND response_b_id = {b} ORDER BY id")
     assert votes == ["model_b", "model_a", "tie", "model_b"]
     assert_canonical(db)
+
+
+def test_a_merge_tells_what_becomes_of_the_items_that_were_dealt(shop: Shop, madetl: Madetl) -> None:
+    # given b2's answer that b has too, and both of them picked and dealt; ann was dealt both
+    db, study = shop
+    [a, _, _] = column(db, "SELECT id FROM responses WHERE instruction_id = 1 ORDER BY model_id, sample")
+    [pick] = column(db, "SELECT id FROM selections WHERE pair_id = 1 AND instruction_id = 1")
+    twin = study.response(1, "b2", "b1")
+    db.execute("INSERT INTO pairs (id, model_a_id, model_b_id) VALUES (9, 1, 4), (10, 2, 4)")
+    add_selection(db, 9, (a, twin), 1, run_id=None)
+    other = db.execute("SELECT max(id) FROM selections").fetchone()[0]
+    db.execute("DELETE FROM assignments")
+    ann, bob = study.annotator("ann"), study.annotator("bob")
+    for number, picked, who in ((1, pick, ann), (2, other, ann), (3, other, bob)):
+        row = (number, picked, who)
+        db.execute(
+            "INSERT INTO assignments (id, selection_id, annotator_id, shown_first) VALUES (?, ?, ?, 'model_b')", row
+        )
+    # when
+    done = madetl("models", "rename", "b2", "b", "--merge")
+    # then bob's item goes on, and ann's second one is told to be gone
+    assert "1 assignments" in done.stdout
+    assert "1 assignments" in done.stderr
+    left = db.execute("SELECT id, selection_id, shown_first FROM assignments ORDER BY id").fetchall()
+    assert [tuple(row) for row in left] == [(1, pick, "model_b"), (3, pick, "model_b")]
 
 
 def assert_canonical(db: sqlite3.Connection) -> None:

@@ -224,3 +224,8 @@ def test_ctrl_c_stops_a_query_that_never_ends(db: sqlite3.Connection, db_file: P
         _, errors = child.communicate(timeout=20)
         assert child.returncode == 130
         assert "Traceback" not in errors
+
+
+def test_what_json_has_no_word_for_is_null(db: sqlite3.Connection, madetl: Madetl) -> None:
+    printed = madetl("query", "SELECT 1e400 AS much, -1e400 AS little, 1.5 AS number", "--json").stdout
+    assert json.loads(printed, parse_constant=pytest.fail) == [{"much": None, "little": None, "number": 1.5}]

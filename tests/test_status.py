@@ -217,3 +217,12 @@ def test_a_merged_model_is_counted_once(example: Path) -> None:
         Study(db).response(1, "atlas", "An answer under a shorter name.")
         models.rename(db, "atlas", "atlas-large", merge=True)
         assert [row["responses"] for row in status(db).models] == [25, 24, 24, 24]
+
+
+@pytest.mark.parametrize(("resample", "words"), [("bootstrap", "95 % interval"), ("permute", "range over orders")])
+def test_the_leaderboard_says_what_its_bounds_are(example: Path, madetl: Madetl, resample: str, words: str) -> None:
+    madetl("rank", "--db", example, "--resample", resample, "--rounds", 20)
+    shown = madetl("status", "--db", example).stdout
+    assert f"lower and upper: {words}" in " ".join(shown.split())  # a title is wrapped
+    told = json.loads(madetl("status", "--db", example, "--json").stdout)
+    assert {row["resample"] for row in told["leaderboard"]} == {resample}

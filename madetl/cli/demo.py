@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.output import print_table
+from madetl.cli.options import json_option
+from madetl.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from madetl.demo import Step
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, epilog=examples("madetl demo", "madetl demo --db try-it.db"))
+@json_option
 @click.pass_obj
-def demo(settings: Settings) -> None:
+def demo(settings: Settings, as_json: bool) -> None:
     """Run the whole pipeline on a small example: no key, no data of your own, a few seconds.
 
     Copies the example database that comes with madetl (four invented models, 24 instructions, three annotators) to a
@@ -31,17 +34,26 @@ def demo(settings: Settings) -> None:
 
     path = steps.copy_example(settings.db if settings.db_named else None)
     with database.writing(path) as db:
-        for number, take in enumerate((steps.measure, steps.select, steps.judge), 1):
-            _show(number, take(db))
+        done = []
+        for take in (steps.measure, steps.select, steps.judge):
+            done.append(take(db))
+            if not as_json:
+                _show(len(done), done[-1])
         ranked, ranking = steps.rank(db)
-        _show(4, ranked)
+    board = ranking.leaderboards[0]
+    if as_json:
+        said = [asdict(step) for step in (*done, ranked)]
+        print_json({"database": str(path), "steps": said, "leaderboard": [asdict(line) for line in board.ratings]})
+        return
+    _show(4, ranked)
     click.echo()
-    _show_leaderboard(ranking.leaderboards[0])
+    _show_leaderboard(board)
     _show_what_next(path, steps.STATEMENTS)
 
 
 def _show(number: int, step: Step) -> None:
-    click.echo(f"{number}. madetl {step.command}\n   {step.result}")
+    title = f"madetl {step.command}" if step.command else "The example's judgments"
+    click.echo(f"{number}. {title}\n   {step.result}")
 
 
 def _show_leaderboard(board: Leaderboard) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from madetl.cli.base import Group, Settings, examples
-from madetl.cli.options import models_option, scenario_option, seed_option
-from madetl.cli.output import note, warn
+from madetl.cli.options import json_option, models_option, scenario_option, seed_option
+from madetl.cli.output import note, print_json, warn
 
 if TYPE_CHECKING:
     from madetl.exports import Exported
@@ -50,9 +51,10 @@ def _voter_options(command: Callable[..., None]) -> Callable[..., None]:
 @seed_option
 @click.option("--force", is_flag=True, help="Overwrite a sheet, with whatever verdicts are in it.")
 @_output_option("SHEET", "A file .csv, .jsonl or .parquet.")
+@json_option
 @click.pass_obj
 def annotation_sheet(
-    settings: Settings, *, selection: str, annotator: str | None, seed: int, force: bool, output: Path
+    settings: Settings, *, selection: str, annotator: str | None, seed: int, force: bool, output: Path, as_json: bool
 ) -> None:
     """Write a blind sheet to judge the selected pairs on.
 
@@ -65,6 +67,9 @@ def annotation_sheet(
 
     with database.writing(settings.db, create=False) as db:
         done = sheets.export_sheet(db, output, selection=selection, annotator=annotator, seed=seed, force=force)
+    if as_json:
+        print_json({"output": str(output) if done.items else None, **asdict(done)})
+        return
     if not done.items:
         note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")
         return
@@ -82,18 +87,28 @@ def annotation_sheet(
 @scenario_option
 @_voter_options
 @_output_option("FILE", "A file .json, .jsonl or .parquet.")
+@json_option
 @click.pass_obj
-def arena(settings: Settings, *, scenario: str | None, annotators: tuple[str, ...], judges: bool, output: Path) -> None:
+def arena(
+    settings: Settings,
+    *,
+    scenario: str | None,
+    annotators: tuple[str, ...],
+    judges: bool,
+    output: Path,
+    as_json: bool,
+) -> None:
     """Write the battles as Chatbot Arena's data sets.
 
-    One record per vote, in the order shown. People's votes only, unless --annotator or --judges says otherwise.
-    `madetl import arena` reads the file back.
+    One record per vote, in the order shown. MAD-Eval's files do not say which answer was shown first: their votes come
+    out in the order in which the models were imported. turn and language are null, since neither is stored. People's
+    votes only, unless --annotator or --judges says otherwise. `madetl import arena` reads the file back.
     """
     from madetl import database, exports
 
     with database.reading(settings.db) as db:
         done = exports.arena(db, output, exports.Voters(judges, annotators), scenario)
-    _report(output, done, "battle")
+    _report(output, done, "battle", as_json)
 
 
 @export.command(
@@ -101,18 +116,24 @@ def arena(settings: Settings, *, scenario: str | None, annotators: tuple[str, ..
     epilog=examples("madetl export mad-eval -o pairs", "madetl export mad-eval --selection pilot -o pairs"),
 )
 @click.option("--selection", metavar="NAME", help="All pairs of this selection, judged or not (latest: the last one).")
+@click.option(
+    "--metric", metavar="NAME", help="Whose scores to write.  [default: the selection's, or the only metric there is]"
+)
 @scenario_option
 @_voter_options
 @_output_option("FOLDER", "A folder, made where there is none.")
+@json_option
 @click.pass_obj
 def mad_eval(
     settings: Settings,
     *,
     selection: str | None,
+    metric: str | None,
     scenario: str | None,
     annotators: tuple[str, ...],
     judges: bool,
     output: Path,
+    as_json: bool,
 ) -> None:
     """Write the votes as MAD-Eval's pair files.
 
@@ -122,16 +143,19 @@ def mad_eval(
     from madetl import database, exports
 
     with database.reading(settings.db) as db:
-        done = exports.mad_eval(db, output, exports.Voters(judges, annotators), selection, scenario)
-    _report(output, done, "row")
+        done = exports.mad_eval(db, output, exports.Voters(judges, annotators), selection, scenario, metric=metric)
+    _report(output, done, "row", as_json)
 
 
 @export.command("alpaca-eval", epilog=examples("madetl export alpaca-eval -o outputs --models gpt-4,gemini-pro"))
 @scenario_option
 @models_option
 @_output_option("FOLDER", "A folder, made where there is none.")
+@json_option
 @click.pass_obj
-def alpaca_eval(settings: Settings, *, scenario: str | None, models: list[str] | None, output: Path) -> None:
+def alpaca_eval(
+    settings: Settings, *, scenario: str | None, models: list[str] | None, output: Path, as_json: bool
+) -> None:
     """Write the answers as AlpacaEval's model outputs.
 
     One MODEL.json per model, in the layout of model_outputs.json.
@@ -140,22 +164,26 @@ def alpaca_eval(settings: Settings, *, scenario: str | None, models: list[str] |
 
     with database.reading(settings.db) as db:
         done = exports.alpaca_eval(db, output, scenario, models)
-    _report(output, done, "response")
+    _report(output, done, "response", as_json)
 
 
 @export.command(epilog=examples("madetl export parquet -o tables"))
 @_output_option("FOLDER", "A folder, made where there is none.")
+@json_option
 @click.pass_obj
-def parquet(settings: Settings, output: Path) -> None:
+def parquet(settings: Settings, output: Path, as_json: bool) -> None:
     """Write every table as a Parquet file of its own."""
     from madetl import database, exports
 
     with database.reading(settings.db) as db:
         done = exports.parquet(db, output)
-    _report(output, done, "row")
+    _report(output, done, "row", as_json)
 
 
-def _report(output: Path, done: Exported, unit: str) -> None:
+def _report(output: Path, done: Exported, unit: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"output": str(output), **asdict(done)})
+        return
     files = f" in {done.files} files" if done.files > 1 else ""
     click.echo(f"{output}: {_count(done.rows, unit)}{files}")
     for line in done.notes:

@@ -27,6 +27,8 @@ def judgments(
     A sheet of `madetl export annotations`: the column winner holds response_1, response_2, tie or both_bad, or nothing
     yet. A table: instruction, model_a, model_b, winner (a model's name, or one of those words), and optionally
     annotator, created_at, comment; scenario, input, response_a and response_b where the others leave a doubt.
+
+    Verdicts on items that were removed since the sheet was made are left out, and counted.
     """
     from madetl import database
     from madetl.importing import verdicts

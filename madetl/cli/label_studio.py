@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -9,8 +10,8 @@ import click
 from madetl.cli.base import Settings, examples
 from madetl.cli.export import export
 from madetl.cli.importing import files_argument, import_group, json_counts_option, show
-from madetl.cli.options import seed_option
-from madetl.cli.output import note
+from madetl.cli.options import json_option, seed_option
+from madetl.cli.output import note, print_json
 
 
 @export.command(
@@ -32,9 +33,17 @@ from madetl.cli.output import note
     metavar="FOLDER|FILE.json",
     help="A folder for tasks.json and config.xml; or the tasks' file, with the configuration beside it.",
 )
+@json_option
 @click.pass_obj
 def export_label_studio(
-    settings: Settings, *, selection: str, annotator: str | None, both_bad: bool, seed: int, output: Path
+    settings: Settings,
+    *,
+    selection: str,
+    annotator: str | None,
+    both_bad: bool,
+    seed: int,
+    output: Path,
+    as_json: bool,
 ) -> None:
     """Write blind tasks and a labelling configuration for Label Studio.
 
@@ -49,6 +58,9 @@ def export_label_studio(
         raise DatabaseError(f"{settings.db}: there is no such database.")
     with database.writing(settings.db) as db:
         done = label_studio.export(db, output, selection=selection, annotator=annotator, seed=seed, both_bad=both_bad)
+    if as_json:
+        print_json({"output": str(output) if done.items else None, **asdict(done)})
+        return
     if not done.items:
         note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shlex
 import sqlite3
 import sys
@@ -27,7 +28,7 @@ _TABLES = {
     "similarities": "Similarities, in response pairs",
     "selections": "Selections, in response pairs",
     "annotators": "Judgments",
-    "leaderboard": "Leaderboard (overall, Elo, people's votes)",
+    "leaderboard": "Leaderboard (overall, Elo, people's votes; lower and upper: {bounds})",
 }
 
 _ROWS_OF_A_TABLE = 1000  # more than anybody reads; a table has to be held in memory to be laid out
@@ -53,9 +54,13 @@ def status(settings: Settings, as_json: bool) -> None:
 
 
 def _print_status(found: dict[str, Any]) -> None:
+    board = found["leaderboard"]
+    permuted = any(row["resample"] == "permute" for row in board)
+    bounds = "range over orders of the battles" if permuted else "95 % interval"
+    found = found | {"leaderboard": [{key: row[key] for key in row if key != "resample"} for row in board]}
     for name, title in _TABLES.items():
         if found[name]:
-            print_table(found[name], title=title)
+            print_table(found[name], title=title.format(bounds=bounds))
     if not found["scenarios"]:
         click.echo("The database is empty.\n")
     if not found["next"]:
@@ -144,9 +149,14 @@ def _print_json_rows(cursor: sqlite3.Cursor) -> None:
     before = "["
     for row in cursor:
         record = dict(zip(names, queries.readable(row), strict=True))
-        click.echo(f"{before}\n  {json.dumps(record, ensure_ascii=False)}", nl=False)
+        click.echo(f"{before}\n  {json.dumps(_jsonable(record), ensure_ascii=False)}", nl=False)
         before = ","
     click.echo("\n]" if before == "," else "[]")
+
+
+def _jsonable(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: null."""
+    return {name: None if isinstance(value, float) and math.isinf(value) else value for name, value in record.items()}
 
 
 def _print_first_rows(cursor: sqlite3.Cursor) -> None:

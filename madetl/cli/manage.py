@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, epilog=examples("madetl init", "madetl init --db study.db"))
+@options.json_option
 @click.pass_obj
-def init(settings: Settings) -> None:
+def init(settings: Settings, as_json: bool) -> None:
     """Create the database, or bring an older one up to date."""
     from madetl import database
 
     existed = settings.db.exists()
     with database.writing(settings.db) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
+    if as_json:
+        print_json({"database": str(settings.db), "created": not existed, "schema_version": version})
+        return
     click.echo(f"{settings.db}: {'up to date' if existed else 'created'}, schema version {version}.")
 
 
@@ -73,42 +78,50 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 @delete.command(epilog=examples("madetl runs", "madetl delete run 7"))
 @click.argument("number", type=click.IntRange(min=1))
 @_yes
+@options.json_option
 @click.pass_obj
-def run(settings: Settings, number: int, yes: bool) -> None:
+def run(settings: Settings, number: int, yes: bool, as_json: bool) -> None:
     """Delete run NUMBER and the rows that it made.
 
     Instructions that other runs have answers to stay. With a run of `select` go the later picks of its selection.
     """
-    _delete(settings, "run", str(number), yes)
+    _delete(settings, "run", str(number), yes, as_json)
 
 
 @delete.command(epilog=examples("madetl delete model gpt-4", "madetl delete model gpt-4 --yes"))
 @click.argument("name")
 @_yes
+@options.json_option
 @click.pass_obj
-def model(settings: Settings, name: str, yes: bool) -> None:
+def model(settings: Settings, name: str, yes: bool, as_json: bool) -> None:
     """Delete the model NAME with its answers and all that compares, selects or judges them."""
-    _delete(settings, "model", name, yes)
+    _delete(settings, "model", name, yes, as_json)
 
 
 @delete.command(epilog=examples("madetl delete selection pilot", "madetl delete selection pilot --yes"))
 @click.argument("name")
 @_yes
+@options.json_option
 @click.pass_obj
-def selection(settings: Settings, name: str, yes: bool) -> None:
+def selection(settings: Settings, name: str, yes: bool, as_json: bool) -> None:
     """Delete the selection NAME with its assignments. Judgments stay: they are of answers."""
-    _delete(settings, "selection", name, yes)
+    _delete(settings, "selection", name, yes, as_json)
 
 
-def _delete(settings: Settings, kind: Kind, name: str, yes: bool) -> None:
+def _delete(settings: Settings, kind: Kind, name: str, yes: bool, as_json: bool) -> None:
     from madetl import database, deletion
 
     with database.writing(settings.db, create=False) as db:
+        if not yes and as_json:
+            raise click.UsageError("--json asks nobody; it goes with --yes.")
         if not yes:
             _ask(kind, name, deletion.preview(db, kind, name))
         gone = deletion.delete(db, kind, name)
         stale = "judgments" in gone.rows and db.execute("SELECT EXISTS (SELECT 1 FROM ratings)").fetchone()[0]
-    click.echo(f"Deleted {kind} {name}: {counted(gone.rows)}.")
+    if as_json:
+        print_json({"kind": kind, "name": name, **asdict(gone)})
+    else:
+        click.echo(f"Deleted {kind} {name}: {counted(gone.rows)}.")
     if stale:
         note("Ratings that counted these judgments are stored still; `madetl rank` ranks anew.")
 

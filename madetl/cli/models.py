@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -48,17 +49,22 @@ def models_group(context: click.Context, as_json: bool) -> None:
 @click.argument("old")
 @click.argument("new")
 @click.option("--merge", is_flag=True, help="If NEW exists, give it all that OLD has; OLD goes.")
+@options.json_option
 @click.pass_obj
-def rename(settings: Settings, old: str, new: str, merge: bool) -> None:
+def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool) -> None:
     """Rename the model OLD to NEW.
 
     Files of different origin name one model differently. With --merge the answers, scores and votes of OLD become
-    NEW's, as if they had been imported under that name; an answer of the same text is one answer.
+    NEW's, as if they had been imported under that name; an answer of the same text is one answer. A file that is
+    imported again after that brings the old name back, with its answers: rename with --merge once more.
     """
     from madetl import database, models
 
     with database.writing(settings.db, create=False) as db:
         renamed = models.rename(db, old, new, merge=merge)
+    if as_json:
+        print_json({"old": old, "new": new, **asdict(renamed)})
+        return
     if renamed.merged is None:
         click.echo(f"{old} is called {new} now.")
         return

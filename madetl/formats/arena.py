@@ -11,7 +11,7 @@ from typing import Any
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.checking import Name, Text, checked, filled, finite, read_each, scenario_of
+from madetl.formats.checking import Name, ReferenceAnswer, Text, checked, filled, finite, read_each, scenario_of
 from madetl.formats.files import FileRows, Row, described
 from madetl.formats.records import BattleRecord, Winner
 from madetl.formats.verdicts import utc_time
@@ -44,8 +44,8 @@ class MadData(SQLModel):
     input: str | None = None
     response_1: str
     response_2: str
-    reference_answer: str | None = None
-    answer: str | None = None
+    reference_answer: ReferenceAnswer = None
+    answer: ReferenceAnswer = None
     score: float | None = None
     explanation: str | None = None
 

@@ -5,11 +5,13 @@ A format declares its row as an SQLModel class of these types; `checked` fills i
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import StringConstraints, ValidationError
+from pydantic import BeforeValidator, StringConstraints, ValidationError
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
@@ -19,6 +21,19 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A model's, annotator's or scenario's name: blanks around it are none of it."""
 Text = Annotated[str, StringConstraints(min_length=1)]
 """A text that may not be empty, exactly as it is."""
+
+
+def _scalar_text(value: Any) -> Any:
+    """Numbers and truth values as JSON writes them; anything else as it is."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
+
+
+ReferenceAnswer = Annotated[str | None, BeforeValidator(_scalar_text)]
+"""An optional text that files also give as a number or a truth value; NaN is how some write that there is none."""
 
 INSTRUCTION = ("instruction", "question", "prompt", "text")
 """The names that files use for an instruction, the best first."""

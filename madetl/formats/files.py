@@ -68,8 +68,9 @@ def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
     """The rows of a file, or of standard input for '-', in any of the kinds.
 
     .csv, .tsv and .parquet files are taken at their name, others at their first character. `short_rows`: a row of a
-    CSV file may lack its last cells, as spreadsheets leave empty ones out. Raises InputError where the file cannot be
-    read, is not of its kind, or has no rows.
+    CSV file may lack its last cells, as spreadsheets leave empty ones out. Rows of a CSV file
+    in which nothing stands are left out, and its header counts in lower case. Raises InputError where the file cannot
+    be read, is not of its kind, or has no rows.
     """
     data = _read_bytes(file)
     place = _STANDARD_INPUT_NAME if file == STANDARD_INPUT else file
@@ -182,9 +183,11 @@ def _from_csv(file: str, text: str, short_rows: bool = False) -> Iterator[tuple[
     delimiter = max(",;\t", key=lambda sign: len(next(_csv_lines(file, text, sign), (0, []))[1]))
     lines = _csv_lines(file, text, delimiter)
     start, names = next(lines, (1, []))
-    header = _without_last_blanks([name.strip() for name in names], 0)
+    header = _without_last_blanks([name.strip().lower() for name in names], 0)
     _check_header(file, start, header)
     for line, cells in lines:
+        if not any(map(str.strip, cells)):
+            continue
         found = _without_last_blanks(cells, len(header))
         if len(found) > len(header) or (len(found) < len(header) and not short_rows):
             raise InputError(file, f"found {counted(len(found), 'cell')}; the header has {len(header)}.", line=line)
@@ -219,7 +222,9 @@ def _check_header(file: str, line: int, header: list[str]) -> None:
         raise InputError(file, f"column {header.index('') + 1} of the header has no name.", line=line)
     twice = [name for name in header if header.count(name) > 1]
     if twice:
-        raise InputError(file, "the header has this column twice.", line=line, field=twice[0])
+        raise InputError(
+            file, "the header has this column twice (letter case does not count).", line=line, field=twice[0]
+        )
 
 
 def _from_parquet(place: str, file: str, data: bytes) -> Iterator[tuple[int, Any]]:

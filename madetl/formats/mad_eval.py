@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.checking import Text, checked, filled, finite, read_each
+from madetl.formats.checking import ReferenceAnswer, Text, checked, filled, finite, read_each
 from madetl.formats.files import FileRows, Row, described
 from madetl.formats.records import BattleRecord, Winner
 
@@ -29,7 +29,7 @@ class MadEvalRow(SQLModel):
     output: str | None = None
     response_1: str
     response_2: str
-    reference_answer: str | None = None
+    reference_answer: ReferenceAnswer = None
     score: float | None = None
     explanation: str | None = None
     source: str | None = None

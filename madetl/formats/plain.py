@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.checking import INSTRUCTION, Text, checked, filled, read_each, scenario_of
+from madetl.formats.checking import INSTRUCTION, ReferenceAnswer, Text, checked, filled, read_each, scenario_of
 from madetl.formats.files import FileRows, Row
 from madetl.formats.records import InstructionRecord, ResponseRecord
 
@@ -18,7 +18,7 @@ class InstructionRow(SQLModel):
 
     instruction: Text
     input: str | None = None
-    reference_answer: str | None = None
+    reference_answer: ReferenceAnswer = None
     scenario: str | None = None
 
 
