@@ -6,11 +6,11 @@ functions that use them, so that `madetl --help` answers at once.
 
 from __future__ import annotations
 
-from madetl.cli import base, demo, export, importing, judgments, look, manage, rank, select, similarity
+from madetl.cli import base, demo, export, importing, judgments, look, manage, rank, report, select, similarity
 
 cli = base.cli
 
-for _module in (demo, export, importing, judgments, look, manage, rank, select, similarity):
+for _module in (demo, export, importing, judgments, look, manage, rank, report, select, similarity):
     for _command in _module.COMMANDS:
         cli.add_command(_command)
 
