@@ -22,8 +22,11 @@ from madetl.report.content import (
     percent,
     points,
     ranks,
+    sentence,
 )
 from madetl.report.rows import Study
+
+_MOST_NAMED = 8
 
 
 def section(study: Study, boards: Boards | None) -> Section:
@@ -96,10 +99,17 @@ def _neighbours(board: Leaderboard) -> str:
             chains[-1].append(isolated(below.model))
         else:
             chains.append([isolated(above.model), isolated(below.model)])
-    said = "; ".join(listed(chain, len(chain)) for chain in chains)
+    said = "; ".join(_chain(chain) for chain in chains)
     if len(found) == neighbours:
         return "The votes do not tell any model from its neighbours in the ranking yet: every two intervals overlap."
     return f"Neighbours that the votes cannot tell apart yet: {said}. More judgments between them may."
+
+
+def _chain(names: list[str]) -> str:
+    """Models of which each may be as good as the next."""
+    if len(names) <= _MOST_NAMED:
+        return listed(names, _MOST_NAMED)
+    return f"{names[0]} down to {names[-1]} ({len(names)} models, each overlapping with the next)"
 
 
 def _other_method(boards: Boards) -> Iterator[Block]:
@@ -116,7 +126,8 @@ def _other_method(boards: Boards) -> Iterator[Block]:
 def _warnings(study: Study, boards: Boards) -> Iterator[Block]:
     board, ranking = boards.first[0], study.ranking
     if any(note.kind == "islands" for note in board.notes):
-        yield Remark(next(note.text for note in board.notes if note.kind == "islands").capitalize(), warning=True)
+        text = next(note.text for note in board.notes if note.kind == "islands")
+        yield Remark(sentence(text), warning=True)
     if ranking is None:
         yield Missing("This ranking is computed for the report, with the defaults, and not stored yet.", "rank")
     elif ranking["votes"] != board.counts["battles"]:
@@ -162,4 +173,4 @@ def _next(study: Study) -> Iterator[Block]:
     for step in study.next:
         if step.stage != "rank":  # said above, where it matters
             waits = step.why.startswith("when ")
-            yield Missing(f"{step.why.capitalize()}:" if waits else f"Not finished: {step.why}.", step.command)
+            yield Missing(f"{sentence(step.why)}:" if waits else f"Not finished: {step.why}.", step.command)

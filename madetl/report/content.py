@@ -141,8 +141,10 @@ def interval(lower: float, upper: float) -> Number:
 
 
 def percent(share: float | None) -> Number:
-    """A share of 1, as whole per cent; – where there is none."""
-    return Number("–" if share is None else f"{100 * share:.0f} %")
+    """A share of 1, as whole per cent (a small one to its first digit); – where there is none."""
+    if share is None:
+        return Number("–")
+    return Number(f"{100 * share:.1g} %" if 0 < share < 0.005 else f"{100 * share:.0f} %")
 
 
 def decimal(value: float | None, digits: int = 2) -> Number:
@@ -180,6 +182,11 @@ def isolated(name: str) -> str:
     if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in name):
         return f"{_ISOLATE}{name}{_POP}"
     return name
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def excerpt(text: str, most: int = 90) -> str:

@@ -24,6 +24,7 @@ from madetl.report.content import (
     interval,
     isolated,
     points,
+    sentence,
 )
 from madetl.report.plots_models import CIRCLE, DIAMOND, Whisker, whiskers
 from madetl.report.rows import Study
@@ -76,7 +77,7 @@ def _board(study: Study, boards: Boards, number: int, first: Leaderboard, other:
             _plot(f"board-{number}-b", other, first, boards.other_parameters, [study.votes.source]),
         ]
     )
-    return [plots, *([] if number else _notes(boards))]
+    return [plots, *(_scenario_notes(first) if number else _notes(boards))]
 
 
 def _plot(key: str, board: Leaderboard, order: Leaderboard, parameters: RankParameters, sources: list[Source]) -> Plot:
@@ -104,6 +105,11 @@ def _table(title: str, board: Leaderboard, sources: list[Source]) -> Table:
         rows.append(cells + ([line.remark or ""] if remarks else []))
     head = ["rank", "model", "rating", "from … to", "judgments"]
     return Table(title, ["island"] * islands + head + ["remark"] * remarks, rows, sources, folded=True)
+
+
+def _scenario_notes(board: Leaderboard) -> Iterator[Block]:
+    """What makes a scenario's intervals, or its ratings, less than they seem."""
+    yield from (Remark(sentence(note.text), warning=True) for note in board.notes if note.kind in ("islands", "items"))
 
 
 def _notes(boards: Boards) -> Iterator[Block]:

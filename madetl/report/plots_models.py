@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from madetl.report.content import Frame, Plot
 from madetl.report.svg import COLOUR, axes, drawn, labels, text_width, tint
 
-_ROW = 22  # CSS pixels
+_LEAST_SPAN = 10  # points of rating, or per cent
 _MANY = 16  # models from which on cells hold one number, and labels are slanted
 
 
@@ -44,14 +44,14 @@ def whiskers(
     axis: str,
     *,
     look: Look = CIRCLE,
-    plot_width: int = 250,
+    plot_width: int = 210,
     reference: float | None = None,
 ) -> Plot:
     """A dot with its interval per line, the first on top; `reference` is a line to compare with."""
     names = labels([line.name for line in lines])
     left = 14 + text_width(names)
     right = 16 + text_width([line.note for line in lines])
-    size = (int(left + plot_width + right), _ROW * len(lines) + 56)
+    size = (int(left + plot_width + right), (22 if len(lines) <= _MANY else 18) * len(lines) + 56)
 
     def paint(figure: Figure) -> None:
         plot = axes(figure, left, 8, right, 44)
@@ -71,6 +71,9 @@ def whiskers(
         plot.set_ylim(len(lines) - 0.5, -0.5)
         plot.tick_params(axis="y", length=0)
         plot.margins(x=0.06)
+        middle, half = (lower.min() + upper.max()) / 2, (upper.max() - lower.min()) / 2
+        if half < _LEAST_SPAN / 2:  # next to no difference shall not fill the plot
+            plot.set_xlim(middle - _LEAST_SPAN, middle + _LEAST_SPAN)
         plot.locator_params(axis="x", nbins=max(3, plot_width // 60))
         plot.grid(axis="x")
         plot.spines["left"].set_visible(False)
@@ -90,11 +93,12 @@ def matrix(
     texts: Sequence[Sequence[str]],
 ) -> Plot:
     """A cell per row and column: its share of 1 as a tint, and its text. None is an empty cell."""
-    many = max(len(rows), len(columns)) > _MANY
-    wide, high = (29, 20) if many else (74, 36)
+    many = len(columns) > _MANY
+    wide, high = 26 if many else 74, 20 if len(rows) > _MANY else 36
     row_names, column_names = labels(rows), labels(columns)
-    left, top = 12 + text_width(row_names), 16 + 0.72 * text_width(column_names)
-    right = 12 + max(0.0, 0.72 * text_width(column_names[-1:]) - wide / 2)
+    slant = 1.0 if many else 0.72  # upright, or at 45 degrees
+    left, top = 12 + text_width(row_names), 16 + slant * text_width(column_names)
+    right = 12 + (0.0 if many else max(0.0, slant * text_width(column_names[-1:]) - wide / 2))
     size = (int(left + wide * len(columns) + right), int(top + high * len(rows) + 10))
 
     def paint(figure: Figure) -> None:
@@ -103,13 +107,14 @@ def matrix(
             for j, share in enumerate(line):
                 if share is not None:
                     plot.add_patch(Rectangle((j - 0.48, i - 0.47), 0.96, 0.94, facecolor=tint(share)))
-                plot.text(j, i, texts[i][j], ha="center", va="center", fontsize=8.5 if many else 10, linespacing=1.25)
+                plot.text(j, i, texts[i][j], ha="center", va="center", fontsize=8 if many else 10, linespacing=1.25)
         plot.set_xlim(-0.5, len(columns) - 0.5)
         plot.set_ylim(len(rows) - 0.5, -0.5)
         plot.set_yticks(range(len(rows)), row_names)
         plot.set_xticks(
-            range(len(columns)), column_names, rotation=45, ha="left", rotation_mode="anchor", color=COLOUR["ink"]
-        )
+            range(len(columns)), column_names, rotation=90 if many else 45, rotation_mode="anchor", ha="left",
+            va="center" if many else "baseline", color=COLOUR["ink"],
+        )  # fmt: skip
         plot.xaxis.tick_top()
         plot.tick_params(length=0)
         plot.spines[:].set_visible(False)

@@ -27,27 +27,25 @@ class Hill:
 
 
 def hills(frame: Frame, rows: Sequence[Hill], width: float, axis: str) -> Plot:
-    """A histogram per row, each as high as its row, with ticks below it where something was picked."""
-    names = labels([row.name for row in rows]) if len(rows) <= 1 else [row.name for row in rows]
-    left, high = 14 + min(text_width(names), 330), 30
-    size = (int(left + 430 + 14), high * len(rows) + 56)
+    """A histogram per row under its name, each as high as its row, with ticks where something was picked."""
+    high = 36
+    size = (360, high * len(rows) + 50)
 
     def paint(figure: Figure) -> None:
-        plot = axes(figure, left, 6, 14, 44)
+        plot = axes(figure, 8, 4, 8, 44)
         for number, row in enumerate(rows):
-            floor = number + 0.2
+            floor, top = number + 0.36, 0.46
             bins = sorted(row.bins)
             span = range(bins[0] - 1, bins[-1] + 2)
             tops = np.array([row.bins.get(n, 0) for n in span]) / max(row.bins.values())
             edges = np.array([*span, span[-1] + 1]) * width
-            plot.stairs(floor - 0.6 * tops, edges, baseline=floor, fill=True, color=COLOUR["sky"], alpha=0.55)
-            plot.vlines(row.median, floor - 0.6, floor, color=COLOUR["muted"], linewidth=1.2)
-            plot.vlines(row.marks, floor + 0.03, floor + 0.22, color=COLOUR["vermillion"], linewidth=1.4)
-        plot.hlines(np.arange(len(rows) - 1) + 0.5, 0, 1, color=COLOUR["grid"], linewidth=0.7,
-                    transform=plot.get_yaxis_transform())  # fmt: skip
-        plot.set_yticks(range(len(rows)), names)
-        plot.set_ylim(len(rows) - 0.5, -0.6)
-        plot.tick_params(axis="y", length=0)
+            plot.stairs(floor - top * tops, edges, baseline=floor, fill=True, color=COLOUR["sky"], alpha=0.55)
+            plot.vlines(row.median, floor - top, floor, color=COLOUR["muted"], linewidth=1.2)
+            plot.vlines(row.marks, floor - 0.2, floor, color=COLOUR["vermillion"], linewidth=1.4)
+            plot.hlines(floor, 0, 1, color=COLOUR["grid"], linewidth=0.7, transform=plot.get_yaxis_transform())
+            plot.text(0, number - 0.3, row.name, va="center", transform=plot.get_yaxis_transform())
+        plot.set_yticks([])
+        plot.set_ylim(len(rows) - 0.5, -0.5)
         plot.grid(axis="x")
         plot.spines["left"].set_visible(False)
         plot.set_xlabel(axis)
@@ -71,7 +69,7 @@ def place_bands(frame: Frame, x: Sequence[int], paths: Sequence[Path], axis: str
     down = math.ceil(len(paths) / across)
     wide, high = 760 // max(across, 3), 118
     size = (wide * across + 30, high * down + 34)
-    names = labels([path.name for path in paths])
+    names = labels([path.name for path in paths], wide // 6)
 
     def paint(figure: Figure) -> None:
         for number, path in enumerate(paths):
@@ -85,6 +83,9 @@ def place_bands(frame: Frame, x: Sequence[int], paths: Sequence[Path], axis: str
             plot.set_ylim(len(paths) + 0.6, 0.4)
             plot.set_yticks([1, len(paths)])
             plot.set_xticks([0, x[-1]])
+            first, last = plot.get_xticklabels()
+            first.set_horizontalalignment("left")
+            last.set_horizontalalignment("right")
             plot.tick_params(labelsize=9, length=2)
         figure.text(0.5, 6 / size[1], axis, ha="center", color=COLOUR["muted"])
 

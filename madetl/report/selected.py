@@ -87,28 +87,30 @@ def _hills(study: Study, one: Selection, number: int) -> Plot:
     marks: dict[int, list[float]] = defaultdict(list)
     for row in one.picks.rows:
         marks[row["pair_id"]].append(row["score"])
-    pairs = [
-        (row, Hill(_pair_name(row), bins[row["pair_id"]], row["median"], marks[row["pair_id"]]))
-        for row in one.levels.rows
-        if row["pair_id"] in bins
-    ]
+    models = list(dict.fromkeys(name for row in one.levels.rows for name in (row["model_a"], row["model_b"])))
+    short = dict(zip(models, labels(models), strict=True))
+    pairs = [(row, _hill(row, short, bins, marks)) for row in one.levels.rows if row["pair_id"] in bins]
     of = "pair of models" if len(pairs) <= _MOST_HILLS else "model, with all others together"
-    rows = [hill for _, hill in pairs] if len(pairs) <= _MOST_HILLS else _by_model(pairs)
+    rows = [hill for _, hill in pairs] if len(pairs) <= _MOST_HILLS else _by_model(pairs, short)
     caption = (
         f"How alike the answers are, for each {of}: the hill counts the pairs of answers that could be picked, the "
-        "line "
-        "in it is their median, and the ticks below are the picks."
+        "line in it is their median, and the ticks below are the picks."
     )
     axis = f"similarity ({one.parameters['metric']})"
     return hills(Frame(f"hills-{number}", caption, _levels_table(one)), rows, BIN_WIDTH, axis)
 
 
-def _pair_name(row: Mapping[str, Any]) -> str:
-    a, b = labels([row["model_a"], row["model_b"]])
-    return f"{a} – {b}"
+def _hill(
+    row: Mapping[str, Any],
+    short: Mapping[str, str],
+    bins: Mapping[int, Mapping[int, int]],
+    marks: Mapping[int, Sequence[float]],
+) -> Hill:
+    name = f"{short[row['model_a']]} – {short[row['model_b']]}"
+    return Hill(name, bins[row["pair_id"]], row["median"], marks.get(row["pair_id"], []))
 
 
-def _by_model(pairs: Sequence[tuple[Mapping[str, Any], Hill]]) -> list[Hill]:
+def _by_model(pairs: Sequence[tuple[Mapping[str, Any], Hill]], short: Mapping[str, str]) -> list[Hill]:
     """The hills of each model's pairs on one heap, with the median of the medians."""
     heaps: dict[str, list[Hill]] = defaultdict(list)
     for row, hill in pairs:
@@ -120,7 +122,7 @@ def _by_model(pairs: Sequence[tuple[Mapping[str, Any], Hill]]) -> list[Hill]:
         for hill in heap:
             bins.update(hill.bins)
         median = float(np.median([hill.median for hill in heap]))
-        found.append(Hill(labels([name])[0], bins, median, [mark for hill in heap for mark in hill.marks]))
+        found.append(Hill(short[name], bins, median, [mark for hill in heap for mark in hill.marks]))
     return sorted(found, key=lambda hill: hill.median)
 
 

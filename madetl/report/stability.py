@@ -49,8 +49,7 @@ def section(study: Study, boards: Boards | None) -> Section:
     votes = votes_of(rows, study.names, study.board)
     how = (
         "Places here are by Bradley–Terry, which does not depend on the order of battles, so that nothing moves a "
-        "model "
-        "but the votes."
+        "model but the votes."
     )
     blocks: list[Block] = [Text(how)]
     if left_out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,14 +15,15 @@ from madetl.report.content import (
     Frame,
     Group,
     Missing,
+    Number,
     Plot,
+    Remark,
     Section,
     Table,
     Text,
     count,
     excerpt,
     isolated,
-    listed,
     percent,
 )
 from madetl.report.plots_models import matrix
@@ -30,6 +32,7 @@ from madetl.report.rows import Study
 _LONGEST = 6_000  # characters of an answer that are shown
 _DISTANCE = 0.1  # of a win rate from the model's own mean, from which on a scenario is named
 _FEWEST = 5  # judgments, below which a scenario is not named
+_MOST_NAMED = 10
 
 
 def section(study: Study, boards: Boards | None) -> Section:
@@ -47,26 +50,40 @@ def _scenarios(study: Study, models: Sequence[str]) -> Iterator[Block]:
     if len(scenarios) < 2:
         yield Text(f"All judgments are of one scenario, {isolated(scenarios[0])}: nothing to compare it with.")
         return
-    yield Text(_named(study.scenarios.rows, models))
     yield _matrix(study, models, scenarios)
+    yield from _stand_out(study, models)
 
 
-def _named(rows: Sequence[Mapping[str, Any]], models: Sequence[str]) -> str:
-    """Each model's scenarios far from its own mean, in words."""
-    said = []
-    for model in models:
-        own = [row for row in rows if row["model"] == model]
-        mean = sum(row["win_rate"] * row["battles"] for row in own) / sum(row["battles"] for row in own)
-        far = [row for row in own if row["battles"] >= _FEWEST]
-        better = [isolated(row["scenario"]) for row in far if row["win_rate"] - mean >= _DISTANCE]
-        worse = [isolated(row["scenario"]) for row in far if mean - row["win_rate"] >= _DISTANCE]
-        parts = [f"better in {listed(better)}"] * bool(better) + [f"worse in {listed(worse)}"] * bool(worse)
-        if parts:
-            said.append(f"{isolated(model)} ({percent(mean)} overall) is {' and '.join(parts)}")
-    few = f"judgments from {_FEWEST} on, win rates {100 * _DISTANCE:.0f} points or more from the model's own"
-    if not said:
-        return f"No model stands out in a scenario ({few})."
-    return f"{'; '.join(said)} ({few}). Few judgments make large differences: look at the counts."
+def _stand_out(study: Study, models: Sequence[str]) -> Iterator[Block]:
+    """The scenarios in which a model is farthest from its own mean."""
+    rows = study.scenarios.rows
+    means = {model: _mean([row for row in rows if row["model"] == model]) for model in models}
+    far = [row for row in rows if row["battles"] >= _FEWEST and row["model"] in means]
+    far = [row for row in far if abs(row["win_rate"] - means[row["model"]]) >= _DISTANCE]
+    if not far:
+        yield Text(f"No model is {100 * _DISTANCE:.0f} points better or worse in a scenario than it is in all of them.")
+        return
+    far.sort(key=lambda row: -abs(row["win_rate"] - means[row["model"]]))
+    cells: list[list[Cell]] = [
+        [
+            row["model"], row["scenario"], percent(row["win_rate"]), percent(means[row["model"]]),
+            _points(row["win_rate"] - means[row["model"]]), row["battles"],
+        ]
+        for row in far[:_MOST_NAMED]
+    ]  # fmt: skip
+    more = f", the {_MOST_NAMED} farthest of {len(far)}" if len(far) > _MOST_NAMED else ""
+    head = ["model", "scenario", "win rate", "in all scenarios", "points off", "judgments"]
+    yield Table(f"Where models stand out{more}", head, cells, [study.scenarios.source])
+    yield Remark("Few judgments make large differences by chance: look at their number.")
+
+
+def _mean(rows: Sequence[Mapping[str, Any]]) -> float:
+    battles = sum(row["battles"] for row in rows)
+    return sum(row["win_rate"] * row["battles"] for row in rows) / battles if battles else math.nan
+
+
+def _points(share: float) -> Number:
+    return Number(f"{100 * share:+.0f}".replace("-", "−"))
 
 
 def _matrix(study: Study, models: Sequence[str], scenarios: Sequence[str]) -> Plot:
@@ -80,7 +97,7 @@ def _matrix(study: Study, models: Sequence[str], scenarios: Sequence[str]) -> Pl
         ]
         for row in study.scenarios.rows
     ]  # fmt: skip
-    small = max(len(models), len(scenarios)) <= 16
+    small = max(len(models), len(scenarios)) <= 16  # room for two lines in a cell
     caption = (
         f"Win rate of each model in each scenario, in per cent{'; below it the judgments' if small else ''}. "
         "Orange: it lost more; blue: it won more."

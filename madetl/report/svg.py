@@ -32,7 +32,7 @@ COLOUR = {name: f"#0101{number:02x}" for number, name in enumerate(_NAMES, 16)}
 
 FONT_SIZE = 11.0
 _LETTER = 6.2  # CSS pixels of an average letter of that size
-_LONGEST = 30  # letters of a label
+LONGEST = 30  # letters of a label
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": FONT_SIZE,
@@ -41,6 +41,7 @@ _STYLE: Any = {
     "axes.labelcolor": COLOUR["muted"],
     "axes.edgecolor": COLOUR["grid"],
     "axes.facecolor": "none",
+    "axes.formatter.useoffset": False,
     "axes.titlesize": FONT_SIZE,
     "axes.labelsize": FONT_SIZE,
     "axes.spines.top": False,
@@ -85,10 +86,13 @@ def axes(figure: Figure, left: float, top: float, right: float, bottom: float, *
     return figure.add_axes(place, **options)
 
 
-def labels(names: Sequence[str]) -> list[str]:
-    """The names, long ones without their middle; whole where two would look the same."""
-    short = [n if len(n) <= _LONGEST else f"{n[: _LONGEST - 13].rstrip()}…{n[-12:].lstrip()}" for n in names]
-    return [name if short.count(label) > 1 else label for name, label in zip(names, short, strict=True)]
+def labels(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """The names, long ones without their middle, or without their beginning or whole where two would look the same."""
+    for end in (longest // 2 - 3, longest - 1):
+        short = [n if len(n) <= longest else f"{n[: longest - end - 1].rstrip()}…{n[-end:].lstrip()}" for n in names]
+        if len(set(short)) == len(set(names)):
+            return short
+    return list(names)
 
 
 def text_width(texts: Sequence[str], size: float = FONT_SIZE) -> float:

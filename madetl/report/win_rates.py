@@ -49,8 +49,7 @@ def section(study: Study, boards: Boards | None) -> Section:
     pairs = pairs_of(study, boards)
     how = (
         "A win rate counts a tie, and both bad, as half a win. The pairs were picked because the answers differ, so "
-        "these "
-        "are no win rates of ordinary use."
+        "these are no win rates of ordinary use."
     )
     return Section("win-rates", "Win rates", [Text(how), _matrix(study, boards), *_fits(study, boards, pairs)])
 
@@ -136,9 +135,8 @@ def _fits(study: Study, boards: Boards, pairs: Sequence[Pair]) -> list[Text | Pl
     text = (
         f"Ratings say with one number per model what happened between {count(len(pairs), 'pair')} of models. The win "
         f"rate of {count(beyond, 'pair')} lies more than two standard errors from what Bradley–Terry predicts; chance "
-        "alone "
-        f"would put about {0.05 * len(pairs):.0f} there. Where more do, models beat one another in ways that no one "
-        "ranking can show, or votes on one item hang together."
+        f"alone would put about {0.05 * len(pairs):.0f} there. Where more do, models beat one another in ways that no "
+        "one ranking can show, or votes on one item hang together."
     )
     caption = (
         "Win rates as Bradley–Terry predicts them and as they were. A dot is a pair of models, larger with more "
