@@ -54,7 +54,9 @@ def _leads(board: Leaderboard, boards: Boards) -> str:
     if boards.parameters.resample == "permute":
         return f"{what}. This ranking says nothing about how sure that is: its bands only show the order of battles."
     if not rivals:
-        return f"{what}. That is sure: no other model's interval reaches its own."
+        narrow = next((note.text for note in board.notes if note.kind == "items"), None)
+        but = f"; but {narrow}" if narrow else ": that is sure, as far as these votes go."
+        return f"{what}. No other model's interval reaches its own{but}"
     return f"{what}. That is not sure: its interval overlaps with {_of(len(rivals))} {listed(rivals, 4)}."
 
 
@@ -92,7 +94,7 @@ def _neighbours(board: Leaderboard) -> str:
     found = undecided(board)
     neighbours = len(board.ratings) - len({line.island for line in board.ratings})
     if not found:
-        return "The votes tell every model from its neighbours in the ranking."
+        return "By these intervals, every model is told from its neighbours in the ranking."
     chains: list[list[str]] = []
     for above, below in found:
         if chains and chains[-1][-1] == isolated(above.model):
@@ -135,7 +137,9 @@ def _warnings(study: Study, boards: Boards) -> Iterator[Block]:
         if boards.stored:
             text = f"Run {ranking['run_id']} counts {counted}; there are {now} now, and the other sections count them."
         else:
-            text = f"The latest stored ranking, run {ranking['run_id']}, counts {counted}; this report ranks all {now}."
+            text = (
+                f"The latest stored ranking, run {ranking['run_id']}, counts {counted}. There are {now}, ranked here."
+            )
         yield Missing(text, "rank")
 
 
@@ -172,5 +176,5 @@ def _nothing_yet(study: Study) -> Iterator[Block]:
 def _next(study: Study) -> Iterator[Block]:
     for step in study.next:
         if step.stage != "rank":  # said above, where it matters
-            waits = step.why.startswith("when ")
+            waits = step.why.startswith(("when ", "to see "))
             yield Missing(f"{sentence(step.why)}:" if waits else f"Not finished: {step.why}.", step.command)

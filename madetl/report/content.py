@@ -52,6 +52,9 @@ class Missing:
     command: str | None = None
 
 
+NO_VOTES = Missing("There are no votes yet: the first section says how to get them.")
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows under a head; whole numbers and `Number`s stand to the right. `folded`: shown on demand."""

@@ -8,11 +8,11 @@ from madetl.ranking.leaderboards import Leaderboard
 from madetl.ranking.votes import RankParameters
 from madetl.report.boards import METHODS, Boards
 from madetl.report.content import (
+    NO_VOTES,
     Block,
     Cell,
     Frame,
     Group,
-    Missing,
     Plot,
     Remark,
     Row,
@@ -35,7 +35,7 @@ _INFORMATION = ("order", "elo", "rounds")  # kinds of notes that are no warnings
 def section(study: Study, boards: Boards | None) -> Section:
     """Whiskers and tables."""
     if boards is None:
-        return Section("leaderboard", "Leaderboard", [Missing("There are no votes to rank.")])
+        return Section("leaderboard", "Leaderboard", [NO_VOTES])
     blocks: list[Block] = [Text(_how(study, boards))]
     together = list(zip(boards.first, boards.other, strict=True))
     for number, (first, other) in enumerate(together):

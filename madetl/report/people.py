@@ -41,7 +41,9 @@ def section(study: Study) -> Section:
 def _people(study: Study) -> Iterator[Block]:
     rows = study.annotators.rows
     if not rows:
-        yield Missing("Nobody has judged anything yet.", "export annotations -o sheet.csv")
+        yield Missing(
+            "Nobody has judged anything yet.", "export annotations -o sheet.csv" if study.selections else None
+        )
         return
     yield from _agreement(study)
     yield Text(_habits(rows))

@@ -134,7 +134,7 @@ class Fit:
 
 def fits(frame: Frame, pairs: Sequence[Fit]) -> Plot:
     """Predicted beside observed win rates; on the line where both are the same, all is well."""
-    size = (460, 420)
+    size = (410, 380)
 
     def paint(figure: Figure) -> None:
         plot = axes(figure, 56, 12, 24, 48)

@@ -118,7 +118,7 @@ def bumps(frame: Frame, x: Sequence[int], paths: Mapping[str, Sequence[float]]) 
 
 def band(frame: Frame, x: Sequence[int], path: Path, axis: tuple[str, str]) -> Plot:
     """One curve with its band; `axis` names both axes."""
-    size = (400, 260)
+    size = (390, 260)
 
     def paint(figure: Figure) -> None:
         plot = axes(figure, 52, 10, 16, 44)
@@ -138,7 +138,7 @@ def two_shares(frame: Frame, names: Sequence[str], shares: tuple[Sequence[float]
     """Two bars per name: what the pool has of it, and what was picked."""
     written = labels(names)
     left = 14 + text_width(written)
-    size = (int(left + 330), 34 * len(names) + 78)
+    size = (int(left + 300), 34 * len(names) + 78)
 
     def paint(figure: Figure) -> None:
         plot = axes(figure, left, 28, 20, 44)

@@ -43,9 +43,7 @@ def section(study: Study) -> Section:
     """A group per selection, the latest first."""
     title = "What was selected"
     if not study.selections:
-        measured = any(row["response_pairs"] for row in study.metrics.rows)
-        command = "select --top-k 10" if measured else "similarity"
-        return Section("selected", title, [Missing("Nothing is selected for judging.", command)])
+        return Section("selected", title, [Missing("Nothing is selected for judging.", _first_step(study))])
     groups: list[Block] = [
         Group(f"Selection {isolated(one.parameters['selection'])}", [*_selection(study, one, number)])
         for number, one in enumerate(study.selections[:_MOST_SELECTIONS])
@@ -53,6 +51,13 @@ def section(study: Study) -> Section:
     if more := [isolated(one.parameters["selection"]) for one in study.selections[_MOST_SELECTIONS:]]:
         groups.append(Remark(f"Earlier selections are left out: {', '.join(more)}."))
     return Section("selected", title, groups)
+
+
+def _first_step(study: Study) -> str | None:
+    """The command that comes before a selection can be made, or makes it; None without answers to compare."""
+    if any(row["response_pairs"] for row in study.metrics.rows):
+        return "select --top-k 10"
+    return "similarity" if sum(row["responses"] > 0 for row in study.models.rows) > 1 else None
 
 
 def _selection(study: Study, one: Selection, number: int) -> Iterator[Block]:
@@ -94,7 +99,7 @@ def _hills(study: Study, one: Selection, number: int) -> Plot:
     rows = [hill for _, hill in pairs] if len(pairs) <= _MOST_HILLS else _by_model(pairs, short)
     caption = (
         f"How alike the answers are, for each {of}: the hill counts the pairs of answers that could be picked, the "
-        "line in it is their median, and the ticks below are the picks."
+        "line in it is their median, and the ticks are the picks."
     )
     axis = f"similarity ({one.parameters['metric']})"
     return hills(Frame(f"hills-{number}", caption, _levels_table(one)), rows, BIN_WIDTH, axis)

@@ -11,6 +11,7 @@ from madetl.ranking.votes import FloatArray, Standing, Votes
 from madetl.report import resilience
 from madetl.report.boards import Boards
 from madetl.report.content import (
+    NO_VOTES,
     Block,
     Cell,
     Frame,
@@ -41,10 +42,10 @@ def section(study: Study, boards: Boards | None) -> Section:
     """Places by number of judgments and by K, and the verdicts on which the first place hangs."""
     title = "How stable is it?"
     if boards is None:
-        return Section("stability", title, [Missing("There are no votes to vary.")])
+        return Section("stability", title, [NO_VOTES])
     rows, left_out = _largest_island(study, boards)
     if len(rows) < _FEWEST_VOTES:
-        few = f"{count(len(rows), 'judgment')} are too few to say: {_FEWEST_VOTES} are needed."
+        few = f"Too few judgments to say: there are {len(rows)}, and {_FEWEST_VOTES} are needed."
         return Section("stability", title, [Missing(few)])
     votes = votes_of(rows, study.names, study.board)
     how = (

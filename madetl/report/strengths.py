@@ -9,12 +9,12 @@ from typing import Any
 
 from madetl.report.boards import Boards
 from madetl.report.content import (
+    NO_VOTES,
     Answers,
     Block,
     Cell,
     Frame,
     Group,
-    Missing,
     Number,
     Plot,
     Remark,
@@ -39,7 +39,7 @@ def section(study: Study, boards: Boards | None) -> Section:
     """The matrix of scenarios, and each model's clearest losses."""
     title = "Strengths and weaknesses"
     if boards is None:
-        return Section("strengths", title, [Missing("There are no votes to look at.")])
+        return Section("strengths", title, [NO_VOTES])
     models = [line.model for line in boards.first[0].ratings]
     blocks: list[Block] = [*_scenarios(study, models), *_losses(study, models)]
     return Section("strengths", title, blocks)

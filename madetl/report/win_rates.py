@@ -10,9 +10,9 @@ from typing import Any
 from madetl.ranking.leaderboards import Leaderboard
 from madetl.report.boards import METHODS, Boards, expected
 from madetl.report.content import (
+    NO_VOTES,
     Cell,
     Frame,
-    Missing,
     Number,
     Plot,
     Section,
@@ -45,7 +45,7 @@ class Pair:
 def section(study: Study, boards: Boards | None) -> Section:
     """The matrix, and the pairs that fit worst."""
     if boards is None:
-        return Section("win-rates", "Win rates", [Missing("There are no votes to count.")])
+        return Section("win-rates", "Win rates", [NO_VOTES])
     pairs = pairs_of(study, boards)
     how = (
         "A win rate counts a tie, and both bad, as half a win. The pairs were picked because the answers differ, so "
@@ -133,8 +133,8 @@ def _fits(study: Study, boards: Boards, pairs: Sequence[Pair]) -> list[Text | Pl
             dots.append(Fit(predicted, pair.row["win_rate"], pair.row["battles"], worst.get(id(pair))))
     beyond = sum(abs(pair.off) > 2 for pair in pairs)
     text = (
-        f"Ratings say with one number per model what happened between {count(len(pairs), 'pair')} of models. The win "
-        f"rate of {count(beyond, 'pair')} lies more than two standard errors from what Bradley–Terry predicts; chance "
+        f"Ratings say with one number per model what happened between {count(len(pairs), 'pair')} of models. In "
+        f"{beyond} of them the win rate lies more than two standard errors from what Bradley–Terry predicts; chance "
         f"alone would put about {0.05 * len(pairs):.0f} there. Where more do, models beat one another in ways that no "
         "one ranking can show, or votes on one item hang together."
     )
