@@ -92,7 +92,7 @@ def _environment(program: str) -> Environment:
     environment.filters["is_number"] = lambda cell: isinstance(cell, Number | int | float)
     environment.filters["value"] = lambda value: "null" if value is None else json.dumps(value, ensure_ascii=False)
     environment.globals["program"] = program
-    environment.globals["asking"] = lambda source: _asking(program, source)
+    environment.globals["asking"] = lambda source: asking(program, source)
     return environment
 
 
@@ -102,7 +102,7 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _asking(program: str, source: Source) -> str:
+def asking(program: str, source: Source) -> str:
     """The command that gives the rows of a table again."""
     given = "".join(f" -p {shlex.quote(f'{name}={_typed(value)}')}" for name, value in source.parameters.items())
     return f"{program} query {source.name}{given} --csv"

@@ -77,7 +77,7 @@ def _by_judgments(study: Study, votes: Votes) -> Group:
     order = np.argsort(resilience.final_places(votes), kind="stable")
     paths = [_path(votes.models[m], grown.places[:, :, m]) for m in order]
     how = (
-        f"The {len(study.votes.rows):,} judgments in {resilience.ROUNDS} random orders (seed {study.parameters.seed}), "
+        f"The {grown.sizes[-1]:,} judgments in {resilience.ROUNDS} random orders (seed {study.parameters.seed}), "
         f"ranked after every few. The band holds nine in ten of the orders. It closes at the right, since there all "
         "orders have the same judgments; how sure the final places are is for the intervals above to say."
     )
@@ -107,6 +107,8 @@ def _path(name: str, rounds: FloatArray) -> Path:
 
 def _enough(path: Path, sizes: Sequence[int]) -> str:
     reached = [size for size, low in zip(sizes, path.low, strict=True) if low >= 0.9]
+    if not reached:
+        return "All votes together put the models level, so there is no final ranking to compare with."
     return (
         f"From about {reached[0]:,} of the {sizes[-1]:,} judgments on, 19 in 20 orders give a ranking whose "
         "correlation with the final one is 0.9 or more."
