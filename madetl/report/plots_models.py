@@ -148,10 +148,8 @@ def fits(frame: Frame, pairs: Sequence[Fit]) -> Plot:
             alpha=0.75,
             linewidths=0,
         )
-        for pair in pairs:
-            if pair.number is not None:
-                at = (100 * pair.predicted, 100 * pair.observed)
-                plot.annotate(str(pair.number), at, (6, 4), textcoords="offset points", fontweight="bold")
+        for at, numbers in _together(pairs).items():
+            plot.annotate(", ".join(numbers), at, (6, 4), textcoords="offset points", fontweight="bold")
         plot.set_xlim(-4, 104)
         plot.set_ylim(-4, 104)
         plot.grid()
@@ -159,3 +157,17 @@ def fits(frame: Frame, pairs: Sequence[Fit]) -> Plot:
         plot.set_ylabel("observed (%)")
 
     return drawn(frame, size, paint)
+
+
+def _together(pairs: Sequence[Fit]) -> dict[tuple[float, float], list[str]]:
+    """The numbers to write, those of dots that are too near for two labels as one; by the place of the first dot."""
+    places: dict[tuple[float, float], list[str]] = {}
+    for pair in pairs:
+        if pair.number is not None:
+            x, y = 100 * pair.predicted, 100 * pair.observed
+            near = (at for at in places if abs(at[0] - x) < 4 + 4 * len(places[at]) and abs(at[1] - y) < _NEAR)
+            places.setdefault(next(near, (x, y)), []).append(str(pair.number))
+    return places
+
+
+_NEAR = 4.5  # per cent of the axis: the height of a label

@@ -36,6 +36,7 @@ from madetl.text import count_words
 _MOST_SELECTIONS = 4
 _MOST_HILLS = 45  # pairs of models (ten models); beyond, one hill per model
 _MOST_BARS = 15
+_LONGEST_NAME = 25  # letters: two of them fill the width of a phone
 _LENGTHS = (10, 20, 40, 80, 160, 320)  # words
 
 
@@ -93,7 +94,7 @@ def _hills(study: Study, one: Selection, number: int) -> Plot:
     for row in one.picks.rows:
         marks[row["pair_id"]].append(row["score"])
     models = list(dict.fromkeys(name for row in one.levels.rows for name in (row["model_a"], row["model_b"])))
-    short = dict(zip(models, labels(models), strict=True))
+    short = dict(zip(models, labels(models, _LONGEST_NAME), strict=True))
     pairs = [(row, _hill(row, short, bins, marks)) for row in one.levels.rows if row["pair_id"] in bins]
     of = "pair of models" if len(pairs) <= _MOST_HILLS else "model, with all others together"
     rows = [hill for _, hill in pairs] if len(pairs) <= _MOST_HILLS else _by_model(pairs, short)
