@@ -2,8 +2,8 @@
 -- Grain: one row per model and place (1 is the clearest), at most :per_model of a model; a response pair with all its
 -- votes. What is clearer: more votes against than for; of equal ones fewer votes in all, then the lower similarity of
 -- the two answers (as the pair was picked), then the earlier judgment.
--- Parameters: :per_model, :scenario (NULL: all), :kind ('person' or 'model': everybody of that kind; NULL: only those in
---             :names), :names (JSON array of annotators' names).
+-- Parameters: :per_model, :scenario (NULL: all), :kind ('person' or 'model': everybody of that kind; NULL: only those
+--             in :names), :names (JSON array of annotators' names).
 WITH pairs_judged AS (
     SELECT
         j.response_a_id,

@@ -1,5 +1,6 @@
 -- How alike the answers of each pair of models are, as counts: what a selection could pick from.
--- Grain: one row per pair of models and bin that holds something; bin n covers scores from n × :width to (n + 1) × :width.
+-- Grain: one row per pair of models and bin that holds something; bin n has the scores from n × :width to
+-- (n + 1) × :width.
 -- Parameters: :width, :metric_id, :min_words, :max_length_ratio, :scenario, :pairs as in mad_picks.sql.
 SELECT
     s.pair_id,
