@@ -6,6 +6,7 @@ functions that use them, so that `madetl --help` answers at once.
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from madetl.cli import (
     agreement,
     annotate,
@@ -21,6 +22,7 @@ from madetl.cli import (
     manage,
     models,
     rank,
+    report,
     select,
     similarity,
     study,
@@ -42,6 +44,7 @@ for _module in (
     manage,
     models,
     rank,
+    report,
     select,
     similarity,
     study,

@@ -1,0 +1,130 @@
+"""The leaderboards of a report: as stored where they count every vote, else computed; and by the other method.
+
+Pure: votes in, leaderboards out, by the functions and with the seed of `madetl rank`. Nothing is stored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from madetl.ranking import elo
+from madetl.ranking.leaderboards import Leaderboard, Rating, leaderboard
+from madetl.ranking.notes import notes
+from madetl.ranking.votes import RankParameters, Standing, Votes
+from madetl.report.content import OVERALL
+from madetl.report.rows import Study
+from madetl.report.tallies import votes_of
+
+METHODS = {"elo": "Elo", "bt": "Bradley–Terry"}
+MOST_SCENARIOS = 12
+
+
+@dataclass(frozen=True)
+class Boards:
+    """`first` by the method of the ranking, `other` by the other one; both in the same order, the overall one first.
+
+    `parameters` are those of `first`. `stored`: its numbers are those of the run. `left_out`: scenarios too many.
+    """
+
+    parameters: RankParameters
+    other_parameters: RankParameters
+    first: Sequence[Leaderboard]
+    other: Sequence[Leaderboard]
+    votes: Votes  # of the first leaderboard
+    stored: bool
+    left_out: int
+
+
+def boards(study: Study) -> Boards | None:
+    """The leaderboards; None where nobody has judged anything."""
+    rows = study.votes.rows
+    if not rows:
+        return None
+    names = study.names
+    scenarios = _scenarios(study)
+    parts = [rows if name == study.board else _of(rows, name) for name in scenarios]
+    votes = [votes_of(part, names, name) for name, part in zip(scenarios, parts, strict=True)]
+    other = _other(study.parameters)
+    stored = study.ranking is not None and (study.asked or study.ranking["votes"] == len(rows))
+    first = [_stored(study, of) if stored else leaderboard(of, study.parameters) for of in votes]
+    return Boards(
+        parameters=study.parameters,
+        other_parameters=other,
+        first=[board for board in first if board],
+        other=[leaderboard(of, other) for of, board in zip(votes, first, strict=True) if board],
+        votes=votes[0],
+        stored=stored,
+        left_out=_number_of_scenarios(study) - len(scenarios) + (study.scenario is None),
+    )
+
+
+def rank_interval(board: Leaderboard, line: Rating) -> tuple[int, int]:
+    """The best and the worst rank that the intervals allow: of the models of its island, those surely above or
+    below."""
+    island = [other for other in board.ratings if other.island == line.island]
+    return line.rank, len(island) - sum(other.upper < line.lower for other in island)
+
+
+def undecided(board: Leaderboard) -> list[tuple[Rating, Rating]]:
+    """Neighbours by rating whose intervals overlap: the votes do not tell which is better."""
+    found = []
+    for island in sorted({line.island for line in board.ratings}):
+        lines = sorted((line for line in board.ratings if line.island == island), key=lambda line: -line.rating)
+        found += [(a, b) for a, b in pairwise(lines) if a.lower <= b.upper and b.lower <= a.upper]
+    return found
+
+
+def leader(board: Leaderboard) -> Rating:
+    """The model with the highest rating of the largest island."""
+    return max((line for line in board.ratings if line.island == 1), key=lambda line: line.rating)
+
+
+def expected(first: float, second: float) -> float:
+    """The share of battles that a model with the first rating is expected to win against one with the second."""
+    return float(1 / (1 + elo.BASE ** ((second - first) / elo.SCALE)))
+
+
+def _scenarios(study: Study) -> list[str]:
+    """The board that comes first, and each scenario: those with the most votes where there are very many."""
+    if study.scenario is not None:
+        return [study.scenario]
+    votes = Counter(row["scenario"] for row in study.votes.rows)
+    return [OVERALL, *sorted(name for name, _ in votes.most_common(MOST_SCENARIOS))]
+
+
+def _number_of_scenarios(study: Study) -> int:
+    return len({row["scenario"] for row in study.votes.rows})
+
+
+def _of(rows: Sequence[Mapping[str, Any]], scenario: str) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["scenario"] == scenario]
+
+
+def _other(parameters: RankParameters) -> RankParameters:
+    if parameters.method == "elo":
+        return replace(parameters, method="bt", resample="bootstrap", k_factor=elo.K_FACTOR)
+    return replace(parameters, method="elo")
+
+
+def _stored(study: Study, votes: Votes) -> Leaderboard | None:
+    """The leaderboard as the run stored it; None where the run ranked no such scenario."""
+    numbers = ("rank", "model", "rating", "lower", "upper", "battles", "island", "remark")
+    lines = [
+        Rating(**{name: row[name] for name in numbers})
+        for row in study.ratings.rows
+        if row["scenario"] == votes.scenario
+    ]
+    if not lines:
+        return None
+    by_name = {line.model: line.rating for line in lines}
+    if set(by_name) != set(votes.models):  # models that came or went since: notes would be about other votes
+        return Leaderboard(votes.scenario, lines, votes.counts, [])
+    rating = np.array([by_name[name] for name in votes.models])
+    said = notes(votes, Standing.of(votes), rating, study.parameters)
+    return Leaderboard(votes.scenario, lines, votes.counts, said)

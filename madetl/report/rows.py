@@ -1,0 +1,194 @@
+"""Reads a study for its report: every row through a file of sql/, all of one moment of the database. Nothing changes.
+
+What comes out, `Study`, is all that the sections know.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from madetl import resources, status
+from madetl.errors import ParameterError
+from madetl.ranking.votes import RankParameters
+from madetl.report.agreement_figures import Alpha, alpha_of
+from madetl.report.content import OVERALL, Source
+from madetl.scope import check_scenario
+
+LOSSES_PER_MODEL = 3
+BIN_WIDTH = 0.02  # of the histograms of similarity
+_RUNS_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rows of one query, and the query."""
+
+    rows: Sequence[Mapping[str, Any]]
+    source: Source
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One selection: its parameters, and what it was made from. `parameters` is the row of selections_to_report.sql."""
+
+    parameters: Mapping[str, Any]
+    histogram: Result
+    levels: Result
+    filters: Result
+    picks: Result
+    pool: Result
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that a report tells about. `scenario` None: all of them.
+
+    `ranking` is the run of `madetl rank` that is reported (a row of ranking_runs.sql; None: nothing is ranked), `asked`
+    whether somebody named it. Votes are those that this ranking counts: `voters` says whose.
+    """
+
+    scenario: str | None
+    parameters: RankParameters
+    voters: str
+    ranking: Mapping[str, Any] | None
+    asked: bool
+    ratings: Result
+    votes: Result
+    pairs: Result
+    scenarios: Result
+    losses: Result
+    selections: Sequence[Selection]
+    annotators: Result
+    common: Result
+    alpha: Alpha | None
+    spend: Result
+    models: Result
+    metrics: Result
+    runs: Result
+    instructions: int
+    next: Sequence[status.NextStep]
+
+    @property
+    def board(self) -> str:
+        """The name of the leaderboard that comes first."""
+        return self.scenario or OVERALL
+
+    @property
+    def names(self) -> dict[int, str]:
+        """models.id → name."""
+        return {row["model_id"]: row["model"] for row in self.models.rows}
+
+
+def read(db: sqlite3.Connection, scenario: str | None = None, run_id: int | None = None) -> Study:
+    """Reads everything. Raises ParameterError for a scenario or a ranking run that is not there."""
+    if scenario is not None:
+        check_scenario(db, scenario)
+    found = status.status(db)
+    alpha = alpha_of(db, scenario)
+    db.execute("BEGIN")  # one moment of the database, though others may be writing
+    try:
+        return _read(db, scenario, run_id, found, alpha)
+    finally:
+        db.rollback()
+
+
+def _read(
+    db: sqlite3.Connection, scenario: str | None, run_id: int | None, found: status.Status, alpha: Alpha | None
+) -> Study:
+    ranking = _ranking(db, scenario or OVERALL, run_id)
+    parameters = _parameters(ranking)
+    whose = {"kind": _kind(parameters), "names": json.dumps(parameters.annotators, ensure_ascii=False)}
+    scope: dict[str, Any] = {"scenario": scenario}
+    run = ranking["run_id"] if ranking else None
+    return Study(
+        scenario=scenario,
+        parameters=parameters,
+        voters=_voters(parameters),
+        ranking=ranking,
+        asked=run_id is not None,
+        ratings=_rows(db, "ratings_of_run", {"run_id": run} | scope),
+        votes=_rows(db, "votes_to_report", scope | whose),
+        pairs=_rows(db, "pair_records", scope | whose),
+        scenarios=_rows(db, "scenario_records", scope | whose),
+        losses=_rows(db, "clearest_losses", {"per_model": LOSSES_PER_MODEL} | scope | whose),
+        selections=[_selection(db, dict(row), scenario) for row in _rows(db, "selections_to_report", scope).rows],
+        annotators=_rows(db, "annotator_figures", scope),
+        common=_rows(db, "verdicts_in_common", scope),
+        alpha=alpha,
+        spend=_rows(db, "money_and_tokens", {}),
+        models=_rows(db, "models_to_report", scope),
+        metrics=_rows(db, "metrics_to_report", {}),
+        runs=_rows(db, "run_list", {}),
+        instructions=sum(row["instructions"] for row in found.scenarios if scenario in (None, row["scenario"])),
+        next=found.next,
+    )
+
+
+def _rows(db: sqlite3.Connection, name: str, parameters: Mapping[str, Any]) -> Result:
+    sql = resources.query(name)
+    rows = [dict(row) for row in db.execute(sql, parameters)]
+    return Result(rows, Source(name, sql, parameters))
+
+
+def _ranking(db: sqlite3.Connection, board: str, run_id: int | None) -> Mapping[str, Any] | None:
+    """The ranking asked for; else the latest of people's votes, by Elo if there is one, as in the view leaderboard."""
+    rankings = _rows(db, "ranking_runs", {"scenario": board}).rows
+    if run_id is not None:
+        chosen = [row for row in rankings if row["run_id"] == run_id]
+        if not chosen:
+            raise ParameterError(_no_such_run(run_id, board, [row["run_id"] for row in rankings]))
+        return chosen[0]
+    order = sorted(rankings, key=lambda row: (row["annotators"] != "people", row["method"] != "elo", -row["run_id"]))
+    return order[0] if order else None
+
+
+def _no_such_run(run_id: int, board: str, known: Sequence[int]) -> str:
+    if not known:
+        return f"Run {run_id} holds no ranking ({board}): nothing is ranked yet. `madetl rank` ranks."
+    more = " …" if len(known) > _RUNS_NAMED else ""
+    return (
+        f"Run {run_id} holds no ranking ({board}). Rankings, the latest first: {str(known[:_RUNS_NAMED])[1:-1]}{more}"
+    )
+
+
+def _parameters(ranking: Mapping[str, Any] | None) -> RankParameters:
+    """The parameters of a stored ranking, or the defaults; the scenario apart, which is the report's."""
+    if ranking is None:
+        return RankParameters()
+    stored = json.loads(ranking["parameters"])
+    known = {field.name: stored[field.name] for field in fields(RankParameters) if field.name in stored}
+    for name in ("annotators", "anchor"):
+        if known.get(name) is not None:
+            known[name] = tuple(known[name])
+    return RankParameters(**(known | {"scenario": None}))
+
+
+def _kind(parameters: RankParameters) -> str | None:
+    if parameters.annotators:
+        return None
+    return "model" if parameters.judges else "person"
+
+
+def _voters(parameters: RankParameters) -> str:
+    if parameters.annotators:
+        return "annotators"
+    return "judge models" if parameters.judges else "people"
+
+
+def _selection(db: sqlite3.Connection, row: Mapping[str, Any], scenario: str | None) -> Selection:
+    """`row` is the selection's; where it is of one scenario, its pool is that scenario's."""
+    scope = {"scenario": scenario or row["scenario"]}
+    pool = {name: row[name] for name in ("metric_id", "min_words", "max_length_ratio")} | {"pairs": row["candidates"]}
+    this = {"set_id": row["set_id"]}
+    return Selection(
+        parameters=row,
+        histogram=_rows(db, "similarity_histogram", {"width": BIN_WIDTH} | pool | scope),
+        levels=_rows(db, "similarity_levels", this | pool | scope),
+        filters=_rows(db, "filter_counts", pool | scope | {"model_ids": None}),
+        picks=_rows(db, "picks_to_report", this | scope),
+        pool=_rows(db, "pool_and_picks", this | {"metric_id": row["metric_id"]} | scope),
+    )

@@ -1,0 +1,100 @@
+"""Votes as arrays, from rows: all of them, those of a scenario, those of the first K picks. Pure numpy.
+
+The arrays are what `madetl.ranking` computes with. A report needs them of many parts of the votes, so it makes them
+from the rows that it has read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from madetl.ranking import bradley_terry, connections
+from madetl.ranking.votes import Battles, FloatArray, IntArray, ItemKinds, Votes
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def votes_of(rows: Rows, names: Mapping[int, str], scenario: str) -> Votes:
+    """The votes of one leaderboard, exactly as `madetl rank` sees them. `rows`: at least one of votes_to_report.sql."""
+    a, b, instruction, half_points = (
+        np.array([row[key] for row in rows], dtype=np.int64)
+        for key in ("model_a_id", "model_b_id", "instruction_id", "half_points")
+    )
+    ids = np.unique([a, b])
+    pairs, pair = np.unique(np.stack([a, b]), axis=1, return_inverse=True)
+    pair = pair.reshape(-1)
+    return Votes(
+        scenario=scenario,
+        models=[names[i] for i in ids.tolist()],
+        model_ids=ids.tolist(),
+        model_a=np.searchsorted(ids, pairs[0]),
+        model_b=np.searchsorted(ids, pairs[1]),
+        kinds=_kinds(pair, instruction, half_points),
+        battles=Battles(pair, instruction, half_points / 2),
+        counts=_counts(rows, pair, instruction),
+    )
+
+
+def bt_ratings(votes: Votes, scores: FloatArray | None = None) -> FloatArray:
+    """Bradley–Terry ratings of each row of `scores`, (rounds, battles); a battle that is left out is NaN.
+
+    Without `scores`, those of the votes themselves, as one row. Models that a round leaves unconnected are drawn to the
+    middle by the prior alone.
+    """
+    battles = votes.battles
+    assert battles is not None
+    scores = battles.score[None] if scores is None else scores
+    pairs = len(votes.model_a)
+    wins = np.zeros((2, len(scores), pairs))
+    for row, score in enumerate(scores):
+        there = ~np.isnan(score)
+        wins[0, row] = np.bincount(battles.pair[there], score[there], pairs)
+        wins[1, row] = np.bincount(battles.pair[there], 1 - score[there], pairs)
+    return fitted(votes, wins[0], wins[1])
+
+
+def fitted(votes: Votes, wins_a: FloatArray, wins_b: FloatArray) -> FloatArray:
+    """Bradley–Terry ratings from points per round and model pair, each centred on 1000 within an island."""
+    island = connections.islands(votes.model_a, votes.model_b, len(votes.models))
+    return bradley_terry.fit(votes.model_a, votes.model_b, wins_a, wins_b, island)
+
+
+def places(ratings: FloatArray) -> FloatArray:
+    """The place of each model by its rating, 1 the highest, the mean of the places where ratings are equal.
+
+    Of shape (rounds, models), as `ratings`.
+    """
+    above = (ratings[:, None, :] > ratings[:, :, None]).sum(axis=2)
+    equal = (ratings[:, None, :] == ratings[:, :, None]).sum(axis=2)
+    return np.asarray(1 + above + (equal - 1) / 2, dtype=np.float64)
+
+
+def spearman(ranks: FloatArray, final: FloatArray) -> FloatArray:
+    """Spearman's correlation of each row of `ranks` with `final`; 0 where a row does not tell models apart."""
+    x = ranks - ranks.mean(axis=1, keepdims=True)
+    y = final - final.mean()
+    size = np.sqrt((x**2).sum(axis=1) * (y**2).sum())
+    return np.asarray(np.divide(x @ y, size, out=np.zeros(len(x)), where=size > 0), dtype=np.float64)
+
+
+def _kinds(pair: IntArray, instruction: IntArray, half_points: IntArray) -> ItemKinds:
+    """Items of one model pair with the same votes, in the order of item_kinds.sql: a seed draws the same ones."""
+    items, item = np.unique(np.stack([pair, instruction]), axis=1, return_inverse=True)
+    item = item.reshape(-1)
+    votes = np.bincount(item)
+    halves = np.bincount(item, half_points).astype(np.int64)
+    kinds, number = np.unique(np.stack([items[0], votes, halves]), axis=1, return_counts=True)
+    return ItemKinds(kinds[0], np.column_stack([kinds[2], 2 * kinds[1] - kinds[2]]) / 2, number)
+
+
+def _counts(rows: Rows, pair: IntArray, instruction: IntArray) -> dict[str, int]:
+    return {
+        "battles": len(rows),
+        "ties": sum(row["winner"] == "tie" for row in rows),
+        "both_bad": sum(row["winner"] == "both_bad" for row in rows),
+        "items": len(set(zip(pair.tolist(), instruction.tolist(), strict=True))),
+        "annotators": len({row["annotator"] for row in rows}),
+    }

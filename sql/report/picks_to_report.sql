@@ -1,0 +1,17 @@
+-- What a selection picked, with the number of verdicts each pick has.
+-- Grain: one row per response pair picked.
+-- Parameters: :set_id, :scenario (NULL: all).
+SELECT
+    s.pair_id,
+    s.rank,
+    s.instruction_id,
+    s.response_a_id,
+    s.response_b_id,
+    s.score,
+    (SELECT count(*) FROM judgments AS j
+     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id) AS verdicts
+FROM selections AS s
+JOIN instructions AS i ON i.id = s.instruction_id
+WHERE s.set_id = :set_id
+    AND (:scenario IS NULL OR i.scenario = :scenario)
+ORDER BY s.pair_id, s.rank;

@@ -1,0 +1,18 @@
+-- The leaderboards that one run of `madetl rank` stored.
+-- Grain: one row per scenario ('overall' first) and model, strongest first.
+-- Parameters: :run_id, :scenario (NULL: all leaderboards of the run).
+SELECT
+    r.scenario,
+    r.rank,
+    m.name AS model,
+    r.rating,
+    r.lower,
+    r.upper,
+    r.battles,
+    r.island,
+    r.remark
+FROM ratings AS r
+JOIN models AS m ON m.id = r.model_id
+WHERE r.run_id = :run_id
+    AND (:scenario IS NULL OR r.scenario = :scenario)
+ORDER BY r.scenario <> 'overall', r.scenario, r.island, r.rank, r.rating DESC, m.name;

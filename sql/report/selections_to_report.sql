@@ -1,0 +1,20 @@
+-- The selections of a study with their parameters, the one that was begun or extended last first.
+-- Grain: one row per selection that may hold something of the scenario.
+-- Parameters: :scenario (NULL: all).
+SELECT
+    t.id AS set_id,
+    t.name AS selection,
+    t.scenario,
+    t.metric_id,
+    m.name AS metric,
+    t.strategy,
+    t.top_k,
+    t.diversity,
+    t.min_words,
+    t.max_length_ratio,
+    t.candidates,
+    t.seed
+FROM selection_sets AS t
+JOIN metrics AS m ON m.id = t.metric_id
+WHERE :scenario IS NULL OR t.scenario IS NULL OR t.scenario = :scenario
+ORDER BY (SELECT max(s.id) FROM selections AS s WHERE s.set_id = t.id) DESC, t.id DESC;
