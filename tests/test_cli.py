@@ -21,7 +21,8 @@ from madetl.errors import ParameterError
 
 Madetl = Callable[..., CompletedProcess[str]]
 HEAVY = ["numpy", "duckdb", "sqlmodel", "sqlalchemy", "pydantic", "sklearn", "scipy", "rich", "openai", "sqlite_utils",
-         "torch", "bert_score", "transformers", "flask", "jinja2", "matplotlib", "waitress", "markdown_it", "nh3"]  # fmt: skip
+         "torch", "bert_score", "transformers", "flask", "jinja2", "matplotlib", "waitress", "markdown_it",
+         "nh3"]  # fmt: skip
 
 
 def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -6,7 +6,6 @@ functions that use them, so that `madetl --help` answers at once.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from madetl.cli import (
     agreement,
     annotate,

@@ -23,7 +23,7 @@ Shower = Callable[["Progress", int], None]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 _FAILURE_WORDS = 160  # characters of a provider's reason
 
