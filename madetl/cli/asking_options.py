@@ -184,9 +184,15 @@ def asking_bar(label: str) -> Iterator[Shower]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
     with Bar(*columns, console=Console(file=sys.stderr)) as bar:
         task = bar.add_task(label, total=None, said="")
-        yield lambda moment, total: bar.update(
-            task, completed=_ended(moment.report), total=total, said=_moment(moment, total, brief=True)
-        )
+        last: list[tuple[Progress, int]] = []
+
+        def show(moment: Progress, total: int) -> None:
+            last[:] = [(moment, total)]
+            bar.update(task, completed=_ended(moment.report), total=total, said=_moment(moment, total, brief=True))
+
+        yield show
+        for moment, total in list(last):  # its report is the run's own, and complete by now
+            show(moment, total)
 
 
 def _moment(moment: Progress, total: int, brief: bool = False) -> str:
