@@ -142,7 +142,7 @@ def _by_k(study: Study, votes: Votes, rows: Sequence[Mapping[str, Any]]) -> Iter
     selection = max(study.selections, key=lambda one: _judged_picks(one, judged), default=None)
     if selection is None or not _judged_picks(selection, judged):
         why = "There is no selection whose picks are judged, so nothing can be said about K."
-        yield Group("By K", [Missing(why, None if study.selections else "select --top-k 10")])
+        yield Group("By K", [Missing(why)])
         return
     ranks = {(row["response_a_id"], row["response_b_id"]): row["rank"] for row in selection.picks.rows}
     pick = [ranks.get((row["response_a_id"], row["response_b_id"])) for row in rows]
