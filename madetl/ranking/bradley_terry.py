@@ -51,9 +51,7 @@ def _maximise(model_a: IntArray, model_b: IntArray, wins_a: FloatArray, wins_b: 
     The step is shortened to log(1 + d) / d, where d is the most that it changes a log-odds: for logistic likelihoods
     this never overshoots and needs no search (Bach, Self-concordant analysis for logistic regression, 2010).
     """
-    sides = np.zeros((len(model_a), models))
-    np.add.at(sides, (np.arange(len(model_a)), model_a), 1.0)
-    np.add.at(sides, (np.arange(len(model_a)), model_b), -1.0)
+    sides = sides_of(model_a, model_b, models)
     battles = wins_a + wins_b
     strength = np.zeros((len(wins_a), models))
     active = np.arange(len(wins_a))
@@ -61,25 +59,44 @@ def _maximise(model_a: IntArray, model_b: IntArray, wins_a: FloatArray, wins_b: 
         now = strength[active]
         expected = 1 / (1 + np.exp(now[:, model_b] - now[:, model_a]))
         slope = (wins_a[active] - battles[active] * expected) @ sides - _PRECISION * now
-        change = _solve(battles[active] * expected * (1 - expected), slope, model_a, model_b, sides)
-        largest = np.abs(change[:, model_a] - change[:, model_b]).max(axis=1, initial=0.0)
-        damping = np.where(largest > 0, np.log1p(largest) / np.where(largest > 0, largest, 1), 1)
-        strength[active] += damping[:, None] * change
+        weight = battles[active] * expected * (1 - expected)
+        change, largest = step(information(weight, model_a, model_b, sides, _PRECISION), slope, model_a, model_b)
+        strength[active] += change
         active = active[largest > _TOLERANCE]
         if not len(active):
             break
     return strength
 
 
-def _solve(
-    weight: FloatArray, slope: FloatArray, model_a: IntArray, model_b: IntArray, sides: FloatArray
+def sides_of(model_a: IntArray, model_b: IntArray, models: int) -> FloatArray:
+    """(pairs, models): 1 where a model is model_a of a pair, -1 where it is model_b."""
+    sides = np.zeros((len(model_a), models))
+    np.add.at(sides, (np.arange(len(model_a)), model_a), 1.0)
+    np.add.at(sides, (np.arange(len(model_a)), model_b), -1.0)
+    return sides
+
+
+def information(
+    weight: FloatArray, model_a: IntArray, model_b: IntArray, sides: FloatArray, precision: FloatArray | float
 ) -> FloatArray:
-    """Newton's step: the information matrix (its off-diagonal is minus the pairs' weights) into the slope."""
-    rounds, models = slope.shape
-    information = np.zeros((rounds, models, models))
-    information[:, model_a, model_b] = information[:, model_b, model_a] = -weight
-    information[:, range(models), range(models)] = weight @ np.abs(sides) + _PRECISION
-    return np.asarray(np.linalg.solve(information, slope[..., None])[..., 0], dtype=np.float64)
+    """The information matrix, (rounds, models, models): minus the pairs' weights off the diagonal.
+
+    `weight[r, p]` is the Fisher information that the votes of pair p carry about its log-odds; `precision` is that of
+    the prior, a number or one per round and model.
+    """
+    rounds, models = len(weight), sides.shape[1]
+    matrix = np.zeros((rounds, models, models))
+    matrix[:, model_a, model_b] = matrix[:, model_b, model_a] = -weight
+    matrix[:, range(models), range(models)] = weight @ np.abs(sides) + precision
+    return matrix
+
+
+def step(matrix: FloatArray, slope: FloatArray, model_a: IntArray, model_b: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Newton's damped step (rounds, models), and the most that the undamped one would change a log-odds (rounds)."""
+    change = np.linalg.solve(matrix, slope[..., None])[..., 0]
+    largest = np.abs(change[:, model_a] - change[:, model_b]).max(axis=1, initial=0.0)
+    damping = np.where(largest > 0, np.log1p(largest) / np.where(largest > 0, largest, 1), 1)
+    return damping[:, None] * change, largest
 
 
 def _centred(strength: FloatArray, island: IntArray) -> FloatArray:
