@@ -20,12 +20,22 @@ from madetl.metrics_store import metric_label
 from madetl.runs import run
 from madetl.selection import results, sets
 from madetl.selection.results import FilterCounts, PairPicks, SelectionResult
-from madetl.selection.sets import Request, SelectionParameters, find_set
+from madetl.selection.sets import Adaptive, Request, SelectionParameters, find_set
 from madetl.selection.strategies import Known, Pick, next_picks
 
-__all__ = ["FilterCounts", "PairPicks", "SelectionParameters", "SelectionResult", "find_set", "select"]
+__all__ = [
+    "Adaptive",
+    "FilterCounts",
+    "PairPicks",
+    "SelectionParameters",
+    "SelectionResult",
+    "find_set",
+    "grow",
+    "select",
+]
 
-_COLUMNS = ("set_id", "pair_id", "rank", "instruction_id", "response_a_id", "response_b_id", "score", "cost", "run_id")
+_FIELDS = ("instruction_id", "response_a_id", "response_b_id", "score", "cost", "probability")
+_COLUMNS = ("set_id", "run_id", "pair_id", "rank", *_FIELDS)
 
 
 def select(db: sqlite3.Connection, parameters: SelectionParameters) -> SelectionResult:
@@ -47,7 +57,8 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
 
 
 def _recorded(request: Request, parameters: SelectionParameters) -> dict[str, Any]:
-    return asdict(parameters) | {"name": request.name, "top_k": parameters.top_k or request.wanted_k}
+    size = {"budget": request.budget} if request.adaptive else {"top_k": parameters.top_k or request.wanted_k}
+    return asdict(parameters) | {"name": request.name} | size
 
 
 def _stored_summary(result: SelectionResult) -> str:
@@ -63,12 +74,11 @@ def _check_candidates(db: sqlite3.Connection, request: Request, filters: FilterC
             "There is no judgment of these models and scenario yet, and --pairs judged picks from those judged. "
             "Import some (`madetl import --help`) or leave --pairs out."
         )
-    if not filters.measured:
+    if not filters.measured and not (request.found and request.columns["candidates"] == "unjudged"):
         label = metric_label(db, request.columns["metric_id"])
-        which = "judged response pair" if request.columns["candidates"] == "judged" else "response pair"
-        raise ParameterError(
-            f"No {which} of these models and scenario is measured with {label}. {results.measuring(db, request)}"
-        )
+        which = {"all": "", "judged": "judged ", "unjudged": "unjudged "}[request.columns["candidates"]]
+        how = results.measuring(db, request)
+        raise ParameterError(f"No {which}response pair of these models and scenario is measured with {label}. {how}")
     if not filters.eligible and request.found is None:
         removed = filters.removed(request.columns["min_words"], request.columns["max_length_ratio"])
         reasons = ", ".join(f"{number} because {what}" for what, number, _ in removed if number)
@@ -85,13 +95,43 @@ def _extend(db: sqlite3.Connection, request: Request, parameters: SelectionParam
     """
     while True:
         known = _known(db, request)
-        picks = next_picks(db, request, known)
+        picks = _next(db, request, known)
         with transaction(db):
             if sets.set_row(db, request.name) == request.found and _known(db, request) == known:
-                set_id = sets.save(db, request, run_id)
-                insert_rows(db, "selections", _COLUMNS, _rows(picks, known, set_id, run_id))
+                _store(db, request, picks, known, run_id)
                 return
         request = sets.resolve(db, parameters)
+
+
+def _next(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
+    if request.adaptive is None:
+        return next_picks(db, request, known)
+    from madetl.selection import adaptive
+
+    return adaptive.next_picks(db, request, known)
+
+
+def grow(db: sqlite3.Connection, name: str, plan: Adaptive, run_id: int) -> int:
+    """Adds the next pick to an adaptive selection, whatever waits for a vote; returns how many it added: 1, or 0.
+
+    For the page, which calls it in the transaction in which it deals. Raises ParameterError where it is not adaptive.
+    """
+    from madetl.selection import adaptive
+
+    request = sets.reopen(db, name, plan)
+    known = _known(db, request)
+    picks = adaptive.next_picks(db, request, known, most=1)
+    _store(db, request, picks, known, run_id)
+    return len(picks)
+
+
+def _store(db: sqlite3.Connection, request: Request, picks: Sequence[Pick], known: Known, run_id: int) -> None:
+    rows = list(_ranked(picks, known))
+    ranks = (*(rank for _, rank in rows), *(rank for taken in known.values() for rank in taken))
+    set_id = sets.save(db, request, max(ranks, default=1) if request.adaptive else request.wanted_k, run_id)
+    fields = (tuple(getattr(pick, name) for name in _FIELDS) for pick, _ in rows)
+    values = ((set_id, run_id, pick.pair_id, rank, *of) for (pick, rank), of in zip(rows, fields, strict=True))
+    insert_rows(db, "selections", _COLUMNS, values)
 
 
 def _known(db: sqlite3.Connection, request: Request) -> Known:
@@ -101,20 +141,10 @@ def _known(db: sqlite3.Connection, request: Request) -> Known:
     return known
 
 
-def _rows(picks: Sequence[Pick], known: Known, set_id: int, run_id: int) -> Iterator[tuple[Any, ...]]:
-    """The rows to insert. Each pick takes the lowest rank that is free: a deleted run may have left a gap."""
+def _ranked(picks: Sequence[Pick], known: Known) -> Iterator[tuple[Pick, int]]:
+    """Each pick with the lowest rank that is free: a deleted run may have left a gap."""
     free: dict[int, Iterator[int]] = {}
     for pick in picks:
         taken = known.get(pick.pair_id, {})
         ranks = free.setdefault(pick.pair_id, (rank for rank in count(1) if rank not in taken))
-        yield (
-            set_id,
-            pick.pair_id,
-            next(ranks),
-            pick.instruction_id,
-            pick.response_a_id,
-            pick.response_b_id,
-            pick.score,
-            pick.cost,
-            run_id,
-        )
+        yield pick, next(ranks)

@@ -204,13 +204,15 @@ class SelectionSet(Row, table=True):
     name: str = Field(unique=True, min_length=1)
     scenario: str | None = None
     metric_id: int = _parent("metrics.id")
-    strategy: Literal["mad", "random"] = _one_of()
+    strategy: Literal["mad", "evidence", "band", "random"] = _one_of()
+    pair_policy: Literal["uniform", "adaptive"] = _one_of(default="uniform")
     top_k: int = Field(gt=0)
+    budget: int | None = Field(default=None, gt=0)
     diversity: float = Field(default=0, ge=0)
     instruction_metric_id: int | None = _parent("metrics.id", default=None)
     min_words: int = Field(ge=0)
     max_length_ratio: float = Field(ge=0)
-    candidates: Literal["all", "judged"] = _one_of()
+    candidates: Literal["all", "judged", "unjudged"] = _one_of()
     seed: int | None = None
     run_id: int | None = _parent("runs.id", default=None)
     created_at: str
@@ -228,6 +230,7 @@ class Selection(Row, table=True):
     response_b_id: int = _parent("responses.id")
     score: float
     cost: float | None = None
+    probability: float | None = Field(default=None, gt=0, le=1)
     run_id: int | None = _parent("runs.id", default=None)
 
 

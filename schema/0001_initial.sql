@@ -165,16 +165,19 @@ CREATE TABLE selection_sets (
     name                   TEXT NOT NULL UNIQUE CHECK (name <> ''),
     scenario               TEXT,                                        -- NULL: all
     metric_id              INTEGER NOT NULL REFERENCES metrics (id) ON DELETE CASCADE,
-    strategy               TEXT NOT NULL CHECK (strategy IN ('mad', 'random')),
-    top_k                  INTEGER NOT NULL CHECK (top_k > 0),
+    strategy               TEXT NOT NULL CHECK (strategy IN ('mad', 'evidence', 'band', 'random')),
+    pair_policy            TEXT NOT NULL DEFAULT 'uniform' CHECK (pair_policy IN ('uniform', 'adaptive')),
+    top_k                  INTEGER NOT NULL CHECK (top_k > 0),          -- of each model pair; adaptive: the most of one
+    budget                 INTEGER CHECK (budget > 0),                  -- adaptive: picks in all
     diversity              REAL NOT NULL DEFAULT 0 CHECK (diversity >= 0),  -- the method's lambda
     instruction_metric_id  INTEGER REFERENCES metrics (id) ON DELETE CASCADE,
     min_words              INTEGER NOT NULL CHECK (min_words >= 0),     -- 0: off
     max_length_ratio       REAL NOT NULL CHECK (max_length_ratio >= 0), -- 0: off
-    candidates             TEXT NOT NULL CHECK (candidates IN ('all', 'judged')),  -- --pairs
+    candidates             TEXT NOT NULL CHECK (candidates IN ('all', 'judged', 'unjudged')),  -- --pairs
     seed                   INTEGER,
     run_id                 INTEGER REFERENCES runs (id) ON DELETE CASCADE,  -- the run that began it
-    created_at             TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+    created_at             TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    CHECK ((pair_policy = 'adaptive') = (budget IS NOT NULL))
 ) STRICT;
 CREATE INDEX selection_sets_metric ON selection_sets (metric_id);
 CREATE INDEX selection_sets_instruction_metric ON selection_sets (instruction_metric_id);
@@ -191,6 +194,8 @@ CREATE TABLE selections (
     response_b_id   INTEGER NOT NULL REFERENCES responses (id) ON DELETE CASCADE,
     score           REAL NOT NULL,
     cost            REAL,                                        -- what the greedy minimised; NULL: drawn at random
+    probability     REAL CHECK (probability > 0 AND probability <= 1),  -- with which the votes so far let an adaptive
+                                                                 -- selection draw this model pair; NULL: not adaptive
     run_id          INTEGER REFERENCES runs (id) ON DELETE CASCADE,
     UNIQUE (set_id, pair_id, rank),
     UNIQUE (set_id, pair_id, instruction_id)
@@ -326,6 +331,7 @@ SELECT
     s.rank,
     s.score,
     s.cost,
+    s.probability,
     i.id AS instruction_id,
     i.instruction,
     i.input,

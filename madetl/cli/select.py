@@ -8,13 +8,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import json_option, models_option, pairs_option, scenario_option, seed_option
+from madetl.cli.options import json_option, models_option, scenario_option, seed_option
 from madetl.cli.output import print_json, print_table, warn
 
 if TYPE_CHECKING:
-    from madetl.selections import SelectionResult
+    from madetl.selections import Adaptive, SelectionResult
 
 _PAIRS_SHOWN = 30
 
@@ -36,6 +37,8 @@ class _LengthRatio(click.FloatRange):
         "madetl select --scenario Writing --diversity 0.5",
         "madetl select --strategy random --seed 1",
         "madetl select --top-k 20",
+        "madetl select --adaptive --budget 105",
+        "madetl select --adaptive --budget 60 --place new-model --stop-at 0.95",
     ),
 )
 @click.option("--metric", default="char-ngram", show_default=True, metavar="NAME", help="The similarity to go by.")
@@ -78,14 +81,44 @@ class _LengthRatio(click.FloatRange):
 )
 @scenario_option
 @models_option
-@pairs_option
+@click.option(
+    "--pairs",
+    type=click.Choice(["all", "judged", "unjudged"]),
+    default="all",
+    show_default=True,
+    help="All response pairs, or only those that somebody judged already, or that no person has.",
+)
 @click.option(
     "--strategy",
-    type=click.Choice(["mad", "random"]),
+    type=click.Choice(["mad", "evidence", "band", "random"]),
     default="mad",
     show_default=True,
-    help="The pairs that differ most, or random ones as a baseline.",
+    help="The response pairs that differ most (mad), also by how much there is to read (evidence), or random ones: of "
+    "the middle third of similarity (band), or of all (random).",
 )
+@click.option("--adaptive", is_flag=True, help="Pick where the votes so far say least about the order of the models.")
+@click.option("--budget", type=click.IntRange(min=1), metavar="N", help="With --adaptive: picks in all.")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="B",
+    help="With --adaptive: how many may wait for a vote at a time.  [default: one per pair of models]",
+)
+@click.option(
+    "--floor",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="With --adaptive: response pairs of each pair of models before votes decide.",
+)
+@click.option(
+    "--stop-at",
+    type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="With --adaptive: stop when every order of neighbours is that sure, such as 0.95.",
+)
+@click.option("--place", metavar="MODEL", help="With --adaptive: only pairs of this model with the others.")
 @seed_option
 @click.option("--name", help="Name of the selection.  [default: one per scenario and metric, such as all-char-ngram]")
 @json_option
@@ -98,19 +131,37 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
       x_k = argmin  similarity(x) + lambda * max cosine(x, picked before)
     Running it again extends a selection: a model that came later gets its pairs, a larger K
     (--top-k 20 after 10) adds picks; what was picked, and judged, stays.
+
+    With --adaptive, pairs of models get as many as it takes to tell which is better: run it again
+    whenever a batch is judged, or let `madetl annotate --adaptive` pick as people judge.
     """
     from madetl import database
     from madetl.selections import SelectionParameters
     from madetl.selections import select as select_pairs
 
+    plan = _adaptive(options)
     with database.writing(settings.db, create=False) as db:
-        result = select_pairs(db, SelectionParameters(**options))
+        result = select_pairs(db, SelectionParameters(adaptive=plan, **options))
     for warning in result.warnings:
         warn(warning)
     if as_json:
         print_json(asdict(result) | {"summary": result.summary})
     else:
         _print(result)
+
+
+def _adaptive(options: dict[str, Any]) -> Adaptive | None:
+    """Takes the options of --adaptive out of `options`. Raises UsageError where one is given without it."""
+    from madetl.selections import Adaptive
+
+    plan = {name: options.pop(name) for name in ("budget", "batch", "floor", "stop_at", "place")}
+    if options.pop("adaptive"):
+        return Adaptive(**plan)
+    context = click.get_current_context()
+    given = [name for name in plan if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} goes with --adaptive.")
+    return None
 
 
 def _print(result: SelectionResult) -> None:
@@ -121,6 +172,10 @@ def _print(result: SelectionResult) -> None:
     _print_filters(result)
     click.echo(result.summary)
     to_judge = result.selected - result.judged
+    if not to_judge and result.pair_policy == "adaptive":
+        again = "madetl rank, or madetl advise" if result.stopped else "the same command again, to pick more"
+        click.echo(f"Every response pair of it has a judgment. Next: {again}")
+        return
     if not to_judge:
         click.echo("Every response pair of it has a judgment. Next: madetl rank")
         return

@@ -6,7 +6,7 @@ import json
 import shlex
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from madetl import resources
@@ -68,13 +68,18 @@ class SelectionResult:
     selected: int
     judged: int
     warnings: Sequence[str]
+    pair_policy: str
+    budget: int | None  # of an adaptive selection
+    stopped: str | None  # why an adaptive selection picks no more for now; None: it could
 
     @property
     def summary(self) -> str:
         """The closing line."""
         known = self.selected - self.new
         done = f"{self.new} response pairs picked ({known} known)" if self.new else f"nothing to do ({known} known)"
-        return f"{self.name}: {done}, {len(self.pairs)} model pairs, K = {self.top_k}"
+        size = f"K = {self.top_k}" if self.budget is None else f"{self.selected} of a budget of {self.budget}"
+        why = f": {self.stopped}" if self.stopped and not self.new else ""
+        return f"{self.name}: {done}, {len(self.pairs)} model pairs, {size}{why}"
 
 
 def total(counts: Sequence[sqlite3.Row]) -> FilterCounts:
@@ -102,8 +107,19 @@ def result(
         filters=filters,
         pairs=pairs,
         warnings=_warnings(db, request, pairs, row["top_k"], filters),
+        pair_policy=row["pair_policy"],
+        budget=row["budget"],
+        stopped=_stopped(db, request, row),
         **{name: held[name] for name in ("new", "selected", "judged")},
     )
+
+
+def _stopped(db: sqlite3.Connection, request: Request, row: sqlite3.Row) -> str | None:
+    if request.adaptive is None:
+        return None
+    from madetl.selection import adaptive
+
+    return adaptive.stopped(db, replace(request, found=row))
 
 
 _HELD = """
@@ -127,16 +143,21 @@ def _pairs(db: sqlite3.Connection, parameters: Mapping[str, Any]) -> list[PairPi
 def _warnings(
     db: sqlite3.Connection, request: Request, pairs: Sequence[PairPicks], top_k: int, filters: FilterCounts
 ) -> list[str]:
-    found = [_shrinks(request), _too_few(pairs, top_k), _unmeasured(db, request, filters)]
+    found = [_shrinks(request), _unmeasured(db, request, filters)]
+    if request.adaptive is None:  # which promises no pair any number
+        found.insert(1, _too_few(pairs, top_k))
     return [warning for warning in found if warning]
 
 
 def _shrinks(request: Request) -> str | None:
     if not request.shrinks:
         return None
+    has, wanted = f"K = {request.wanted_k}", request.top_k
+    if request.adaptive:
+        has, wanted = f"a budget of {request.budget}", request.adaptive.budget
     return (
-        f"{request.name} has K = {request.wanted_k} already, and a selection does not shrink to {request.top_k}: "
-        "nothing was done. --name begins another."
+        f"{request.name} has {has} already, and a selection does not shrink to {wanted}: nothing was done. "
+        "--name begins another."
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from madetl.errors import ParameterError
 from madetl.metrics_store import ensure_metric, existing_metric, find_metric, metric_label
 from madetl.scope import check_scenario, model_ids
+from madetl.selection.orders import DRAWN, Strategy
 
 DEFAULT_TOP_K = 10
 LATEST = "latest"  # what a person may write instead of a selection's name
@@ -30,6 +31,7 @@ _OPTIONS = {
     "scenario": "--scenario",
     "metric_id": "--metric",
     "strategy": "--strategy",
+    "pair_policy": "--adaptive",
     "diversity": "--diversity",
     "instruction_metric_id": "--instruction-metric",
     "min_words": "--min-words",
@@ -40,11 +42,27 @@ _OPTIONS = {
 
 
 @dataclass(frozen=True)
+class Adaptive:
+    """How an adaptive selection grows: picks go where the votes so far say least about the order of the models.
+
+    `budget`: picks in all (None: what the selection has). `batch`: how many may wait for a vote at a time (None: as
+    many as there are pairs of models). `floor`: picks of each model pair before votes decide. `stop_at`: how sure every
+    order of neighbours must be for it to stop by itself. `place`: only pairs of this model with the others.
+    """
+
+    budget: int | None = None
+    batch: int | None = None
+    floor: int = 1
+    stop_at: float | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True)
 class SelectionParameters:
     """What a person asks for. `top_k` None: what the selection has, or 10; `name` None: one per scenario and metric.
 
     `diversity` is the method's lambda; 0 switches `min_words` and `max_length_ratio` off. `models` limits this run, not
-    the selection: it may differ from run to run.
+    the selection: it may differ from run to run. `adaptive` None: K picks of every model pair.
     """
 
     metric: str = NGRAMS
@@ -55,10 +73,11 @@ class SelectionParameters:
     max_length_ratio: float = 4.0
     scenario: str | None = None
     models: Sequence[str] | None = None
-    pairs: Literal["all", "judged"] = "all"
-    strategy: Literal["mad", "random"] = "mad"
+    pairs: Literal["all", "judged", "unjudged"] = "all"
+    strategy: Strategy = "mad"
     seed: int = 42
     name: str | None = None
+    adaptive: Adaptive | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,7 @@ class Request:
     top_k: int | None
     model_ids: str | None  # JSON array
     found: sqlite3.Row | None  # the row of selection_sets that has this name already
+    adaptive: Adaptive | None = None
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -85,14 +105,28 @@ class Request:
 
     @property
     def wanted_k(self) -> int:
-        """K of the selection once this run is done."""
+        """K of the selection once this run is done; of an adaptive one, what its picks are brought up to."""
+        if self.adaptive:
+            return self.top_k or 0
         stored = 0 if self.found is None else int(self.found["top_k"])
         return max(stored, self.top_k or stored or DEFAULT_TOP_K)
 
     @property
+    def budget(self) -> int | None:
+        """How many picks an adaptive selection may hold once this run is done; None: it is not adaptive."""
+        if self.adaptive is None:
+            return None
+        stored = 0 if self.found is None else int(self.found["budget"])
+        return max(stored, self.adaptive.budget or 0)
+
+    @property
     def shrinks(self) -> bool:
         """Whether fewer picks are asked for than the selection promises already."""
-        return self.found is not None and self.top_k is not None and self.top_k < self.found["top_k"]
+        if self.found is None:
+            return False
+        if self.adaptive:
+            return self.adaptive.budget is not None and self.adaptive.budget < self.found["budget"]
+        return self.top_k is not None and self.top_k < self.found["top_k"]
 
 
 def find_set(db: sqlite3.Connection, name: str = LATEST) -> sqlite3.Row:
@@ -119,9 +153,24 @@ def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
         raise ParameterError("--models needs at least two different models: a selection compares their answers.")
     columns = _columns(db, parameters)
     name = parameters.name or _default_name(db, columns)
-    request = Request(name, columns, parameters.top_k, None if ids is None else json.dumps(ids), set_row(db, name))
+    found, scope = set_row(db, name), None if ids is None else json.dumps(ids)
+    request = Request(name, columns, parameters.top_k, scope, found, parameters.adaptive)
     _check_same(db, request)
+    if request.adaptive and not request.budget:
+        raise ParameterError("How many picks may it be in all? Give --budget N.")
     return request
+
+
+def reopen(db: sqlite3.Connection, name: str, adaptive: Adaptive) -> Request:
+    """An adaptive selection as it is stored, to go on with. Raises ParameterError where it is not adaptive."""
+    found = find_set(db, name)
+    if found["pair_policy"] != "adaptive":
+        raise ParameterError(
+            f"The selection {found['name']!r} has K = {found['top_k']} picks of every model pair; only one that "
+            "`madetl select --adaptive` began grows with the votes."
+        )
+    columns = {column: found[column] for column in _OPTIONS}
+    return Request(found["name"], columns, None, None, found, adaptive)
 
 
 def set_row(db: sqlite3.Connection, name: str) -> sqlite3.Row | None:
@@ -130,18 +179,19 @@ def set_row(db: sqlite3.Connection, name: str) -> sqlite3.Row | None:
     return row
 
 
-def save(db: sqlite3.Connection, request: Request, run_id: int) -> int:
-    """Makes the selection's row, or raises its K; returns its id. Call it in a `transaction`."""
+def save(db: sqlite3.Connection, request: Request, top_k: int, run_id: int) -> int:
+    """Makes the selection's row, or raises its K and its budget; returns its id. Call it in a `transaction`."""
     if request.set_id is not None:
-        db.execute("UPDATE selection_sets SET top_k = ? WHERE id = ?", (request.wanted_k, request.set_id))
+        values = (top_k, request.budget, request.set_id)
+        db.execute("UPDATE selection_sets SET top_k = ?, budget = ? WHERE id = ?", values)
         return request.set_id
-    values = {"name": request.name, "top_k": request.wanted_k, "run_id": run_id, **request.columns}
-    if values["diversity"] and values["instruction_metric_id"] is None:
+    row = {"name": request.name, "top_k": top_k, "budget": request.budget, "run_id": run_id, **request.columns}
+    if row["diversity"] and row["instruction_metric_id"] is None:
         from madetl.metrics import char_ngram
 
-        values["instruction_metric_id"] = ensure_metric(db, char_ngram.NAME, char_ngram.PARAMETERS)
-    marks = ", ".join("?" * len(values))
-    cursor = db.execute(f"INSERT INTO selection_sets ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+        row["instruction_metric_id"] = ensure_metric(db, char_ngram.NAME, char_ngram.PARAMETERS)
+    marks = ", ".join("?" * len(row))
+    cursor = db.execute(f"INSERT INTO selection_sets ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
     return int(cursor.lastrowid or 0)
 
 
@@ -156,9 +206,26 @@ def check(parameters: SelectionParameters) -> None:
         f"--max-length-ratio must be 0 (off) or above 1, not {p.max_length_ratio:g}: "
         "the longer answer's characters divided by the shorter one's are at least 1.",
     )
-    _require(p.strategy == "mad" or not p.diversity, "--diversity goes with --strategy mad; random draws ignore it.")
+    _require(
+        p.strategy not in DRAWN or not p.diversity,
+        f"--diversity goes with --strategy mad or evidence; the random draws of {p.strategy} ignore it.",
+    )
     _require(p.name != "", "--name must not be empty.")
     _require(p.name != LATEST, f"--name {LATEST} is taken: it means the selection that was extended last.")
+    if p.adaptive:
+        _check_adaptive(p, p.adaptive)
+
+
+def _check_adaptive(p: SelectionParameters, adaptive: Adaptive) -> None:
+    _require(p.top_k is None, "--top-k is K picks of every model pair; with --adaptive, --budget says how many in all.")
+    _require(p.pairs != "judged", "--adaptive picks what nobody has judged; leave --pairs judged out.")
+    _require(adaptive.budget is None or adaptive.budget >= 1, f"--budget must be at least 1, not {adaptive.budget}.")
+    _require(adaptive.batch is None or adaptive.batch >= 1, f"--batch must be at least 1, not {adaptive.batch}.")
+    _require(adaptive.floor >= 0, f"--floor must be 0 or more, not {adaptive.floor}.")
+    _require(
+        adaptive.stop_at is None or 0.5 < adaptive.stop_at < 1,
+        f"--stop-at is how sure to be, above 0.5 and below 1, not {adaptive.stop_at}.",
+    )
 
 
 def _require(holds: bool, message: str) -> None:
@@ -171,12 +238,13 @@ def _columns(db: sqlite3.Connection, parameters: SelectionParameters) -> dict[st
         "scenario": parameters.scenario,
         "metric_id": find_metric(db, parameters.metric),
         "strategy": parameters.strategy,
+        "pair_policy": "adaptive" if parameters.adaptive else "uniform",
         "diversity": parameters.diversity,
         "instruction_metric_id": _instruction_metric(db, parameters) if parameters.diversity else None,
         "min_words": parameters.min_words,
         "max_length_ratio": parameters.max_length_ratio,
-        "candidates": parameters.pairs,
-        "seed": parameters.seed if parameters.strategy == "random" else None,
+        "candidates": "unjudged" if parameters.adaptive else parameters.pairs,
+        "seed": parameters.seed if parameters.strategy in DRAWN or parameters.adaptive else None,
     }
 
 
@@ -194,18 +262,20 @@ def _instruction_metric(db: sqlite3.Connection, parameters: SelectionParameters)
 
 
 def _default_name(db: sqlite3.Connection, columns: Mapping[str, Any]) -> str:
-    """One per scenario and metric, or per scenario for random draws.
+    """One per scenario, metric, strategy and pair policy; random draws do without the metric's name.
 
     Where another metric of the same name (of other parameters) has taken the short name, the hash tells them apart.
     """
     scenario = (columns["scenario"] or "all").lower().replace(" ", "-")
+    strategy = "" if columns["strategy"] == "mad" else f"-{columns['strategy']}"
+    rest = strategy + ("-adaptive" if columns["pair_policy"] == "adaptive" else "")
     if columns["strategy"] == "random":
-        return f"{scenario}-random"
+        return scenario + rest
     metric = db.execute("SELECT name FROM metrics WHERE id = ?", (columns["metric_id"],)).fetchone()["name"]
-    taken = set_row(db, f"{scenario}-{metric}")
+    taken = set_row(db, f"{scenario}-{metric}{rest}")
     if taken is None or taken["metric_id"] == columns["metric_id"]:
-        return f"{scenario}-{metric}"
-    return f"{scenario}-{metric_label(db, columns['metric_id'])}"
+        return f"{scenario}-{metric}{rest}"
+    return f"{scenario}-{metric_label(db, columns['metric_id'])}{rest}"
 
 
 def _check_same(db: sqlite3.Connection, request: Request) -> None:

@@ -1,21 +1,24 @@
-"""Three ways to pick response pairs: lowest scores, the greedy with diversity, random draws. Nothing is written here.
+"""Picks response pairs by a selection's strategy, with or without diversity. Nothing is written here.
 
-Each takes what a selection holds already and returns what comes next, per model pair in the order of picking.
+Each function takes what a selection holds already and returns what comes next, per model pair in the order of picking.
+The orders themselves stand in `orders` and `diversity`, which know no database.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from madetl import resources
 from madetl.selection.sets import Request
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Known = Mapping[int, Mapping[int, int]]
 """pair_id → rank → instruction_id: what a selection holds."""
@@ -23,7 +26,10 @@ Known = Mapping[int, Mapping[int, int]]
 
 @dataclass(frozen=True)
 class Pick:
-    """A measured response pair that was picked; cost is what the greedy minimised, None: drawn at random."""
+    """A measured response pair that was picked; cost is what the greedy minimised, None: drawn at random.
+
+    `probability`: with which an adaptive selection drew its model pair; None: the selection is not adaptive.
+    """
 
     pair_id: int
     instruction_id: int
@@ -31,22 +37,47 @@ class Pick:
     response_b_id: int
     score: float
     cost: float | None
+    probability: float | None = None
 
 
 def next_picks(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
     """What the selection's strategy picks next, until each model pair has K picks or no candidate is left."""
-    if request.columns["strategy"] == "random":
-        return random_draws(db, request, known)
     if request.columns["diversity"]:
         return diverse_picks(db, request, known)
-    return lowest_scores(db, request)
+    if request.columns["strategy"] == "mad":
+        return lowest_scores(db, request)
+    return ordered_picks(db, request, known)
 
 
 def lowest_scores(db: sqlite3.Connection, request: Request) -> list[Pick]:
-    """Without diversity: one statement that walks an index."""
+    """`mad` without diversity: one statement that walks an index."""
     parameters = {**request.scope, "set_id": request.set_id, "top_k": request.wanted_k}
     rows = db.execute(resources.query("mad_picks"), parameters)
     return [_pick(row, row["score"]) for row in rows]
+
+
+def ordered_picks(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
+    """The other strategies without diversity: all candidates are read, and put in order for each model pair."""
+    import numpy as np
+
+    from madetl.selection.orders import DRAWN, costs, pick_order
+
+    strategy = request.columns["strategy"]
+    rows = _candidates(db, request)
+    chosen: list[tuple[int, float | None]] = []
+    key_of = _Keys(db, request.columns["seed"]) if strategy in DRAWN else None
+    for of_pair in np.split(rows, np.flatnonzero(np.diff(rows["pair"])) + 1) if len(rows) else ():
+        pair = int(of_pair["pair"][0])
+        before = known.get(pair, {})
+        if len(before) >= request.wanted_k:
+            continue
+        keys = key_of.of(pair, of_pair["instruction"]) if key_of else np.zeros(len(of_pair), dtype=np.uint64)
+        order = pick_order(strategy, of_pair["instruction"], of_pair["score"], of_pair["words"], keys)
+        order = order[~np.isin(of_pair["instruction"][order], list(before.values()))][: request.wanted_k - len(before)]
+        cost = costs(strategy, of_pair["score"][order], of_pair["words"][order]).tolist()
+        picked = of_pair["similarity"][order].tolist()
+        chosen += zip(picked, [None] * len(picked) if key_of else cost, strict=True)
+    return _measured(db, chosen)
 
 
 def diverse_picks(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
@@ -54,13 +85,15 @@ def diverse_picks(db: sqlite3.Connection, request: Request, known: Known) -> lis
     import numpy as np
 
     from madetl.selection import diversity, instruction_vectors
+    from madetl.selection.orders import costs
 
-    fields = [("pair", "i8"), ("instruction", "i8"), ("similarity", "i8"), ("score", "f8")]
-    rows = np.fromiter(_eligible(db, request), dtype=fields)
+    rows = _candidates(db, request)
     pairs = [int(pair) for pair in np.unique(rows["pair"]) if len(known.get(int(pair), {})) < request.wanted_k]
     rows = rows[np.isin(rows["pair"], pairs)]
     if not len(rows):
         return []
+    rows["score"] = costs(request.columns["strategy"], rows["score"], rows["words"])
+    rows = rows[np.lexsort((rows["score"], rows["pair"]))]
     before = [[instruction for _, instruction in sorted(known.get(pair, {}).items())] for pair in pairs]
     ids = np.unique([*rows["instruction"], *(instruction for picked in before for instruction in picked)])
     scores, similarities = _by_pair_and_instruction(rows, pairs, ids)
@@ -77,27 +110,28 @@ def diverse_picks(db: sqlite3.Connection, request: Request, known: Known) -> lis
     )
 
 
-def random_draws(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
-    """A draw without replacement per model pair: the instructions with the lowest keys.
+class _Keys:
+    """Random numbers by which instructions are drawn: hashes of the seed, the two models' names and the instruction.
 
-    A key is a hash of the seed, the two models' names and the instruction: it depends neither on the other model pairs
-    nor on K, so that an extended selection goes on with the same permutation.
+    They depend neither on the other model pairs nor on K, so that an extended selection goes on with the same
+    permutation; and not on ids, so that another database with the same models draws the same instructions.
     """
-    texts = {row["id"]: f"{row['scenario']}\0{row['hash']}" for row in db.execute(_INSTRUCTIONS)}
-    names = {row["id"]: f"{row['a']}\0{row['b']}" for row in db.execute(_PAIR_NAMES)}
-    drawn: list[tuple[int, float | None]] = []
-    for pair, rows in groupby(_eligible(db, request), key=lambda row: row[0]):
-        candidates = _by_instruction(rows, set(known.get(pair, {}).values()))
-        prefix = f"{request.columns['seed']}\0{names[pair]}\0"
-        keys = ((_key(prefix + texts[instruction]), instruction) for instruction in candidates)
-        for key, instruction in heapq.nsmallest(request.wanted_k - len(known.get(pair, {})), keys):
-            choice = candidates[instruction]
-            drawn.append((choice[key % len(choice)], None))
-    return _measured(db, drawn)
+
+    def __init__(self, db: sqlite3.Connection, seed: int) -> None:
+        self._seed = seed
+        self._texts = {row["id"]: f"{row['scenario']}\0{row['hash']}" for row in db.execute(_INSTRUCTIONS)}
+        self._names = {row["id"]: f"{row['a']}\0{row['b']}" for row in db.execute(_PAIR_NAMES)}
+
+    def of(self, pair: int, instructions: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """A number for each of these instructions of a model pair."""
+        import numpy as np
+
+        prefix = f"{self._seed}\0{self._names[pair]}\0"
+        keys = (_key(prefix + self._texts[instruction]) for instruction in instructions.tolist())
+        return np.fromiter(keys, dtype=np.uint64, count=len(instructions))
 
 
 _INSTRUCTIONS = "SELECT id, scenario, hash FROM instructions"
-# By name, not by id: the same models in another database draw the same instructions.
 _PAIR_NAMES = """
     SELECT p.id, min(a.name, b.name) AS a, max(a.name, b.name) AS b
     FROM pairs AS p
@@ -107,22 +141,17 @@ _PAIR_NAMES = """
 
 
 def _key(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _by_instruction(rows: Iterable[Sequence[Any]], without: set[int]) -> dict[int, list[int]]:
-    """instruction_id → its similarities' ids."""
-    found: dict[int, list[int]] = {}
-    for _, instruction, similarity, _ in rows:
-        if instruction not in without:
-            found.setdefault(instruction, []).append(similarity)
-    return found
+def _candidates(db: sqlite3.Connection, request: Request) -> Any:
+    """The rows of eligible_response_pairs.sql as a structured array."""
+    import numpy as np
 
-
-def _eligible(db: sqlite3.Connection, request: Request) -> Iterator[tuple[int, int, int, float]]:
+    fields = [("pair", "i8"), ("instruction", "i8"), ("similarity", "i8"), ("score", "f8"), ("words", "i8")]
     cursor = db.cursor()
     cursor.row_factory = None  # plain tuples: there may be a million
-    return cursor.execute(resources.query("eligible_response_pairs"), request.scope)
+    return np.fromiter(cursor.execute(resources.query("eligible_response_pairs"), request.scope), dtype=fields)
 
 
 def _by_pair_and_instruction(rows: Any, pairs: Sequence[int], ids: Any) -> tuple[Any, Any]:

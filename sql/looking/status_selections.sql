@@ -5,7 +5,9 @@ SELECT
     t.metric_id,
     t.scenario,
     t.strategy,
+    t.pair_policy,
     t.top_k,
+    t.budget,
     t.diversity,
     t.instruction_metric_id,
     t.min_words,
@@ -38,7 +40,7 @@ SELECT
                     AND (t.scenario IS NULL OR i.scenario = t.scenario)
                     AND (t.min_words = 0 OR m.shorter_words > t.min_words)
                     AND (t.max_length_ratio = 0 OR m.length_ratio < t.max_length_ratio)
-                    AND (t.candidates = 'all' OR EXISTS (
+                    AND (t.candidates <> 'judged' OR EXISTS (
                         SELECT 1
                         FROM judgments AS j
                         WHERE j.response_a_id = m.response_a_id AND j.response_b_id = m.response_b_id))

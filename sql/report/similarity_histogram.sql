@@ -13,7 +13,7 @@ WHERE s.metric_id = :metric_id
     AND (:min_words = 0 OR s.shorter_words > :min_words)
     AND (:max_length_ratio = 0 OR s.length_ratio < :max_length_ratio)
     AND (:scenario IS NULL OR s.instruction_id IN (SELECT i.id FROM instructions AS i WHERE i.scenario = :scenario))
-    AND (:pairs = 'all' OR EXISTS (
+    AND (:pairs <> 'judged' OR EXISTS (
         SELECT 1 FROM judgments AS j
         WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
 GROUP BY s.pair_id, bin

@@ -14,7 +14,7 @@ WITH eligible AS (
         AND (:max_length_ratio = 0 OR s.length_ratio < :max_length_ratio)
         AND (:scenario IS NULL
             OR s.instruction_id IN (SELECT i.id FROM instructions AS i WHERE i.scenario = :scenario))
-        AND (:pairs = 'all' OR EXISTS (
+        AND (:pairs <> 'judged' OR EXISTS (
             SELECT 1 FROM judgments AS j
             WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
 ),

@@ -30,8 +30,13 @@ counts AS (
     CROSS JOIN similarities AS s ON s.pair_id = w.pair_id  -- in the order of the index, which holds all that is read
     WHERE s.metric_id = :metric_id
         AND (:scenario IS NULL OR s.instruction_id IN (SELECT i.id FROM instructions AS i WHERE i.scenario = :scenario))
-        AND (:pairs = 'all' OR EXISTS (
+        AND (:pairs <> 'judged' OR EXISTS (
             SELECT 1 FROM judgments AS j
+            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
+        AND (:pairs <> 'unjudged' OR NOT EXISTS (
+            SELECT 1
+            FROM judgments AS j
+            JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
             WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
     GROUP BY w.pair_id
 )

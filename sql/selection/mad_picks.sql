@@ -10,7 +10,7 @@
 --   :min_words         both answers have more words than this; 0: off
 --   :max_length_ratio  longer by shorter in characters is less than this; 0: off
 --   :scenario          instructions.scenario; NULL: all
---   :pairs             'all', or 'judged' for response pairs with a judgment only
+--   :pairs             'all', 'judged': those with a judgment only, or 'unjudged': those that no person judged
 --   :model_ids         JSON array of models.id that pairs are made of; NULL: all
 WITH
 -- NOT MATERIALIZED: it is asked for a few rows of one model pair, or of one instruction, at a time.
@@ -23,8 +23,13 @@ eligible AS NOT MATERIALIZED (
         AND (:max_length_ratio = 0 OR s.length_ratio < :max_length_ratio)
         AND (:scenario IS NULL OR EXISTS (
             SELECT 1 FROM instructions AS i WHERE i.id = s.instruction_id AND i.scenario = :scenario))
-        AND (:pairs = 'all' OR EXISTS (
+        AND (:pairs <> 'judged' OR EXISTS (
             SELECT 1 FROM judgments AS j
+            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
+        AND (:pairs <> 'unjudged' OR NOT EXISTS (
+            SELECT 1
+            FROM judgments AS j
+            JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
             WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
 ),
 wanted AS (

@@ -15,8 +15,9 @@ possible AS (
     GROUP BY instruction_id
 ),
 judged AS (
-    SELECT DISTINCT j.response_a_id, j.response_b_id
+    SELECT j.response_a_id, j.response_b_id, max(n.kind = 'person') AS by_people
     FROM judgments AS j
+    JOIN annotators AS n ON n.id = j.annotator_id
     JOIN responses AS a ON a.id = j.response_a_id
     JOIN responses AS b ON b.id = j.response_b_id
     JOIN instructions AS i ON i.id = a.instruction_id
@@ -24,8 +25,10 @@ judged AS (
         AND (:model_ids IS NULL
             OR (a.model_id IN (SELECT value FROM json_each(:model_ids))
                 AND b.model_id IN (SELECT value FROM json_each(:model_ids))))
+    GROUP BY j.response_a_id, j.response_b_id
 )
 SELECT CASE :pairs
     WHEN 'judged' THEN (SELECT count(*) FROM judged)
+    WHEN 'unjudged' THEN (SELECT ifnull(sum(response_pairs), 0) FROM possible) - (SELECT total(by_people) FROM judged)
     ELSE (SELECT ifnull(sum(response_pairs), 0) FROM possible)
 END AS response_pairs;
