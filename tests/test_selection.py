@@ -6,6 +6,7 @@ The oracle is a plain Python loop over all candidates; the rows that it is given
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sqlite3
 import subprocess
@@ -24,57 +25,14 @@ from hypothesis import strategies as st
 from madetl import database, resources, selections
 from madetl.errors import ParameterError
 from madetl.metrics import char_ngram
-from madetl.metrics.embedding import to_blobs, unit
+from madetl.metrics.embedding import unit
 from madetl.metrics_store import ensure_metric
 from madetl.selection.diversity import DenseVectors, SparseVectors, greedy
 from madetl.selections import SelectionParameters, select
 from tests.conftest import Study
+from tests.pool import Pool
 
 OFF = {"min_words": 0, "max_length_ratio": 0}
-
-
-class Pool:
-    """Measured response pairs, each written by one call; instructions and models come into being when named."""
-
-    def __init__(self, study: Study, metric: str = "m") -> None:
-        self.study, self.db = study, study.db
-        self.metric_id = ensure_metric(self.db, metric)
-        self.responses: dict[tuple[int, str, int], int] = {}
-
-    def response(self, instruction_id: int, model: str, sample: int = 0) -> int:
-        key = (instruction_id, model, sample)
-        if key not in self.responses:
-            self.responses[key] = self.study.response(instruction_id, model, f"{model} says {sample}", sample)
-        return self.responses[key]
-
-    def similarity(
-        self, instruction_id, model_a, model_b, score, samples=(0, 0), *, words=100, ratio=1.0
-    ) -> tuple[int, int]:
-        a = self.response(instruction_id, model_a, samples[0])
-        b = self.response(instruction_id, model_b, samples[1])
-        models = self.study.model(model_a), self.study.model(model_b)
-        self.db.execute("INSERT OR IGNORE INTO pairs (model_a_id, model_b_id) VALUES (?, ?)", models)
-        pair = self.db.execute("SELECT id FROM pairs WHERE (model_a_id, model_b_id) = (?, ?)", models).fetchone()[0]
-        self.db.execute(
-            "INSERT INTO similarities (metric_id, pair_id, instruction_id, response_a_id, response_b_id, score,"
-            " shorter_words, length_ratio) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.metric_id, pair, instruction_id, a, b, score, words, ratio),
-        )
-        return a, b
-
-    def scores(self, model_a: str, model_b: str, scores: list[float], scenario: str = "Writing") -> list[int]:
-        """One instruction per score; returns their ids."""
-        ids = [self.study.instruction(f"{scenario} instruction {n}", scenario) for n in range(len(scores))]
-        for instruction_id, score in zip(ids, scores, strict=True):
-            self.similarity(instruction_id, model_a, model_b, score)
-        return ids
-
-    def embed(self, vectors: dict[int, list[float]]) -> None:
-        hashes = dict(self.db.execute("SELECT id, hash FROM instructions").fetchall())
-        blobs = to_blobs(list(vectors.values()))
-        for (instruction_id, vector), blob in zip(vectors.items(), blobs, strict=True):
-            values = (self.metric_id, hashes[instruction_id], len(vector), blob)
-            self.db.execute("INSERT INTO embeddings (metric_id, hash, dimensions, vector) VALUES (?, ?, ?, ?)", values)
 
 
 @pytest.fixture
@@ -110,23 +68,28 @@ def instructions_picked(db, pair=("a", "b"), name=None) -> list[int]:
 
 
 def oracle(rows: list[tuple], top_k: int, diversity: float = 0.0, vectors: dict | None = None) -> list[tuple]:
-    """The formula, read aloud. rows: (instruction, response a, response b, score)."""
+    """The formula, read aloud. rows: (instruction, response a, response b, score, M)."""
     done: list[tuple] = []
     while len(done) < top_k:
         taken = [row[0] for row in done]
         best = None
-        for instruction, a, b, score in rows:
+        for instruction, a, b, score, m in rows:
             if instruction in taken:
                 continue
-            cost = score
+            cost = m
             if taken and diversity:
                 cost += diversity * max(dot(vectors[instruction], vectors[s]) for s in taken)
-            if best is None or (cost, instruction, a, b) < best[0]:
-                best = ((cost, instruction, a, b), (instruction, a, b, score, cost))
+            order = (cost, instruction, a, b) if diversity else (cost, score, instruction, a, b)
+            if best is None or order < best[0]:
+                best = (order, (instruction, a, b, score, cost))
         if best is None:
             break
         done.append(best[1])
     return done
+
+
+def weighed(strategy: str, score: float, words: int) -> float:
+    return 1 - (1 - score) * math.sqrt(words / 100) if strategy == "evidence" else score
 
 
 def dot(x, y) -> float:
@@ -170,16 +133,24 @@ def fill(pool: Pool, models: list[str], rows: list[tuple], vectors: list[list[fl
 
 
 @settings(max_examples=60, deadline=None)
-@given(studies(), st.sampled_from([0.0, 0.1, 0.5, 2.0]), st.integers(1, 3), st.integers(0, 4), st.booleans())
-def test_a_selection_is_the_greedy_whether_made_at_once_or_extended(a_study, diversity, first_k, more, filtered):
+@given(
+    studies(),
+    st.tuples(st.sampled_from(["mad", "evidence"]), st.sampled_from([0.0, 0.1, 0.5, 2.0])),
+    st.integers(1, 3),
+    st.integers(0, 4),
+    st.booleans(),
+)
+def test_a_selection_is_the_greedy_whether_made_at_once_or_extended(a_study, how, first_k, more, filtered):
     models, rows, vectors = a_study
+    strategy, diversity = how
     filters = {"min_words": 20, "max_length_ratio": 4.0} if filtered else OFF
-    wanted = {"diversity": diversity, "instruction_metric": "m", **filters}
+    wanted = {"strategy": strategy, "diversity": diversity, "instruction_metric": "m", **filters}
     with fresh_pool() as pool:
         measured, stored = fill(pool, models, rows, vectors)
         expected = {}
         for pair, candidates in measured.items():
-            passing = [row[:4] for row in candidates if row[5] > 0 and (not filtered or (row[4] > 20 and row[5] < 4))]
+            passing = [row[:5] for row in candidates if row[5] > 0 and (not filtered or (row[4] > 20 and row[5] < 4))]
+            passing = [(*row[:4], weighed(strategy, row[3], row[4])) for row in passing]
             if greedy_picks := oracle(passing, first_k + more, diversity, stored):
                 expected[pair] = greedy_picks
         if not expected:
@@ -207,7 +178,7 @@ def test_equal_costs_go_to_the_lower_instruction_whatever_stands_in_the_batch(ki
     alone = [greedy(scores[n : n + 1], vectors, 0.5, [[]], 12)[0] for n in range(9)]
     # Then it is the same, it is the plain loop's, and an extension goes on in the same way
     assert together == alone
-    candidates = [[(i, 0, 0, score) for i, score in enumerate(row)] for row in scores]
+    candidates = [[(i, 0, 0, score, score) for i, score in enumerate(row)] for row in scores]
     wide = dict(enumerate(rows.astype(np.float64)))
     for row, picks in zip(candidates[:2], together, strict=False):
         expected = oracle(row, 12, 0.5, wide)
@@ -248,7 +219,7 @@ def test_ngram_vectors_of_the_instructions_need_no_embeddings(pool, study):
     texts = [ask[0], ask[1], ask[2] + "\nnow", ask[3]]
     rows = char_ngram.vectors(texts).toarray()
     expected = oracle(
-        [(n, 0, 0, score) for n, score in enumerate([0.1, 0.11, 0.2, 0.3])], 4, 0.8, dict(enumerate(rows))
+        [(n, 0, 0, score, score) for n, score in enumerate([0.1, 0.11, 0.2, 0.3])], 4, 0.8, dict(enumerate(rows))
     )
     assert [row[4] for row in picked(pool.db)["a", "b"]] == pytest.approx([row[4] for row in expected])
     assert "known" in choose(pool, top_k=4, diversity=0.8).summary  # the metric's row is found again
@@ -707,3 +678,44 @@ def test_two_runs_at_the_same_time_make_one_selection(pool, db_file):
     outcomes = [(process.communicate(), process.returncode) for process in both]
     assert [status for _, status in outcomes] == [0, 0], outcomes
     assert {pair: len(rows) for pair, rows in picked(pool.db).items()} == {("a", other): 10 for other in "bcdefgh"}
+
+
+# --- strategies other than the lowest scores ---------------------------------------------------------------------
+
+
+def test_evidence_prefers_a_difference_that_there_is_more_to_read_of(pool):
+    ids = [pool.study.instruction(f"instruction {n}") for n in range(3)]
+    for instruction_id, score, words in zip(ids, (0.1, 0.4, 0.2), (25, 100, 400), strict=True):
+        pool.similarity(instruction_id, "a", "b", score, words=words)
+
+    choose(pool, top_k=3, strategy="evidence")
+
+    # 1 - 0.8 · √4 = -0.6, 1 - 0.6 · √1 = 0.4, 1 - 0.9 · √¼ = 0.55
+    assert instructions_picked(pool.db) == [ids[2], ids[1], ids[0]]
+    assert [row[4] for row in picked(pool.db)["a", "b"]] == pytest.approx([-0.6, 0.4, 0.55])
+
+
+def test_band_draws_from_the_middle_third_and_says_when_it_is_used_up(pool):
+    ids = pool.scores("a", "b", [n / 10 for n in range(9)])
+
+    few = choose(pool, top_k=2, strategy="band", seed=3)
+    two = instructions_picked(pool.db, name="all-m-band")
+    more = choose(pool, top_k=5, strategy="band", seed=3)
+
+    assert few.name == "all-m-band"
+    assert instructions_picked(pool.db, name="all-m-band")[:2] == two
+    assert set(instructions_picked(pool.db, name="all-m-band")) == set(ids[3:6])
+    assert "fewer than 5 candidates" in more.warnings[0]
+
+
+def test_unjudged_leaves_out_what_a_person_has_judged(pool):
+    ids = pool.scores("a", "b", [0.1, 0.2, 0.3, 0.4])
+    pool.study.judgment(pool.response(ids[0], "a"), pool.response(ids[0], "b"), "tie")
+    pool.study.judgment(pool.response(ids[1], "a"), pool.response(ids[1], "b"), "tie", "gpt-4")
+    pool.db.execute("UPDATE annotators SET kind = 'model' WHERE name = 'gpt-4'")
+
+    result = choose(pool, top_k=2, pairs="unjudged")
+
+    assert instructions_picked(pool.db) == ids[1:3]
+    assert result.filters.measured == 3
+    assert not result.warnings
