@@ -79,7 +79,7 @@ def oracle(rows: list[tuple], top_k: int, diversity: float = 0.0, vectors: dict 
             cost = m
             if taken and diversity:
                 cost += diversity * max(dot(vectors[instruction], vectors[s]) for s in taken)
-            order = (cost, instruction, a, b) if diversity else (cost, score, instruction, a, b)
+            order = (cost, instruction, score, a, b) if diversity else (cost, score, instruction, a, b)
             if best is None or order < best[0]:
                 best = (order, (instruction, a, b, score, cost))
         if best is None:
