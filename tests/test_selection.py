@@ -88,8 +88,8 @@ def oracle(rows: list[tuple], top_k: int, diversity: float = 0.0, vectors: dict 
     return done
 
 
-def weighed(strategy: str, score: float, words: int) -> float:
-    return 1 - (1 - score) * math.sqrt(words / 100) if strategy == "evidence" else score
+def weighed(strategy: str, score: float, words: float) -> float:
+    return 1 - (1 - score) * math.sqrt(words / 200) if strategy == "evidence" else score
 
 
 def dot(x, y) -> float:
@@ -149,8 +149,8 @@ def test_a_selection_is_the_greedy_whether_made_at_once_or_extended(a_study, how
         measured, stored = fill(pool, models, rows, vectors)
         expected = {}
         for pair, candidates in measured.items():
-            passing = [row[:5] for row in candidates if row[5] > 0 and (not filtered or (row[4] > 20 and row[5] < 4))]
-            passing = [(*row[:4], weighed(strategy, row[3], row[4])) for row in passing]
+            passing = [row for row in candidates if row[5] > 0 and (not filtered or (row[4] > 20 and row[5] < 4))]
+            passing = [(*row[:4], weighed(strategy, row[3], row[4] * (1 + row[5]))) for row in passing]
             if greedy_picks := oracle(passing, first_k + more, diversity, stored):
                 expected[pair] = greedy_picks
         if not expected:
@@ -685,8 +685,8 @@ def test_two_runs_at_the_same_time_make_one_selection(pool, db_file):
 
 def test_evidence_prefers_a_difference_that_there_is_more_to_read_of(pool):
     ids = [pool.study.instruction(f"instruction {n}") for n in range(3)]
-    for instruction_id, score, words in zip(ids, (0.1, 0.4, 0.2), (25, 100, 400), strict=True):
-        pool.similarity(instruction_id, "a", "b", score, words=words)
+    for instruction_id, score, words, ratio in zip(ids, (0.1, 0.4, 0.2), (25, 100, 200), (1, 1, 3), strict=True):
+        pool.similarity(instruction_id, "a", "b", score, words=words, ratio=ratio)
 
     choose(pool, top_k=3, strategy="evidence")
 

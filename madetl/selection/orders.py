@@ -15,15 +15,15 @@ Strategy = Literal["mad", "evidence", "band", "random"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 DRAWN = ("band", "random")  # strategies that draw by key, and that diversity does not go with
 
-_WORDS = 100  # of the shorter answer at which evidence weighs a difference as mad does
+_WORDS = 200  # of both answers at which evidence weighs a difference as mad does
 
 IntArray = NDArray[np.integer[Any]]
 
 
-def costs(strategy: str, scores: NDArray[np.float64], words: IntArray) -> NDArray[np.float64]:
-    """M of the greedy, to be minimised: the similarity itself or, for `evidence`, 1 - (1 - similarity) * sqrt(w / 100).
+def costs(strategy: str, scores: NDArray[np.float64], words: NDArray[np.float64]) -> NDArray[np.float64]:
+    """M of the greedy, to be minimised: the similarity itself or, for `evidence`, 1 - (1 - similarity) * sqrt(w / 200).
 
-    w are the words of the shorter answer. What a person sees of two answers is a sample of what tells them apart, and
+    w are the words of both answers. What a person reads of two answers is a sample of what tells the models apart, and
     the signal in a sum of samples grows with the square root of their number over the noise: two short answers may
     differ in every word and still tell little.
     """
@@ -31,7 +31,11 @@ def costs(strategy: str, scores: NDArray[np.float64], words: IntArray) -> NDArra
 
 
 def pick_order(
-    strategy: str, instruction: IntArray, scores: NDArray[np.float64], words: IntArray, keys: NDArray[np.uint64]
+    strategy: str,
+    instruction: IntArray,
+    scores: NDArray[np.float64],
+    words: NDArray[np.float64],
+    keys: NDArray[np.uint64],
 ) -> NDArray[np.intp]:
     """The rows in the order of picking, one per instruction.
 

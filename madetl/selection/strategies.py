@@ -148,7 +148,7 @@ def _candidates(db: sqlite3.Connection, request: Request) -> Any:
     """The rows of eligible_response_pairs.sql as a structured array."""
     import numpy as np
 
-    fields = [("pair", "i8"), ("instruction", "i8"), ("similarity", "i8"), ("score", "f8"), ("words", "i8")]
+    fields = [("pair", "i8"), ("instruction", "i8"), ("similarity", "i8"), ("score", "f8"), ("words", "f8")]
     cursor = db.cursor()
     cursor.row_factory = None  # plain tuples: there may be a million
     return np.fromiter(cursor.execute(resources.query("eligible_response_pairs"), request.scope), dtype=fields)

@@ -1,9 +1,11 @@
 -- All response pairs that a selection may pick from, for the strategies that look at more than the lowest scores.
 --
 -- Grain: one row per eligible response pair. Those of one model pair stand together, and of several response pairs of
--- one instruction the one that stands for it (lowest score, then response ids) comes first.
+-- one instruction the one that stands for it (lowest score, then response ids) comes first. `words` are about those of
+-- both answers: the longer one's are taken from the ratio of the lengths in characters.
 -- Parameters: :metric_id, :min_words, :max_length_ratio, :scenario, :pairs, :model_ids as in mad_picks.sql.
-SELECT p.id AS pair_id, s.instruction_id, s.id AS similarity_id, s.score, s.shorter_words
+SELECT p.id AS pair_id, s.instruction_id, s.id AS similarity_id, s.score,
+    s.shorter_words * (1 + s.length_ratio) AS words
 FROM pairs AS p
 CROSS JOIN similarities AS s ON s.pair_id = p.id  -- in the order of the index: nothing is sorted
 WHERE s.metric_id = :metric_id
