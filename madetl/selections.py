@@ -57,8 +57,12 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
 
 
 def _recorded(request: Request, parameters: SelectionParameters) -> dict[str, Any]:
-    size = {"budget": request.budget} if request.adaptive else {"top_k": parameters.top_k or request.wanted_k}
-    return asdict(parameters) | {"name": request.name} | size
+    """As options of the command, so that they can be given again."""
+    given = asdict(parameters) | {"name": request.name}
+    plan = given.pop("adaptive")
+    if plan is None:
+        return given | {"top_k": parameters.top_k or request.wanted_k}
+    return {**given, "adaptive": True, **plan, "budget": request.budget}
 
 
 def _stored_summary(result: SelectionResult) -> str:

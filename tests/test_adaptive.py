@@ -326,4 +326,6 @@ def test_the_command_says_what_it_did_and_what_is_next(pool, madetl):
     assert "6 of a budget of 20" in first.stdout
     assert "madetl export annotations --selection all-m-adaptive" in first.stdout
     assert (second["new"], second["pair_policy"], second["budget"]) == (6, "adaptive", 20)
+    recorded = json.loads(pool.db.execute("SELECT parameters FROM runs ORDER BY id DESC LIMIT 1").fetchone()[0])
+    assert (recorded["adaptive"], recorded["budget"], recorded["floor"]) == (True, 20, 1)
     assert "--budget goes with --adaptive" in misplaced.stderr

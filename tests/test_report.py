@@ -587,6 +587,8 @@ def test_prompts_are_shown_in_full(db: sqlite3.Connection, tmp_path: Path) -> No
          "madetl import judgments s.csv --annotator ann"),
         ("select", {"metric": "char-ngram", "top_k": 7, "diversity": 0.5, "models": ["a", "b"], "name": "x"},
          "madetl select --top-k 7 --diversity 0.5 --models a,b --name x"),
+        ("select", {"adaptive": True, "budget": 60, "batch": None, "floor": 1, "stop_at": 0.95, "place": "a b"},
+         "madetl select --adaptive --budget 60 --stop-at 0.95 --place 'a b'"),
         ("rank", {"method": "bt", "annotators": ["ana", "ben"], "judges": False, "anchor": ["gpt-4", 1200.0]},
          "madetl rank --method bt --annotator ana --annotator ben --anchor gpt-4=1200"),
         ("rank", {"method": "elo", "judges": True}, "madetl rank --judges"),
