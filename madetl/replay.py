@@ -18,12 +18,12 @@ from madetl import resources
 from madetl.errors import ParameterError
 from madetl.metrics_store import measuring_options, metric_label
 from madetl.ranking import connections
-from madetl.ranking.votes import IntArray
-from madetl.replay_results import MEASURES, Curve, Policy, Replay, Samples, at_budget, replayed
+from madetl.ranking.votes import FloatArray, IntArray
+from madetl.replay_results import Baseline, Policy, Replay, Samples, replayed
 from madetl.sampling import replaying
 from madetl.sampling.accuracy import accuracy
 from madetl.sampling.pair_policies import FLOOR, POLICIES
-from madetl.sampling.replaying import Ballots, Candidates, Diverse, Method, Split
+from madetl.sampling.replaying import Ballots, Candidates, Diverse, Method, Split, candidates
 from madetl.selection import instruction_vectors, sets, strategies
 from madetl.selection.orders import DRAWN, STRATEGIES
 from madetl.selection.sets import Request, SelectionParameters
@@ -107,7 +107,7 @@ def replay(
     budgets = _budgets(parameters, material)
     play = _Play(material, parameters, budgets, progress)
     samples = play.all()
-    baseline = Curve.of(samples[_BASELINE], material.pool)
+    baseline = Baseline(samples[_BASELINE], material.pool, parameters.seed)
     ballots = material.ballots
     return Replay(
         metric=material.metric,
@@ -120,7 +120,7 @@ def replay(
         gold=len(ballots.pair) - material.pool,
         pool=material.pool,
         eligible=play.eligible,
-        ceiling=at_budget(material.pool, samples[_BASELINE][material.pool], baseline),
+        ceiling=replayed(_BASELINE, [material.pool], samples[_BASELINE], baseline).budgets[0],
         replayed=[replayed(policy, budgets, samples[policy], baseline) for policy in parameters.policies],
         notes=_notes(material, budgets, play.eligible),
     )
@@ -133,8 +133,8 @@ class _Material:
     models: list[str]
     metric: str
     ballots: Ballots
-    everything: Candidates
-    filtered: Candidates
+    everything: list[Candidates]
+    filtered: list[Candidates]
     diverse: Diverse | None
     unmeasured: int  # judged response pairs
     measure: str  # how to measure them, as a sentence
@@ -172,19 +172,17 @@ def _material(db: sqlite3.Connection, request: Request, columns: IntArray) -> _M
     names = dict(db.execute("SELECT id, name FROM models").fetchall())
     models = [names[model] for model in ids.tolist()]
     _check_votes(ballots, models)
-    measure = _measuring(db, request)
-    metric = metric_label(db, request.columns["metric_id"])
-    filtered = _filtered(db, request, ballots, similarity[first], metric, measure)
+    filtered = _filtered(db, request, ballots, similarity[first])
     every = np.arange(len(first))
     return _Material(
         models=models,
-        metric=metric,
+        metric=metric_label(db, request.columns["metric_id"]),
         ballots=ballots,
-        everything=Candidates.of(ballots, every, np.zeros(len(every)), np.zeros(len(every), dtype=np.int64)),
+        everything=candidates(ballots, every, np.zeros(len(every)), np.zeros(len(every), dtype=np.int64)),
         filtered=filtered,
         diverse=_diverse(db, request, filtered, items[2]),
         unmeasured=int((similarity[first] == 0).sum()),
-        measure=measure,
+        measure=_measuring(db, request),
     )
 
 
@@ -194,12 +192,11 @@ def _numbered(*columns: IntArray) -> tuple[IntArray, IntArray]:
     return distinct, number.reshape(-1)
 
 
-def _filtered(
-    db: sqlite3.Connection, request: Request, ballots: Ballots, similarity: IntArray, metric: str, measure: str
-) -> Candidates:
+def _filtered(db: sqlite3.Connection, request: Request, ballots: Ballots, similarity: IntArray) -> list[Candidates]:
     """What a live selection could pick, of what people judged. `similarity[b]` is ballot b's id, 0: not measured."""
     if not similarity.any():
-        raise ParameterError(f"No response pair that people judged is measured with {metric}. {measure}")
+        label = metric_label(db, request.columns["metric_id"])
+        raise ParameterError(f"No response pair that people judged is measured with {label}. {_measuring(db, request)}")
     rows = strategies.candidates(db, request)
     by_id = np.argsort(similarity)
     place = np.searchsorted(similarity, rows["similarity"], sorter=by_id)
@@ -210,16 +207,23 @@ def _filtered(
             f"None of the {np.count_nonzero(similarity):,} judged response pairs passes the filters. "
             "Lower --min-words or raise --max-length-ratio (0 switches either off)."
         )
-    return Candidates.of(ballots, ballot[judged], rows["score"][judged], rows["words"][judged])
+    return candidates(ballots, ballot[judged], rows["score"][judged], rows["words"][judged])
 
 
-def _diverse(db: sqlite3.Connection, request: Request, candidates: Candidates, instruction: IntArray) -> Diverse | None:
+def _diverse(
+    db: sqlite3.Connection, request: Request, filtered: Sequence[Candidates], instruction: IntArray
+) -> Diverse | None:
     """The cosines of the candidates' instructions; `instruction[i]` is the id of item i's. None: no diversity."""
     if not request.columns["diversity"]:
         return None
-    ids = np.unique(instruction[candidates.item])
+    ids = np.unique(instruction[_items(filtered)])
     vectors = instruction_vectors.load(db, request.columns["instruction_metric_id"], ids.tolist())
-    return Diverse.of(request.columns["diversity"], candidates, np.searchsorted(ids, instruction), vectors)
+    return Diverse.of(request.columns["diversity"], filtered, np.searchsorted(ids, instruction), vectors)
+
+
+def _items(filtered: Sequence[Candidates]) -> IntArray:
+    """The items that have a candidate."""
+    return np.unique(np.concatenate([of_pair.item for of_pair in filtered]))
 
 
 class _Play:
@@ -258,9 +262,11 @@ class _Play:
     def _block(self, replications: range) -> dict[tuple[Policy, int], Samples]:
         ballots, p = self._material.ballots, self._parameters
         chance = replaying.split(ballots, p.seed, replications)
-        self._eligible += int(chance.pool[:, np.unique(self._material.filtered.item)].sum())
+        self._eligible += int(chance.pool[:, _items(self._material.filtered)].sum())
         rng = np.random.default_rng([p.seed, replications.start, 1])
-        gold = replaying.rate(p.method, replaying.gold_battles(ballots, chance.pool), ballots.pairs, ballots.models, rng)
+        gold = replaying.rate(
+            p.method, replaying.gold_battles(ballots, chance.pool), ballots.pairs, ballots.models, rng
+        )
         orders: dict[tuple[str, bool], IntArray] = {}
         found = {}
         for policy, budgets in self._budgets.items():
@@ -269,16 +275,20 @@ class _Play:
                 orders[key] = self._order(policy, chance)
             battles = self._battles(policy, orders[key], chance, replications)
             for budget in budgets:
-                rated = replaying.rate(p.method, battles[:, :budget], ballots.pairs, ballots.models, rng)
+                rated = self._rate(battles[:, :budget], rng)
                 given = (battles[:, :budget] != replaying.NONE).sum(axis=1)
                 found[policy, budget] = Samples(given, vars(accuracy(rated, gold)))
         return found
 
+    def _rate(self, battles: IntArray, rng: np.random.Generator) -> FloatArray:
+        ballots = self._material.ballots
+        return replaying.rate(self._parameters.method, battles, ballots.pairs, ballots.models, rng)
+
     def _order(self, policy: Policy, chance: Split) -> IntArray:
-        candidates = self._material.filtered if policy.filters else self._material.everything
+        which = self._material.filtered if policy.filters else self._material.everything
         diverse = None if policy.strategy in DRAWN else self._material.diverse
         most = max(self._most[one] for one in self._most if one.filters == policy.filters)
-        return replaying.orders(policy.strategy, candidates, chance.pool, chance.keys, most, diverse)
+        return replaying.orders(policy.strategy, which, chance, most, diverse)
 
     def _battles(self, policy: Policy, order: IntArray, chance: Split, replications: range) -> IntArray:
         ballots, p = self._material.ballots, self._parameters
@@ -322,7 +332,8 @@ def _check_votes(ballots: Ballots, models: Sequence[str]) -> None:
             f"People's votes are on {len(models)} models ({', '.join(models)}): a ranking to compare needs 3 or more."
         )
     halved = np.bincount(ballots.pair) >= 2
-    island = connections.islands(*(side[halved] for side in ballots.pairs), ballots.models)
+    model_a, model_b = ballots.pairs
+    island = connections.islands(model_a[halved], model_b[halved], ballots.models)
     if island.any():
         parts = [[name for name, of in zip(models, island, strict=True) if of == n] for n in range(island.max() + 1)]
         raise ParameterError(
@@ -356,8 +367,8 @@ def _notes(material: _Material, budgets: Sequence[int], eligible: float) -> list
     notes = []
     if material.unmeasured:
         notes.append(
-            f"{material.unmeasured:,} judged response pairs are not measured with {material.metric}: only random choice "
-            f"can pick them. {material.measure}"
+            f"{material.unmeasured:,} judged response pairs are not measured with {material.metric}: only random "
+            f"choice can pick them. {material.measure}"
         )
     if budgets[-1] > eligible:
         notes.append(
@@ -367,4 +378,4 @@ def _notes(material: _Material, budgets: Sequence[int], eligible: float) -> list
     return notes
 
 
-__all__ = ["MEASURES", "Replay", "ReplayParameters", "replay"]
+__all__ = ["Replay", "ReplayParameters", "replay"]

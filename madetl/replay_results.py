@@ -10,6 +10,8 @@ import numpy as np
 from madetl.ranking.votes import FloatArray, IntArray
 from madetl.sampling import replaying
 
+_ROUNDS = 500  # of resampling the replications
+
 MEASURES = ("spearman", "kendall", "exact", "winner")
 
 
@@ -35,6 +37,7 @@ class AtBudget:
     `judgments` were really given on average: a pool may run out. `spearman` and `kendall` (tau-b) are correlations with
     gold, `exact` and `winner` the shares with gold's order and with its winner. `worth`: judgments of the baseline with
     the same mean Spearman correlation; None where even `worth_at_least` of them, its whole pool, do not reach it.
+    `worth_low` and `worth_high` are the middle 95 % of resampled replications; None: more than the pool.
     """
 
     budget: int
@@ -49,6 +52,8 @@ class AtBudget:
     winner_se: float
     worth: float | None
     worth_at_least: int | None
+    worth_low: float | None
+    worth_high: float | None
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,9 @@ class Replayed:
     @property
     def worth(self) -> str:
         """What its judgments are worth, in words."""
-        first, *others = (f"{at.budget:,} judgments" if not n else f"{at.budget:,}" for n, at in enumerate(self.budgets))
-        values = [worth_of(at) for at in self.budgets]
-        said = [f"{first} are worth {values[0]} of random choice"]
-        return ", ".join(said + [f"{budget}: {value}" for budget, value in zip(others, values[1:], strict=True)])
+        first, *others = self.budgets
+        said = [f"{first.budget:,} judgments are worth {worth_of(first)} of random choice"]
+        return ", ".join(said + [f"{at.budget:,}: {worth_of(at)}" for at in others])
 
 
 @dataclass(frozen=True)
@@ -130,32 +134,53 @@ class Samples:
         return cls(np.concatenate([block.judgments for block in blocks]), measures)
 
 
-@dataclass(frozen=True)
-class Curve:
-    """The baseline's mean Spearman correlation at ascending budgets, the last of them its whole pool."""
+class Baseline:
+    """What worth is measured against: the baseline's mean Spearman correlation at ascending budgets, up to its pool.
 
-    budgets: IntArray
-    spearman: FloatArray
+    Means are taken over all replications first, and then over replications drawn with replacement, `_ROUNDS` times.
+    """
 
-    @classmethod
-    def of(cls, samples: Mapping[int, Samples], pool: int) -> Curve:
+    def __init__(self, samples: Mapping[int, Samples], pool: int, seed: int) -> None:
         budgets = sorted(budget for budget in samples if budget <= pool)
-        means = [samples[budget].measures["spearman"].mean() for budget in budgets]
-        return cls(np.array(budgets), np.array(means))
+        self.budgets = np.array(budgets)
+        size = len(samples[pool].judgments)
+        drawn = np.random.default_rng([seed, size]).multinomial(size, np.full(size, 1 / size), _ROUNDS)
+        self._weights = np.concatenate([np.ones((1, size)), drawn]) / size
+        self._spearman = self._weights @ np.stack([samples[budget].measures["spearman"] for budget in budgets], axis=1)
+
+    def worth(self, spearman: Sequence[FloatArray]) -> FloatArray:
+        """(1 + rounds, len(spearman)): of policies by the correlations of their replications; infinite: no budget."""
+        means = self._weights @ np.stack(spearman, axis=1)
+        rows = zip(means, self._spearman, strict=True)
+        return np.stack([replaying.worth(mean, self.budgets, baseline) for mean, baseline in rows])
 
 
-def at_budget(budget: int, samples: Samples, baseline: Curve) -> AtBudget:
-    """Means, standard errors and worth."""
+def replayed(policy: Policy, budgets: Sequence[int], samples: Mapping[int, Samples], baseline: Baseline) -> Replayed:
+    """One policy at all budgets: means, standard errors and worth."""
+    worth = baseline.worth([samples[budget].measures["spearman"] for budget in budgets])
+    if policy.baseline:  # which is worth what it is, though its curve was smoothed
+        worth[:] = np.minimum(budgets, baseline.budgets[-1])
+    at = [_at_budget(budget, samples[budget], worth[:, n], baseline) for n, budget in enumerate(budgets)]
+    return Replayed(policy, at)
+
+
+def _at_budget(budget: int, samples: Samples, worth: FloatArray, baseline: Baseline) -> AtBudget:
     size = np.sqrt(len(samples.judgments))
     numbers: dict[str, float] = {}
     for name in MEASURES:
         values = samples.measures[name]
         numbers |= {name: float(values.mean()), f"{name}_se": float(values.std(ddof=1) / size)}
-    worth = replaying.worth(numbers["spearman"], baseline.budgets, baseline.spearman)
-    at_least = int(baseline.budgets[-1]) if worth is None else None
-    return AtBudget(budget, float(samples.judgments.mean()), **numbers, worth=worth, worth_at_least=at_least)
+    low, high = np.quantile(worth[1:], [0.025, 0.975], method="nearest")
+    return AtBudget(
+        budget=budget,
+        judgments=float(samples.judgments.mean()),
+        **numbers,
+        worth=_finite(worth[0]),
+        worth_at_least=None if np.isfinite(worth[0]) else int(baseline.budgets[-1]),
+        worth_low=_finite(low),
+        worth_high=_finite(high),
+    )
 
 
-def replayed(policy: Policy, budgets: Sequence[int], samples: Mapping[int, Samples], baseline: Curve) -> Replayed:
-    """One policy at all budgets."""
-    return Replayed(policy, [at_budget(budget, samples[budget], baseline) for budget in budgets])
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -11,7 +11,7 @@ gave several answers), and a ballot holds the votes on that response pair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,28 +53,30 @@ class Ballots:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Response pairs that may be picked: arrays of one length, the rows of one pair of models together.
+    """Response pairs of one pair of models that may be picked: arrays of one length.
 
-    Within a pair they stand in the order in which ties are broken, as eligible_response_pairs.sql has them.
+    They stand in the order in which ties are broken, as eligible_response_pairs.sql has them.
     """
 
     ballot: IntArray
     item: IntArray
     score: FloatArray
     words: IntArray
-    bounds: IntArray  # (pairs + 1,): the rows of pair p are bounds[p] .. bounds[p + 1]
 
-    @classmethod
-    def of(cls, ballots: Ballots, ballot: IntArray, score: FloatArray, words: IntArray) -> Candidates:
-        """Rows in any order of pairs, but in the right one within each pair."""
-        item = ballots.item[ballot]
-        rows = np.argsort(ballots.pair[item], kind="stable")
-        bounds = np.searchsorted(ballots.pair[item][rows], np.arange(len(ballots.pairs[0]) + 1))
-        return cls(ballot[rows], item[rows], score[rows], words[rows], bounds)
+    def order(self, strategy: str, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """The rows in the order of picking; `keys[i]` is item i's."""
+        return pick_order(strategy, self.item, self.score, self.words, keys[self.item])
 
-    def of_pairs(self) -> Iterator[slice]:
-        """The rows of each pair."""
-        return (slice(start, stop) for start, stop in zip(self.bounds[:-1], self.bounds[1:], strict=True))
+    def only(self, rows: NDArray[np.bool_]) -> Candidates:
+        """Those of these rows."""
+        return Candidates(self.ballot[rows], self.item[rows], self.score[rows], self.words[rows])
+
+
+def candidates(ballots: Ballots, ballot: IntArray, score: FloatArray, words: IntArray) -> list[Candidates]:
+    """Those of each pair. The rows may come in any order of pairs, but in the right one within each pair."""
+    item = ballots.item[ballot]
+    every = Candidates(ballot, item, score, words)
+    return [every.only(ballots.pair[item] == pair) for pair in range(len(ballots.pairs[0]))]
 
 
 @dataclass(frozen=True)
@@ -114,36 +116,25 @@ def gold_battles(ballots: Ballots, pool: NDArray[np.bool_]) -> IntArray:
 
 
 def orders(
-    strategy: str,
-    candidates: Candidates,
-    pool: NDArray[np.bool_],
-    keys: NDArray[np.uint64],
-    most: int,
-    diverse: Diverse | None = None,
+    strategy: str, of_pairs: Sequence[Candidates], chance: Split, most: int, diverse: Diverse | None = None
 ) -> IntArray:
     """(R, pairs, length): the ballots of each pair in the order of picking from the pool, at most `most` of them."""
     picked = [
-        _diverse_order(strategy, candidates, rows, pool, most, diverse.tables[pair], diverse.weight)
-        if diverse
-        else _order(strategy, candidates, rows, pool, keys, most)
-        for pair, rows in enumerate(candidates.of_pairs())
+        diverse.order(strategy, rows, pair, chance.pool, most) if diverse else _order(strategy, rows, chance, most)
+        for pair, rows in enumerate(of_pairs)
     ]
-    length = max(of_pair.shape[1] for of_pair in picked)
-    result = np.full((len(pool), len(picked), length), NONE)
-    for pair, of_pair in enumerate(picked):
-        result[:, pair, : of_pair.shape[1]] = of_pair
+    result = np.full((len(chance.pool), len(picked), max(order.shape[1] for order in picked)), NONE)
+    for pair, order in enumerate(picked):
+        result[:, pair, : order.shape[1]] = order
     return result
 
 
-def _order(
-    strategy: str, c: Candidates, rows: slice, pool: NDArray[np.bool_], keys: NDArray[np.uint64], most: int
-) -> IntArray:
+def _order(strategy: str, rows: Candidates, chance: Split, most: int) -> IntArray:
     """The ballots of one pair in the order of picking: (R, length)."""
-    ballot, item, score, words = c.ballot[rows], c.item[rows], c.score[rows], c.words[rows]
     picked = []
-    for in_pool, key in zip(pool[:, item], keys, strict=True):
-        order = pick_order(strategy, item[in_pool], score[in_pool], words[in_pool], key[item[in_pool]])
-        picked.append(ballot[in_pool][order[:most]])
+    for in_pool, keys in zip(chance.pool[:, rows.item], chance.keys, strict=True):
+        of_pool = rows.only(in_pool)
+        picked.append(of_pool.ballot[of_pool.order(strategy, keys)[:most]])
     return _padded(picked)
 
 
@@ -155,10 +146,20 @@ class Diverse:
     tables: list[CosineTable]
 
     @classmethod
-    def of(cls, weight: float, candidates: Candidates, instruction: IntArray, vectors: Vectors) -> Diverse:
+    def of(cls, weight: float, of_pairs: Sequence[Candidates], instruction: Indices, vectors: Vectors) -> Diverse:
         """`instruction[i]` is the row of `vectors` that belongs to item i."""
-        instructions = (instruction[np.unique(candidates.item[rows])] for rows in candidates.of_pairs())
-        return cls(weight, [CosineTable(vectors.exact_cosines(rows, rows)) for rows in instructions])
+        rows = [instruction[np.unique(of_pair.item)] for of_pair in of_pairs]
+        return cls(weight, [CosineTable(vectors.exact_cosines(of_pair, of_pair)) for of_pair in rows])
+
+    def order(self, strategy: str, rows: Candidates, pair: int, pool: NDArray[np.bool_], most: int) -> IntArray:
+        """The ballots of one pair in the order of the greedy, whose rows are the replications: (R, length)."""
+        # Of an instruction's response pairs the same one stands for it in every pool; no key is looked at.
+        standing = rows.order(strategy, np.zeros(pool.shape[1], dtype=np.uint64))
+        standing = standing[np.argsort(rows.item[standing])]
+        cost = costs(strategy, rows.score, rows.words)[standing]
+        scores = np.where(pool[:, rows.item[standing]], cost, np.inf)
+        picked = greedy(scores, self.tables[pair], self.weight, [[]] * len(pool), most)
+        return _padded([rows.ballot[standing[[index for index, _ in picks]]] if picks else [] for picks in picked])
 
 
 @dataclass
@@ -173,20 +174,6 @@ class CosineTable:
 
     def exact_cosines(self, some: Indices, picked: Indices) -> FloatArray:
         return self.table[np.ix_(some, picked)]
-
-
-def _diverse_order(
-    strategy: str, c: Candidates, rows: slice, pool: NDArray[np.bool_], most: int, table: CosineTable, weight: float
-) -> IntArray:
-    """The ballots of one pair in the order of the greedy, whose rows are the replications."""
-    ballot, item, score, words = c.ballot[rows], c.item[rows], c.score[rows], c.words[rows]
-    # Of an instruction's response pairs the same one stands for it in every pool.
-    order = pick_order(strategy, item, score, words, np.zeros(len(item), dtype=np.uint64))
-    standing = order[np.argsort(item[order])]
-    cost = costs(strategy, score, words)[standing]
-    scores = np.where(pool[:, item[standing]], cost, np.inf)
-    picked = greedy(scores, table, weight, [[]] * len(pool), most)
-    return _padded([ballot[standing[[index for index, _ in picks]]] if picks else ballot[:0] for picks in picked])
 
 
 def known_votes(ballots: Ballots, order: IntArray, vote: IntArray) -> KnownVotes:
@@ -263,8 +250,8 @@ def _elo(battles: IntArray, pairs: ModelPairs, models: int, rng: np.random.Gener
     return np.asarray(np.median(rounds.reshape(len(battles), ELO_ORDERS, models), axis=1))
 
 
-def worth(accuracy: float, budgets: IntArray, baseline: FloatArray) -> float | None:
-    """After how many judgments the baseline is as accurate; None: not even after the last of `budgets`.
+def worth(accuracy: FloatArray, budgets: IntArray, baseline: FloatArray) -> FloatArray:
+    """After how many judgments the baseline is as accurate as each of `accuracy`; infinite: not after the last either.
 
     `baseline` is its mean accuracy at ascending `budgets`; it is made to rise (isotonic regression) and joined by
     straight lines. What is below its beginning counts as the first of `budgets`.
@@ -272,20 +259,17 @@ def worth(accuracy: float, budgets: IntArray, baseline: FloatArray) -> float | N
     from sklearn.isotonic import isotonic_regression
 
     rising = isotonic_regression(baseline)
-    if accuracy > rising[-1]:
-        return None
-    after = int(np.searchsorted(rising, accuracy))  # the first budget that is as accurate
-    if after == 0:
-        return float(budgets[0])
-    share = (accuracy - rising[after - 1]) / (rising[after] - rising[after - 1])
-    return float(budgets[after - 1] + share * (budgets[after] - budgets[after - 1]))
+    after = np.searchsorted(rising, accuracy)  # the first budget that is as accurate
+    last = np.clip(after, 1, len(budgets) - 1)
+    rise = rising[last] - rising[last - 1]
+    share = np.clip((accuracy - rising[last - 1]) / np.where(rise > 0, rise, 1), 0, 1)
+    between = budgets[last - 1] + share * (budgets[last] - budgets[last - 1])
+    return np.asarray(np.where(after == len(budgets), np.inf, between))
 
 
-def _padded(rows: list[IntArray]) -> IntArray:
+def _padded(rows: Sequence[IntArray | list[int]]) -> IntArray:
     """Rows of different lengths as one matrix, filled up with `NONE`."""
     result = np.full((len(rows), max(map(len, rows), default=0)), NONE, dtype=np.int32)
     for row, values in zip(result, rows, strict=True):
         row[: len(values)] = values
     return result
-
-
