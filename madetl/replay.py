@@ -78,7 +78,9 @@ class ReplayParameters:
     @property
     def policies(self) -> list[Policy]:
         """The baseline, and the cross product of what was asked for."""
-        return [_BASELINE, *(Policy(*names) for names in product(self.strategies, self.pair_policies))]
+        return list(
+            dict.fromkeys([_BASELINE, *(Policy(*names) for names in product(self.strategies, self.pair_policies))])
+        )
 
     @property
     def selection(self) -> SelectionParameters:

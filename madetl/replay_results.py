@@ -146,12 +146,13 @@ class Baseline:
         size = len(samples[pool].judgments)
         drawn = np.random.default_rng([seed, size]).multinomial(size, np.full(size, 1 / size), _ROUNDS)
         self._weights = np.concatenate([np.ones((1, size)), drawn]) / size
-        self._spearman = self._weights @ np.stack([samples[budget].measures["spearman"] for budget in budgets], axis=1)
+        spearman = np.stack([samples[budget].measures["spearman"] for budget in budgets], axis=1)
+        self._rising = replaying.rising(self._weights @ spearman)
 
     def worth(self, spearman: Sequence[FloatArray]) -> FloatArray:
         """(1 + rounds, len(spearman)): of policies by the correlations of their replications; infinite: no budget."""
         means = self._weights @ np.stack(spearman, axis=1)
-        rows = zip(means, self._spearman, strict=True)
+        rows = zip(means, self._rising, strict=True)
         return np.stack([replaying.worth(mean, self.budgets, baseline) for mean, baseline in rows])
 
 

@@ -28,7 +28,7 @@ from madetl.selection.orders import costs, pick_order
 Method = Literal["bt", "elo"]
 
 NONE = -1  # in arrays of battles and ballots: there is none
-ELO_ORDERS = 100  # random orders of the battles; the median rating counts
+ELO_ORDERS = 50  # random orders of the battles; the median rating counts
 _DECIMALS = 6  # of ratings: equal records must give equal ratings, whatever the last bits say
 
 
@@ -91,7 +91,7 @@ class Split:
 def split(ballots: Ballots, seed: int, replications: range) -> Split:
     """Halves the items of each pair of models at random; a replication depends on the seed and its number alone.
 
-    Of an odd number the pool has one item more in every other pair, and so in all.
+    Where a pair has an odd number, chance says which half has one more. In all, the pool is a half, rounded up.
     """
     items, pairs = len(ballots.pair), len(ballots.pairs[0])
     starts = np.searchsorted(ballots.ballot, np.arange(len(ballots.item)))
@@ -250,19 +250,23 @@ def _elo(battles: IntArray, pairs: ModelPairs, models: int, rng: np.random.Gener
     return np.asarray(np.median(rounds.reshape(len(battles), ELO_ORDERS, models), axis=1))
 
 
+def rising(accuracy: FloatArray) -> FloatArray:
+    """The rising curve that is nearest to each row of accuracies at ascending budgets (isotonic regression)."""
+    from sklearn.isotonic import isotonic_regression
+
+    return np.stack([isotonic_regression(row) for row in accuracy])
+
+
 def worth(accuracy: FloatArray, budgets: IntArray, baseline: FloatArray) -> FloatArray:
     """After how many judgments the baseline is as accurate as each of `accuracy`; infinite: not after the last either.
 
-    `baseline` is its mean accuracy at ascending `budgets`; it is made to rise (isotonic regression) and joined by
-    straight lines. What is below its beginning counts as the first of `budgets`.
+    `baseline` is its accuracy at ascending `budgets`, made to rise, and joined by straight lines. What is below its
+    beginning counts as the first of `budgets`.
     """
-    from sklearn.isotonic import isotonic_regression
-
-    rising = isotonic_regression(baseline)
-    after = np.searchsorted(rising, accuracy)  # the first budget that is as accurate
+    after = np.searchsorted(baseline, accuracy)  # the first budget that is as accurate
     last = np.clip(after, 1, len(budgets) - 1)
-    rise = rising[last] - rising[last - 1]
-    share = np.clip((accuracy - rising[last - 1]) / np.where(rise > 0, rise, 1), 0, 1)
+    rise = baseline[last] - baseline[last - 1]
+    share = np.clip((accuracy - baseline[last - 1]) / np.where(rise > 0, rise, 1), 0, 1)
     between = budgets[last - 1] + share * (budgets[last] - budgets[last - 1])
     return np.asarray(np.where(after == len(budgets), np.inf, between))
 
