@@ -321,7 +321,7 @@ def _budgets(parameters: ReplayParameters, material: _Material) -> list[int]:
 
 
 def _check_names(what: str, given: Sequence[str], known: Sequence[str]) -> None:
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in given or () if name not in known]
     if unknown or not given:
         named = f"There is no {what} {', '.join(map(repr, unknown))}." if unknown else f"Name at least one {what}."
         raise ParameterError(f"{named} There are: {', '.join(known)}")

@@ -127,7 +127,8 @@ def replay(settings: Settings, /, *, plot: Path | None, as_json: bool, **options
     In each replication the judged items (an instruction with a pair of models) are halved at random. One half with all
     its votes gives the gold ranking; the other is the pool, where each item answers with one of its votes. Every
     strategy and pair policy chooses from the pool as select would, measured response pairs within the filters only.
-    "Random choice" is what they are compared with: any judged item, pairs of models in turn.
+    "Random choice" is what they are compared with: any judged item, pairs of models in turn. --diversity goes with
+    mad and evidence; the others draw without it.
 
     What judgments are worth is how many of random choice give the same mean Spearman correlation. Nothing is stored.
     """
@@ -141,12 +142,12 @@ def replay(settings: Settings, /, *, plot: Path | None, as_json: bool, **options
         found = play(db, parameters, progress)
     for note in found.notes:
         output.note(f"Note: {note}")
-    if draw and plot:
-        _save(draw, found, plot)
     if as_json:
         output.print_json(found.as_json())
     else:
         _print(found)
+    if draw and plot:
+        _save(draw, found, plot)
 
 
 def _plotting() -> ModuleType:
