@@ -419,6 +419,7 @@ def test_the_command_prints_every_measure_and_draws(judged, madetl, tmp_path):
 
 def test_usage_and_errors_of_the_command(judged, madetl):
     madetl("replay", "--plot", "replay.gif", status=2)
+    assert "no folder" in madetl("replay", "--plot", "nowhere/replay.png", status=2).stderr
     madetl("replay", "--budgets", "many", status=2)
     madetl("replay", "--replications", "1", status=2)
     assert "There are: " in madetl("replay", "--strategy", "best", status=1).stderr

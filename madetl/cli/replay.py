@@ -41,6 +41,8 @@ def _budgets(_: click.Context, __: click.Parameter, value: str | None) -> list[i
 def _plot_file(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
     if value and value.suffix.lower() not in _FORMATS:
         raise click.BadParameter(f"{value.name} ends in none of {', '.join(_FORMATS)}.")
+    if value and not value.parent.is_dir():  # told before minutes of work are lost
+        raise click.BadParameter(f"there is no folder {value.parent}.")
     return value
 
 
@@ -142,12 +144,12 @@ def replay(settings: Settings, /, *, plot: Path | None, as_json: bool, **options
         found = play(db, parameters, progress)
     for note in found.notes:
         output.note(f"Note: {note}")
+    if draw and plot:
+        _save(draw, found, plot)
     if as_json:
         output.print_json(found.as_json())
     else:
         _print(found)
-    if draw and plot:
-        _save(draw, found, plot)
 
 
 def _plotting() -> ModuleType:
