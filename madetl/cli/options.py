@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -9,12 +12,13 @@ scenario_option = click.option("--scenario", metavar="NAME", help="Only instruct
 seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Seed of what is drawn at random.")
 
 
-def _split(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+def names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    """The callback of an option that takes names separated by commas."""
     return [name.strip() for name in value.split(",") if name.strip()] if value else None
 
 
 models_option = click.option(
-    "--models", callback=_split, metavar="A,B,C", help="Only these models, separated by commas."
+    "--models", callback=names, metavar="A,B,C", help="Only these models, separated by commas."
 )
 pairs_option = click.option(
     "--pairs",
@@ -22,4 +26,50 @@ pairs_option = click.option(
     default="all",
     show_default=True,
     help="All response pairs, or only those that somebody judged already.",
+)
+metric_option = click.option(
+    "--metric", default="char-ngram", show_default=True, metavar="NAME", help="The similarity to go by."
+)
+
+
+class LengthRatio(click.FloatRange):
+    """0 (off), or a number above 1: the longer answer divided by the shorter one is at least 1."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        ratio = float(super().convert(value, param, ctx))
+        if ratio != 0 and not 1 < ratio < math.inf:
+            self.fail(f"{value} is neither 0 (off) nor a number above 1.", param, ctx)
+        return ratio
+
+
+diversity_option = click.option(
+    "--diversity",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="LAMBDA",
+    help="Weight of how near an instruction is to those picked before; 0: none.",
+)
+instruction_metric_option = click.option(
+    "--instruction-metric",
+    default="char-ngram",
+    show_default=True,
+    metavar="NAME",
+    help="Whose vectors say how near instructions are: char-ngram, or a metric with stored embeddings.",
+)
+min_words_option = click.option(
+    "--min-words",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Both answers have more words; 0: off.",
+)
+max_length_ratio_option = click.option(
+    "--max-length-ratio",
+    type=LengthRatio(),
+    default=4.0,
+    show_default=True,
+    metavar="R",
+    help="The answers' lengths in characters differ by less than this; 0: off.",
 )

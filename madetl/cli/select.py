@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,23 +10,23 @@ import click
 from click.core import ParameterSource
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import json_option, models_option, scenario_option, seed_option
+from madetl.cli.options import (
+    diversity_option,
+    instruction_metric_option,
+    json_option,
+    max_length_ratio_option,
+    metric_option,
+    min_words_option,
+    models_option,
+    scenario_option,
+    seed_option,
+)
 from madetl.cli.output import print_json, print_table, warn
 
 if TYPE_CHECKING:
     from madetl.selections import Adaptive, SelectionResult
 
 _PAIRS_SHOWN = 30
-
-
-class _LengthRatio(click.FloatRange):
-    """0 (off), or a number above 1: the longer answer divided by the shorter one is at least 1."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        ratio = float(super().convert(value, param, ctx))
-        if ratio != 0 and not 1 < ratio < math.inf:
-            self.fail(f"{value} is neither 0 (off) nor a number above 1.", param, ctx)
-        return ratio
 
 
 @click.command(
@@ -41,44 +40,17 @@ class _LengthRatio(click.FloatRange):
         "madetl select --adaptive --budget 60 --place new-model --stop-at 0.95",
     ),
 )
-@click.option("--metric", default="char-ngram", show_default=True, metavar="NAME", help="The similarity to go by.")
+@metric_option
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
     metavar="K",
     help="Response pairs to pick for each pair of models.  [default: 10, or what the selection has]",
 )
-@click.option(
-    "--diversity",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    metavar="LAMBDA",
-    help="Weight of how near an instruction is to those picked before; 0: none.",
-)
-@click.option(
-    "--instruction-metric",
-    default="char-ngram",
-    show_default=True,
-    metavar="NAME",
-    help="Whose vectors say how near instructions are: char-ngram, or a metric with stored embeddings.",
-)
-@click.option(
-    "--min-words",
-    type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Both answers have more words; 0: off.",
-)
-@click.option(
-    "--max-length-ratio",
-    type=_LengthRatio(),
-    default=4.0,
-    show_default=True,
-    metavar="R",
-    help="The answers' lengths in characters differ by less than this; 0: off.",
-)
+@diversity_option
+@instruction_metric_option
+@min_words_option
+@max_length_ratio_option
 @scenario_option
 @models_option
 @click.option(

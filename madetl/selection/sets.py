@@ -10,7 +10,7 @@ import math
 import shlex
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from madetl.errors import ParameterError
@@ -146,19 +146,24 @@ def find_set(db: sqlite3.Connection, name: str = LATEST) -> sqlite3.Row:
 
 def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
     """Looks up every name. Raises ParameterError for a value that makes no sense or a name that is unknown."""
+    request = unnamed(db, parameters)
+    name = parameters.name or _default_name(db, request.columns)
+    request = replace(request, name=name, found=set_row(db, name))
+    _check_same(db, request)
+    if request.adaptive and not request.budget:
+        raise ParameterError("How many picks may it be in all? Give --budget N.")
+    return request
+
+
+def unnamed(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
+    """The same of a selection that is not to be stored, whatever selections there are. Raises as `resolve` does."""
     check(parameters)
     check_scenario(db, parameters.scenario)
     ids = model_ids(db, parameters.models)
     if ids is not None and len(ids) < 2:
         raise ParameterError("--models needs at least two different models: a selection compares their answers.")
-    columns = _columns(db, parameters)
-    name = parameters.name or _default_name(db, columns)
-    found, scope = set_row(db, name), None if ids is None else json.dumps(ids)
-    request = Request(name, columns, parameters.top_k, scope, found, parameters.adaptive)
-    _check_same(db, request)
-    if request.adaptive and not request.budget:
-        raise ParameterError("How many picks may it be in all? Give --budget N.")
-    return request
+    scope = None if ids is None else json.dumps(ids)
+    return Request("", _columns(db, parameters), parameters.top_k, scope, None, parameters.adaptive)
 
 
 def reopen(db: sqlite3.Connection, name: str, adaptive: Adaptive) -> Request:

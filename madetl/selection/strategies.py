@@ -63,7 +63,7 @@ def ordered_picks(db: sqlite3.Connection, request: Request, known: Known) -> lis
     from madetl.selection.orders import DRAWN, costs, pick_order
 
     strategy = request.columns["strategy"]
-    rows = _candidates(db, request)
+    rows = candidates(db, request)
     chosen: list[tuple[int, float | None]] = []
     key_of = _Keys(db, request.columns["seed"]) if strategy in DRAWN else None
     for of_pair in np.split(rows, np.flatnonzero(np.diff(rows["pair"])) + 1) if len(rows) else ():
@@ -87,7 +87,7 @@ def diverse_picks(db: sqlite3.Connection, request: Request, known: Known) -> lis
     from madetl.selection import diversity, instruction_vectors
     from madetl.selection.orders import costs
 
-    rows = _candidates(db, request)
+    rows = candidates(db, request)
     pairs = [int(pair) for pair in np.unique(rows["pair"]) if len(known.get(int(pair), {})) < request.wanted_k]
     rows = rows[np.isin(rows["pair"], pairs)]
     if not len(rows):
@@ -144,8 +144,8 @@ def _key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _candidates(db: sqlite3.Connection, request: Request) -> Any:
-    """The rows of eligible_response_pairs.sql as a structured array."""
+def candidates(db: sqlite3.Connection, request: Request) -> Any:
+    """The rows of eligible_response_pairs.sql as a structured array: pair, instruction, similarity, score, words."""
     import numpy as np
 
     fields = [("pair", "i8"), ("instruction", "i8"), ("similarity", "i8"), ("score", "f8"), ("words", "f8")]
