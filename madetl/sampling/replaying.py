@@ -61,7 +61,7 @@ class Candidates:
     ballot: IntArray
     item: IntArray
     score: FloatArray
-    words: IntArray
+    words: FloatArray
 
     def order(self, strategy: str, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
         """The rows in the order of picking; `keys[i]` is item i's."""
@@ -72,7 +72,7 @@ class Candidates:
         return Candidates(self.ballot[rows], self.item[rows], self.score[rows], self.words[rows])
 
 
-def candidates(ballots: Ballots, ballot: IntArray, score: FloatArray, words: IntArray) -> list[Candidates]:
+def candidates(ballots: Ballots, ballot: IntArray, score: FloatArray, words: FloatArray) -> list[Candidates]:
     """Those of each pair. The rows may come in any order of pairs, but in the right one within each pair."""
     item = ballots.item[ballot]
     every = Candidates(ballot, item, score, words)
