@@ -141,9 +141,14 @@ def last_decision(db: sqlite3.Connection, study: Study, annotator_id: int) -> sq
     return row
 
 
-def progress(db: sqlite3.Connection, study: Study, annotator_id: int) -> Progress:
-    """How far this annotator and everybody is."""
-    parameters = {"set_id": study.set_id, "annotator_id": annotator_id, "overlap": study.overlap}
+def progress(db: sqlite3.Connection, study: Study, annotator_id: int, *, ended: bool = False) -> Progress:
+    """How far this annotator and everybody is. What an adaptive selection may still pick counts, until it has ended."""
+    parameters = {
+        "set_id": study.set_id,
+        "annotator_id": annotator_id,
+        "overlap": study.overlap,
+        "grows": study.plan is not None and not ended,
+    }
     row = db.execute(query("judging_progress"), parameters).fetchone()
     # The same rounding as in due_repeats.sql; a smaller share than before does not make more done than there is.
     repeats = max(row["repeats"], int(study.repeat * row["possible"] + 1e-9))
@@ -152,7 +157,12 @@ def progress(db: sqlite3.Connection, study: Study, annotator_id: int) -> Progres
 
 def is_shared(db: sqlite3.Connection, study: Study, annotators: Sequence[int]) -> bool:
     """Whether these people divide the items among them, so that none knows how many they will get."""
-    parameters = {"set_id": study.set_id, "overlap": study.overlap, "team": json.dumps(list(annotators))}
+    parameters = {
+        "set_id": study.set_id,
+        "overlap": study.overlap,
+        "team": json.dumps(list(annotators)),
+        "grows": study.plan is not None,
+    }
     return bool(db.execute(query("is_shared"), parameters).fetchone()["shared"])
 
 

@@ -1,5 +1,7 @@
 """Who gets which item next: deals the pairs of a selection, all of them to a sheet, one by one to the page.
 
+An adaptive selection grows as the page deals: where no pair is free, the next one is picked, and dealt at once.
+
 What is drawn at random (an item's number, which answer stands first, whose turn it is on the page) is drawn once and
 stored in `assignments`: nothing of it is kept anywhere else. Queries say which pairs are free; verdicts are the matter
 of annotation. Every function that deals is called inside a transaction, so that two people never get the same slot.
@@ -15,9 +17,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+from madetl import selections
 from madetl.database import insert_rows
 from madetl.errors import ParameterError
 from madetl.resources import query
+from madetl.selection.sets import Adaptive, Ending
 
 SIDES = ("model_a", "model_b")
 HOLD = timedelta(minutes=30)
@@ -34,7 +38,8 @@ class Study:
     """What the page works through: a selection, and how it is dealt.
 
     Each item gets `overlap` verdicts of different people; of the items that somebody judges, the share `repeat` is
-    asked again. `run_id` is the run of `madetl annotate`.
+    asked again. `run_id` is the run of `madetl annotate`. `plan` is how an adaptive selection grows as people judge;
+    None: the page deals what is selected already.
     """
 
     set_id: int
@@ -43,6 +48,7 @@ class Study:
     repeat: float
     seed: int
     run_id: int
+    plan: Adaptive | None = None
 
     def parameters(self, annotator_id: int) -> dict[str, Any]:
         """What the queries of sql/judging share."""
@@ -132,13 +138,14 @@ def deal_next(db: sqlite3.Connection, study: Study, annotator_id: int) -> int | 
     """The number of the annotator's item: the one that is open, or else the one dealt now. None: nothing is left.
 
     A repeat is dealt as soon as it is due. Of the free pairs those with the fewest verdicts come first; which of them,
-    chance decides, so that the order tells nothing about the models.
+    chance decides, so that the order tells nothing about the models. An adaptive selection grows by one pick where no
+    pair is free, not before: so the pick is made in view of all votes that are in.
     """
     if (current := current_item(db, study, annotator_id)) is not None:
         return current
     rng = random.Random(_draw_seed(db, study, annotator_id))
     repeats = _due_repeats(db, study, annotator_id, REPEAT_GAP)
-    if not repeats and (free := _fewest_verdicts(db, study, annotator_id)):
+    if not repeats and (free := _free(db, study, annotator_id)):
         return _deal(db, study, annotator_id, rng.choice(free), rng, repeat=0)
     repeats = repeats or _due_repeats(db, study, annotator_id, 1)
     return _deal(db, study, annotator_id, rng.choice(repeats), rng, repeat=1) if repeats else None
@@ -156,6 +163,19 @@ def _draw_seed(db: sqlite3.Connection, study: Study, annotator_id: int) -> str:
     parameters = {"set_id": study.set_id, "annotator_id": annotator_id}
     dealt = db.execute(query("dealt_so_far"), parameters).fetchone()
     return f"{study.seed}/{study.selection}/{dealt['annotator']}/{dealt['items']}"
+
+
+def ending(db: sqlite3.Connection, study: Study) -> Ending | None:
+    """Why the study's selection picks no more, by the votes that are in; None: it could, or it does not grow at all."""
+    return None if study.plan is None else selections.ending(db, study.selection, study.plan)
+
+
+def _free(db: sqlite3.Connection, study: Study, annotator_id: int) -> Sequence[sqlite3.Row]:
+    """The pairs to choose from; where there is none, and the selection grows, the pick that is added to it now."""
+    free = _fewest_verdicts(db, study, annotator_id)
+    if free or study.plan is None or not selections.grow(db, study.selection, study.plan, study.run_id):
+        return free
+    return _fewest_verdicts(db, study, annotator_id)
 
 
 def _fewest_verdicts(db: sqlite3.Connection, study: Study, annotator_id: int) -> Sequence[sqlite3.Row]:

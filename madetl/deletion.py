@@ -39,7 +39,8 @@ def delete(db: sqlite3.Connection, kind: Kind, name: str) -> Deleted:
     """Deletes a run (by its number), a model or a selection (by name), in one transaction.
 
     With a run go the rows that it made and their cascades; instructions that other runs have answers to stay. With a
-    run of `select` go the later picks of the same selection too, since each pick depends on those before. With a model
+    run of `select` go the later picks of the same selection too, since each pick depends on those before. Of an
+    adaptive selection only the run's own picks go, and of these not what was judged in other runs. With a model
     go its responses and whatever compares or judges them. With a selection its assignments go; the judgments stay,
     because they are of responses. Raises ParameterError where there is nothing of that name.
     """
@@ -61,6 +62,8 @@ def _delete_run(db: sqlite3.Connection, name: str) -> int:
     kept = db.execute(resources.query("keep_answered_instructions"), this).rowcount
     touched = [row[0] for row in db.execute("SELECT DISTINCT set_id FROM selections WHERE run_id = :run_id", this)]
     db.execute(resources.query("delete_later_picks"), this)
+    db.execute(resources.query("keep_judged_picks"), this)
+    db.execute(resources.query("keep_grown_selections"), this)
     db.execute("DELETE FROM runs WHERE id = :run_id", this)
     db.executemany(resources.query("shrink_selection_set"), [{"set_id": set_id} for set_id in touched])
     return kept

@@ -20,17 +20,21 @@ from madetl.metrics_store import metric_label
 from madetl.runs import run
 from madetl.selection import results, sets
 from madetl.selection.results import FilterCounts, PairPicks, SelectionResult
-from madetl.selection.sets import Adaptive, Request, SelectionParameters, find_set
+from madetl.selection.sets import Adaptive, Ending, Request, SelectionParameters, find_set
 from madetl.selection.strategies import Known, Pick, next_picks
 
 __all__ = [
     "Adaptive",
+    "Ending",
     "FilterCounts",
     "PairPicks",
     "SelectionParameters",
     "SelectionResult",
+    "ending",
     "find_set",
     "grow",
+    "growing",
+    "keep",
     "select",
 ]
 
@@ -113,6 +117,48 @@ def _next(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
     from madetl.selection import adaptive
 
     return adaptive.next_picks(db, request, known)
+
+
+def growing(db: sqlite3.Connection, name: str, plan: Adaptive, seed: int) -> Request:
+    """The adaptive selection that is to grow; 'latest' is the adaptive one extended last, or else one of the defaults.
+
+    Writes nothing: `keep` does. Raises ParameterError where it is not adaptive or has a larger budget already, and
+    where one would have to be begun without a budget, or from nothing.
+    """
+    if name == sets.LATEST:
+        latest = sets.latest_adaptive(db)
+        if latest is None:
+            return _new(db, SelectionParameters(adaptive=plan, seed=seed))
+        name = latest["name"]
+    request = sets.reopen(db, name, plan)
+    if request.shrinks:
+        raise ParameterError(
+            f"{request.name} has a budget of {request.budget} response pairs already, and a selection does not shrink "
+            f"to {plan.budget}. Leave --budget out to go on with what it has."
+        )
+    return request
+
+
+def _new(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
+    request = sets.resolve(db, parameters)
+    counts = db.execute(resources.query("filter_counts"), request.scope).fetchall()
+    _check_candidates(db, request, results.total(counts))
+    return request
+
+
+def keep(db: sqlite3.Connection, request: Request, run_id: int) -> int:
+    """Makes the row of an adaptive selection without a pick, or raises its budget; returns its id.
+
+    Call it in a `transaction`.
+    """
+    return sets.save(db, request, request.found["top_k"] if request.found else 1, run_id)
+
+
+def ending(db: sqlite3.Connection, name: str, plan: Adaptive) -> Ending | None:
+    """Why an adaptive selection picks no more, by the votes that are in; None: `grow` would add a pick."""
+    from madetl.selection import adaptive
+
+    return adaptive.ending(db, sets.reopen(db, name, plan))
 
 
 def grow(db: sqlite3.Connection, name: str, plan: Adaptive, run_id: int) -> int:

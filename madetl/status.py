@@ -98,8 +98,9 @@ def _metric_names(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, str 
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    names = ("selection", "metric", "strategy", "top_k", "selected", "judged")
-    return {name: row[name] for name in names} | {"pending": row["selected"] - row["judged"]}
+    names = ("selection", "metric", "strategy", "pair_policy", "top_k", "budget", "selected", "judged")
+    shown = {name: row[name] for name in names} | {"pending": row["selected"] - row["judged"]}
+    return shown | ({"top_k": None} if row["budget"] else {})  # an adaptive one promises no pair of models any number
 
 
 def _importing(models: Rows, scenarios: Rows) -> Iterator[NextStep]:
@@ -159,11 +160,17 @@ def _selecting(sets: Rows, metrics: Rows) -> Iterator[NextStep]:
         if row["new_model_pairs"]:
             why = f"{row['selection']} has nothing of {row['new_model_pairs']} model pairs yet"
             yield NextStep("select", why, f"select{_selection_options(row)}")
+        elif row["selected"] == row["judged"] and row["selected"] < (row["budget"] or 0):
+            why = f"{row['selection']} has picked {row['selected']:,} of a budget of {row['budget']:,}, all are judged"
+            yield NextStep("select", why, f"select{_selection_options(row)}")
 
 
 def _selection_options(row: dict[str, Any]) -> str:
     """The options that extend a selection: those of its parameters that are not the defaults, and its name."""
+    adaptive = row["pair_policy"] == "adaptive"
+    needed = row["selected"] + row["new_model_pairs"]
     options = {
+        "--budget": (needed if adaptive and needed > row["budget"] else None, None),
         "--metric": (row["metric"], "char-ngram"),
         "--scenario": (row["scenario"], None),
         "--strategy": (row["strategy"], "mad"),
@@ -172,12 +179,11 @@ def _selection_options(row: dict[str, Any]) -> str:
         "--instruction-metric": (row["instruction_metric"], "char-ngram"),
         "--min-words": (row["min_words"], 20),
         "--max-length-ratio": (row["max_length_ratio"], 4),
-        "--pairs": (row["candidates"], "all"),
+        "--pairs": (row["candidates"], "unjudged" if adaptive else "all"),
         "--name": (row["selection"], None),
     }
-    return "".join(
-        _option(name, value) for name, (value, default) in options.items() if value is not None and value != default
-    )
+    given = (_option(name, value) for name, (value, default) in options.items() if value not in (None, default))
+    return "".join([" --adaptive" if adaptive else "", *given])
 
 
 def _judging(sets: Rows) -> Iterator[NextStep]:

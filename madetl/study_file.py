@@ -100,8 +100,8 @@ _TABLES: dict[str, dict[str, _Key]] = {
     "infer": {"limit": _integer(1), "samples": _integer(1)},
     "select": {
         "metric": _text(), "top_k": _integer(1), "diversity": _number(0), "instruction_metric": _text(),
-        "min_words": _integer(0), "max_length_ratio": _number(0), "strategy": _word("mad", "random"),
-        "seed": _integer(0), "name": _text(),
+        "min_words": _integer(0), "max_length_ratio": _number(0), "seed": _integer(0), "name": _text(),
+        "strategy": _word("mad", "evidence", "band", "random"),
     },
     "judge": {"models": _texts(needed=True), "prompt": _text(file=True), **_SAMPLING},
     "rank": {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import seed_option
+from madetl.cli.options import floor_option, refuse_without_adaptive, seed_option, stop_at_option
 from madetl.cli.output import note, warn
 
 if TYPE_CHECKING:
@@ -26,9 +26,17 @@ _PACKAGES = ("flask", "waitress", "markdown_it", "nh3")
         "madetl annotate",
         "madetl annotate --annotator alice --annotator bob --overlap 2",
         "madetl annotate --selection pilot --guidelines guidelines.md --both-bad",
+        "madetl annotate --adaptive --budget 105 --stop-at 0.95",
     ),
 )
-@click.option("--selection", default="latest", show_default=True, metavar="NAME", help="The selection to judge.")
+@click.option(
+    "--selection",
+    default="latest",
+    show_default=True,
+    metavar="NAME",
+    help="The selection to judge. With --adaptive, latest is the adaptive one extended last; if there is none, one is "
+    "begun.",
+)
 @click.option(
     "--annotator",
     "annotators",
@@ -62,6 +70,15 @@ _PACKAGES = ("flask", "waitress", "markdown_it", "nh3")
     show_default=True,
     help="The port to listen on; 0: any that is free.",
 )
+@click.option("--adaptive", is_flag=True, help="Pick as people judge, where votes say least about the models' order.")
+@click.option(
+    "--budget",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --adaptive: judgments in all, repeats apart.  [default: what the selection has]",
+)
+@floor_option
+@stop_at_option
 @seed_option
 @click.pass_obj
 def annotate(settings: Settings, /, annotators: tuple[str, ...], **options: Any) -> None:
@@ -71,6 +88,11 @@ def annotate(settings: Settings, /, annotators: tuple[str, ...], **options: Any)
     verdict is stored the moment it is given; started again, everybody goes on where they stopped, with the same link.
 
     Each pair gets --overlap verdicts. An item that somebody has left open for half an hour may go to somebody else.
+
+    With --adaptive, what is judged next depends on the votes so far: pairs of models whose order is in doubt get more
+    of the --budget. Items that wait for a verdict are dealt first, then the selection grows one by one. A selection
+    that is begun here goes by the defaults of `madetl select`; for another metric, scenario or strategy begin one with
+    `madetl select --adaptive`.
     """
     from madetl.errors import MissingExtraError
 
@@ -79,6 +101,8 @@ def annotate(settings: Settings, /, annotators: tuple[str, ...], **options: Any)
     from madetl import database
     from madetl.web import server
 
+    if not options["adaptive"]:
+        refuse_without_adaptive("budget", "floor", "stop_at")
     names = [name.strip() for name in annotators or (_login_name(),)]
     signal.signal(signal.SIGTERM, _stop)
     with database.writing(settings.db, create=False) as db:
@@ -106,7 +130,9 @@ def _show(served: Served) -> None:
         click.echo(f"  {name:{width}}  {link}{'' if left else '  (nothing is left to judge)'}")
     click.echo("\nCtrl-C ends; what was judged is stored already.")
     note(f"The links stay valid, until {served.key_file} is deleted.")
-    if not any(p.total - p.done for p in served.progress.values()):
+    if served.ended:
+        note(f"Nothing new is picked: {served.ended}.")
+    elif not any(p.total - p.done for p in served.progress.values()):
         note("Everything has its verdicts. A larger --overlap asks for more.")
     if not served.loopback:
         warn(

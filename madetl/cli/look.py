@@ -57,7 +57,9 @@ def _print_status(found: dict[str, Any]) -> None:
     board = found["leaderboard"]
     permuted = any(row["resample"] == "permute" for row in board)
     bounds = "range over orders of the battles" if permuted else "95 % interval"
-    found = found | {"leaderboard": [{key: row[key] for key in row if key != "resample"} for row in board]}
+    found = found | {"leaderboard": [_without(row, "resample") for row in board]}
+    if not any(row["budget"] for row in found["selections"]):
+        found |= {"selections": [_without(row, "pair_policy", "budget") for row in found["selections"]]}
     for name, title in _TABLES.items():
         if found[name]:
             print_table(found[name], title=title.format(bounds=bounds))
@@ -69,6 +71,10 @@ def _print_status(found: dict[str, Any]) -> None:
     click.echo("Next:")
     for step in found["next"]:
         click.echo(f"  {step['command']}\n      {step['stage']}: {step['why']}")
+
+
+def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
 
 
 def _parameters(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Value]:

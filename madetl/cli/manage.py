@@ -83,7 +83,8 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 def run(settings: Settings, number: int, yes: bool, as_json: bool) -> None:
     """Delete run NUMBER and the rows that it made.
 
-    Instructions that other runs have answers to stay. With a run of `select` go the later picks of its selection.
+    Instructions that other runs have answers to stay. With a run of `select` go the later picks of its selection. Of an
+    adaptive selection only the picks of the run itself go, but those judged in other runs stay.
     """
     _delete(settings, "run", str(number), yes, as_json)
 

@@ -7,19 +7,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import (
     diversity_option,
+    floor_option,
     instruction_metric_option,
     json_option,
     max_length_ratio_option,
     metric_option,
     min_words_option,
     models_option,
+    refuse_without_adaptive,
     scenario_option,
     seed_option,
+    stop_at_option,
 )
 from madetl.cli.output import print_json, print_table, warn
 
@@ -76,20 +78,8 @@ _PAIRS_SHOWN = 30
     metavar="B",
     help="With --adaptive: how many may wait for a vote at a time.  [default: one per pair of models]",
 )
-@click.option(
-    "--floor",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="With --adaptive: response pairs of each pair of models before votes decide.",
-)
-@click.option(
-    "--stop-at",
-    type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
-    metavar="P",
-    help="With --adaptive: stop when every order of neighbours is that sure, such as 0.95.",
-)
+@floor_option
+@stop_at_option
 @click.option("--place", metavar="MODEL", help="With --adaptive: only pairs of this model with the others.")
 @seed_option
 @click.option("--name", help="Name of the selection.  [default: one per scenario and metric, such as all-char-ngram]")
@@ -129,10 +119,7 @@ def _adaptive(options: dict[str, Any]) -> Adaptive | None:
     plan = {name: options.pop(name) for name in ("budget", "batch", "floor", "stop_at", "place")}
     if options.pop("adaptive"):
         return Adaptive(**plan)
-    context = click.get_current_context()
-    given = [name for name in plan if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if given:
-        raise click.UsageError(f"--{given[0].replace('_', '-')} goes with --adaptive.")
+    refuse_without_adaptive(*plan)
     return None
 
 

@@ -182,7 +182,9 @@ def _voters(parameters: RankParameters) -> str:
 def _selection(db: sqlite3.Connection, row: Mapping[str, Any], scenario: str | None) -> Selection:
     """`row` is the selection's; where it is of one scenario, its pool is that scenario's."""
     scope = {"scenario": scenario or row["scenario"]}
-    pool = {name: row[name] for name in ("metric_id", "min_words", "max_length_ratio")} | {"pairs": row["candidates"]}
+    pool = {name: row[name] for name in ("metric_id", "min_words", "max_length_ratio")}
+    # What nobody had judged when it was picked has been judged since: it counts as all.
+    pool["pairs"] = "judged" if row["candidates"] == "judged" else "all"
     this = {"set_id": row["set_id"]}
     return Selection(
         parameters=row,

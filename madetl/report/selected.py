@@ -74,16 +74,28 @@ def _selection(study: Study, one: Selection, number: int) -> Iterator[Block]:
 def _what(one: Selection) -> str:
     p = one.parameters
     judged = sum(row["verdicts"] > 0 for row in one.picks.rows)
-    how = {
-        "mad": f"the {p['top_k']} pairs of answers of each two models that are least alike by {p['metric']}",
-        "random": f"{p['top_k']} pairs of answers of each two models, drawn at random (seed {p['seed']})",
-    }[p["strategy"]]
-    diversity = f", diversity {p['diversity']:g}" if p["diversity"] else ""
     return (
-        f"It holds {how}{diversity}: {count(len(one.picks.rows), 'pair')} of answers on "
+        f"It holds {_how(p)}: {count(len(one.picks.rows), 'pair')} of answers on "
         f"{count(len({row['instruction_id'] for row in one.picks.rows}), 'instruction')}; {judged:,} of the pairs are "
         "judged."
     )
+
+
+def _how(p: Mapping[str, Any]) -> str:
+    """What was picked for two models, and of which two how many, in words."""
+    which = {
+        "mad": f"that are least alike by {p['metric']}",
+        "evidence": f"that show most of a difference, by {p['metric']} and how much there is to read",
+        "band": f"of the middle third of similarity by {p['metric']}, drawn at random (seed {p['seed']})",
+        "random": f"drawn at random (seed {p['seed']})",
+    }[p["strategy"]] + (f", diversity {p['diversity']:g}" if p["diversity"] else "")
+    if p["pair_policy"] == "adaptive":
+        return (
+            f"pairs of answers of two models {which}, of which two the votes decided as they came (picked adaptively, "
+            f"with a budget of {p['budget']:,})"
+        )
+    least = "the " if p["strategy"] in ("mad", "evidence") else ""
+    return f"{least}{p['top_k']} pairs of answers of each two models {which}"
 
 
 def _hills(study: Study, one: Selection, number: int) -> Plot:

@@ -21,7 +21,7 @@ from madetl.ranking.votes import FloatArray, IntArray
 from madetl.sampling import pair_policies
 from madetl.sampling.pair_policies import Board
 from madetl.selection import strategies
-from madetl.selection.sets import Adaptive, Request
+from madetl.selection.sets import Adaptive, Ending, Request
 from madetl.selection.strategies import Known, Pick
 from madetl.standing import Standing
 
@@ -35,6 +35,11 @@ def next_picks(db: sqlite3.Connection, request: Request, known: Known, most: int
 def stopped(db: sqlite3.Connection, request: Request) -> str | None:
     """Why the selection picks no more for now, in words; None: it could."""
     return _Growth(db, request, {}).stopped
+
+
+def ending(db: sqlite3.Connection, request: Request) -> Ending | None:
+    """Why the selection picks no more, whatever waits for a vote; None: it could."""
+    return _Growth(db, request, {}).ending
 
 
 class _Growth:
@@ -70,15 +75,20 @@ class _Growth:
     def stopped(self) -> str | None:
         """Why nothing more is picked for now, in words; None: something could be."""
         pending = int(self._pending.sum())
-        if self._settled():
-            return f"every order of neighbours is at least {100 * (self._plan.stop_at or 0):g} % sure"
-        if self.budget_left <= 0:
-            return "the budget is used up"
-        if not self._left.any():
-            return "no candidate is left"
+        if (ending := self.ending) is not None:
+            return self._plan.why(ending)
         if pending >= self._batch:
             return f"{pending:,} picks wait for a vote, and the next ones depend on these"
         return None
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why nothing more is picked, whatever waits for a vote; None: something could be."""
+        if self._settled():
+            return "settled"
+        if self.budget_left <= 0:
+            return "budget"
+        return None if self._left.any() else "candidates"
 
     def picks(self, number: int) -> list[Pick]:
         """The next `number` picks, or as many as there are candidates for."""

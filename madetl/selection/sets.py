@@ -41,6 +41,10 @@ _OPTIONS = {
 }
 
 
+Ending = Literal["settled", "budget", "candidates"]
+"""Why an adaptive selection picks no more: the orders are sure enough, the budget is used up, nothing is left."""
+
+
 @dataclass(frozen=True)
 class Adaptive:
     """How an adaptive selection grows: picks go where the votes so far say least about the order of the models.
@@ -55,6 +59,14 @@ class Adaptive:
     floor: int = 1
     stop_at: float | None = None
     place: str | None = None
+
+    def why(self, ending: Ending) -> str:
+        """An ending in words."""
+        return {
+            "settled": f"every order of neighbours is at least {100 * (self.stop_at or 0):g} % sure",
+            "budget": "the budget is used up",
+            "candidates": "no candidate is left",
+        }[ending]
 
 
 @dataclass(frozen=True)
@@ -142,6 +154,12 @@ def find_set(db: sqlite3.Connection, name: str = LATEST) -> sqlite3.Row:
     if name not in sets:
         raise ParameterError(f"No selection is called {name!r}. This database has: {', '.join(sorted(sets))}")
     return sets[name]
+
+
+def latest_adaptive(db: sqlite3.Connection) -> sqlite3.Row | None:
+    """The row of the adaptive selection that was begun or extended last; None: there is none."""
+    rows: list[sqlite3.Row] = db.execute(_LAST_EXTENDED_FIRST).fetchall()
+    return next((row for row in rows if row["pair_policy"] == "adaptive"), None)
 
 
 def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from madetl import annotation, database
+from madetl import annotation, database, dealing
 from madetl.dealing import Study
 from madetl.errors import DatabaseError
 from madetl.web.access import Access
@@ -170,6 +170,7 @@ class _Pages:
             progress=progress,
             last=last and _WORDS[last["choice"]],
             shared=self._setting.shared,
+            may_end=self._study.plan is not None and self._study.plan.stop_at is not None,
             comment_limit=annotation.COMMENT_LIMIT,
         )
 
@@ -177,10 +178,18 @@ class _Pages:
         with self._database() as db:
             if annotation.item(db, self._study, g.annotator) is not None:
                 return redirect(url_for("item"), 303)
-            progress = annotation.progress(db, self._study, g.annotator)
+            ending = dealing.ending(db, self._study)
+            progress = annotation.progress(db, self._study, g.annotator, ended=ending is not None)
             last = annotation.last_decision(db, self._study, g.annotator)
             skipped = len(annotation.skipped(db, self._study, g.annotator))
-        return self._page("done.html", progress=progress, last=last and _WORDS[last["choice"]], skipped=skipped)
+        return self._page(
+            "done.html",
+            progress=progress,
+            last=last and _WORDS[last["choice"]],
+            skipped=skipped,
+            grows=self._study.plan is not None,
+            ending=ending,
+        )
 
     # --- what they do
 

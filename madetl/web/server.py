@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from socket import gethostname
 
 from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 
-from madetl import dealing, runs
+from madetl import dealing, runs, selections
 from madetl.annotation import Progress, is_shared, progress
 from madetl.database import transaction
 from madetl.errors import ParameterError
-from madetl.selection.sets import find_set
+from madetl.selection.sets import Adaptive, find_set
 from madetl.web.access import Access, key_file, read_key
 from madetl.web.app import Setting, create_app
 from madetl.web.markdown import render
 
 DEFAULT_GUIDELINES = Path(__file__).parent / "guidelines.md"
+_NOBODY = 0  # no annotator has this id
 _THREADS = 8  # SQLite lets one write at a time; a few more can wait
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What `madetl annotate` was asked for; `guidelines` None: madetl's own."""
+    """What `madetl annotate` was asked for; `guidelines` None: madetl's own.
+
+    `adaptive`: the selection grows as people judge, up to `budget` judgments (None: what the selection has), with
+    `floor` and `stop_at` as in selection.sets.Adaptive.
+    """
 
     selection: str
     annotators: Sequence[str]
@@ -38,6 +44,18 @@ class Parameters:
     both_bad: bool = False
     seed: int = 42
     guidelines: Path | None = None
+    adaptive: bool = False
+    budget: int | None = None
+    floor: int = 1
+    stop_at: float | None = None
+
+    @property
+    def plan(self) -> Adaptive | None:
+        """How the selection grows; each item that it picks gets `overlap` judgments of the budget."""
+        if not self.adaptive:
+            return None
+        items = None if self.budget is None else math.ceil(self.budget / self.overlap)
+        return Adaptive(budget=items, floor=self.floor, stop_at=self.stop_at)
 
     def __post_init__(self) -> None:
         if not self.annotators or not all(name and len(name) <= 200 for name in self.annotators):
@@ -46,31 +64,33 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Served:
-    """The page as it is ready to be used: a link per annotator, in their order, and how far each is."""
+    """The page as it is ready to be used: a link per annotator, in their order, and how far each is.
+
+    `ended`: why the selection picks no more, in words; None: it may, or it does not grow as people judge.
+    """
 
     selection: str
     links: dict[str, str]
     progress: dict[str, Progress]
     key_file: Path
     loopback: bool
+    ended: str | None = None
 
 
 def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Callable[[Served], None]) -> str:
     """Serves until it is interrupted; `ready` is called once the socket is open. Returns the closing line.
 
     `db` is open for writing all the while, so that the file is whole again at the end. Raises ParameterError where the
-    address cannot be used or the guidelines cannot be read.
+    address cannot be used, the guidelines cannot be read, or the selection cannot grow and is asked to.
     """
-    chosen = find_set(db, parameters.selection)
+    selection = _selection(db, parameters)
     guidelines = _read_guidelines(parameters.guidelines or DEFAULT_GUIDELINES)
     key = read_key(key_file(path))
     names = list(dict.fromkeys(parameters.annotators))
-    with runs.run(db, "annotate", _recorded(parameters, chosen["name"], names), parameters.seed) as run:
+    with runs.run(db, "annotate", _recorded(parameters, selection, names), parameters.seed) as run:
         with transaction(db):
             people = {dealing.person(db, name): name for name in names}
-        study = dealing.Study(
-            chosen["id"], chosen["name"], parameters.overlap, parameters.repeat, parameters.seed, run.id
-        )
+            study = _study(db, parameters, run.id)
         access = Access(key, people)
         shared = is_shared(db, study, list(people))
         setting = Setting(path, study, people, access, render(guidelines, breaks=False), parameters.both_bad, shared)
@@ -80,8 +100,30 @@ def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Cal
             server.run()  # returns at Ctrl-C
         finally:
             server.close()
-            run.summary = _summary(db, run.id)
+            run.summary = _summary(db, study)
     return run.summary
+
+
+def _selection(db: sqlite3.Connection, parameters: Parameters) -> str:
+    """The name of the selection that the page works through; one that is to be begun has none of its rows yet."""
+    if parameters.plan is None:
+        return str(find_set(db, parameters.selection)["name"])
+    return selections.growing(db, parameters.selection, parameters.plan, parameters.seed).name
+
+
+def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> dealing.Study:
+    """What the page works through. Makes an adaptive selection's row, or raises its budget: call it in a transaction.
+
+    Names are looked up again, since somebody else may have begun the selection in the meantime.
+    """
+    plan, dealt = parameters.plan, (parameters.overlap, parameters.repeat, parameters.seed)
+    if plan is None:
+        chosen = find_set(db, parameters.selection)
+        return dealing.Study(chosen["id"], chosen["name"], *dealt, run_id)
+    request = selections.growing(db, parameters.selection, plan, parameters.seed)
+    set_id = selections.keep(db, request, run_id)
+    # From now on the stored budget counts, which another run may raise.
+    return dealing.Study(set_id, request.name, *dealt, run_id, replace(plan, budget=None))
 
 
 def _recorded(parameters: Parameters, selection: str, names: Sequence[str]) -> dict[str, object]:
@@ -117,13 +159,15 @@ def _port(server: BaseWSGIServer | MultiSocketServer) -> int:
 
 
 def _served(db: sqlite3.Connection, setting: Setting, parameters: Parameters, port: int) -> Served:
-    base = f"http://{_reachable(parameters.host)}:{port}/l/"
+    base, study, people = f"http://{_reachable(parameters.host)}:{port}/l/", setting.study, setting.annotators
+    ending = dealing.ending(db, study)
     return Served(
-        setting.study.selection,
-        {name: base + setting.access.link_token(annotator) for annotator, name in setting.annotators.items()},
-        {name: progress(db, setting.study, annotator) for annotator, name in setting.annotators.items()},
+        study.selection,
+        {name: base + setting.access.link_token(annotator) for annotator, name in people.items()},
+        {name: progress(db, study, annotator, ended=ending is not None) for annotator, name in people.items()},
         key_file(setting.database),
         _is_loopback(parameters.host),
+        study.plan.why(ending) if study.plan and ending else None,
     )
 
 
@@ -141,10 +185,27 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _summary(db: sqlite3.Connection, run_id: int) -> str:
+def _summary(db: sqlite3.Connection, study: dealing.Study) -> str:
     verdicts, people = db.execute(
-        "SELECT count(*), count(DISTINCT annotator_id) FROM judgments WHERE run_id = ?", (run_id,)
+        "SELECT count(*), count(DISTINCT annotator_id) FROM judgments WHERE run_id = ?", (study.run_id,)
     ).fetchone()
     if not verdicts:
-        return "No verdict was given"
-    return f"{verdicts:,} verdict{'s' if verdicts != 1 else ''} given by {people} annotator{'s' if people != 1 else ''}"
+        return f"No verdict was given{_how_far(db, study)}"
+    return f"{_counted(verdicts, 'verdict')} given by {_counted(people, 'annotator')}{_how_far(db, study)}"
+
+
+def _how_far(db: sqlite3.Connection, study: dealing.Study) -> str:
+    """Where a selection that grows stands, as the end of a sentence: why it has ended, or how many are there."""
+    if study.plan is None:
+        return ""
+    ending = dealing.ending(db, study)
+    everybody = progress(db, study, _NOBODY, ended=ending is not None)
+    if ending is None:
+        return f": {everybody.given:,} of {everybody.wanted:,} are there"
+    missing = everybody.wanted - everybody.given
+    still = f", {_counted(missing, 'verdict')} still to come" if missing else ""
+    return f": {study.plan.why(ending)}{still}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"

@@ -1,7 +1,8 @@
 -- Returns whether the people at the page divide the items among them, so that nobody knows how many they will get:
--- there are items on which fewer verdicts of theirs are wanted than they are people.
+-- there are items on which fewer verdicts of theirs are wanted than they are people, or there will be.
 -- Grain: one row.
--- Parameters: :set_id the selection; :overlap, how many people judge an item; :team, a JSON array of annotator ids.
+-- Parameters: :set_id the selection; :overlap, how many people judge an item; :team, a JSON array of annotator ids;
+--   :grows, whether the selection is an adaptive one that grows up to its budget.
 WITH wanted AS (
     SELECT
         s.id,
@@ -15,4 +16,10 @@ WITH wanted AS (
     FROM selections AS s
     WHERE s.set_id = :set_id
 )
-SELECT EXISTS (SELECT 1 FROM wanted WHERE verdicts > 0 AND verdicts < json_array_length(:team)) AS shared;
+SELECT
+    EXISTS (SELECT 1 FROM wanted WHERE verdicts > 0 AND verdicts < json_array_length(:team))
+    OR (
+        :grows
+        AND :overlap < json_array_length(:team)
+        AND (SELECT count(*) FROM wanted) < (SELECT t.budget FROM selection_sets AS t WHERE t.id = :set_id)
+    ) AS shared;
