@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 
 import numpy as np
 
 from madetl.ranking import bradley_terry, resampling
-from madetl.sampling import posterior
+from madetl.sampling import forecasts, pair_policies, posterior
+from madetl.sampling.forecasts import Plan
 from madetl.sampling.play import State, play
 from madetl.sampling.posterior import PairVotes, Posterior
 from tests import worlds as w
@@ -45,9 +45,11 @@ def fixed_numbers() -> None:
 def chosen_numbers() -> None:
     """2. The same at a fixed number of votes on pairs that a policy chose"""
     head("")
-    for policy in ("uniform", "adaptive"):
-        for votes, (worlds, given) in at_votes(policy, (105, 210, 420), 1000).items():
-            row(f"{policy}, {votes} votes", *w.sure_and_right(worlds, w.fitted(worlds, given)))
+    for sd in (0.8, 0.4):
+        for policy in ("uniform", "adaptive"):
+            worlds = w.normal(1000, 7, sd)
+            for votes, given in at_votes(policy, worlds, (105, 210, 420)):
+                row(f"spread {sd}, {policy}, {votes} votes", *w.sure_and_right(worlds, w.fitted(worlds, given)))
 
 
 def stopping() -> None:
@@ -64,7 +66,8 @@ def intervals() -> None:
     """4. rank --method bt: how many of the 95 % intervals hold the truth, in per cent (mean width in points)"""
     print(f"{'':{LABEL}s}{'ratings':>16s}{'differences: all':>20s}{'of neighbours':>18s}")
     for policy in ("uniform", "adaptive"):
-        for votes, (worlds, given) in at_votes(policy, (105, 210, 420), 300).items():
+        worlds = w.normal(300, 7)
+        for votes, given in at_votes(policy, worlds, (105, 210, 420)):
             cells = (f"{100 * hit.mean():.1f} ({width.mean():.0f})" for hit, width in coverage(worlds, given))
             print(f"{f'{policy}, {votes} votes':{LABEL}s}", "".join(f"{cell:>18s}" for cell in cells), flush=True)
 
@@ -79,14 +82,23 @@ def placing() -> None:
             print(f"{f'{kind}, {policy}':{LABEL}s}" + "".join(f"{100 * (at <= 1).mean():>10.0f} %" for at in off), flush=True)
 
 
+def forecasting() -> None:
+    """6. Forecasts for the least sure order: in how many of 150 worlds it took no more judgments than forecast, per cent"""
+    print(f"{'':{LABEL}s}{'lower quartile':>18s}{'median':>10s}{'upper quartile':>18s}")
+    for items in (2, 5):
+        inside = forecast_and_truth(w.normal(150, 7), items)
+        print(f"{f'{items} items per pair, then adaptive':{LABEL}s}" + "".join(f"{100 * share:>15.0f} %" for share in inside))
+
+
 # --- what the tables are made of
 
 
-def at_votes(policy: str, numbers: tuple[int, ...], count: int) -> dict[int, tuple[Worlds, PairVotes]]:
+def at_votes(policy: str, worlds: Worlds, numbers: tuple[int, ...]) -> Iterator[tuple[int, PairVotes]]:
     """The votes on pairs that `policy` chose, one at a time, once there are so many."""
-    worlds = w.normal(count, 7)
-    states = play(policy, worlds, worlds.pairs, models=7, judgments=max(numbers), rng=np.random.default_rng(2))
-    return {state.judgments: (worlds, deepcopy(state.votes)) for state in states if state.judgments in numbers}
+    rng = np.random.default_rng(2)
+    for state in play(policy, worlds, worlds.pairs, models=worlds.models, judgments=max(numbers), rng=rng):
+        if state.judgments in numbers:
+            yield state.judgments, state.votes
 
 
 def stopped_all(worlds: Worlds, batch: int) -> tuple[np.ndarray, ...]:
@@ -98,9 +110,11 @@ def stopped_all(worlds: Worlds, batch: int) -> tuple[np.ndarray, ...]:
     return until_sure(states, lambda now: w.sure_and_right(worlds, now), floor)
 
 
-def stopped_one(worlds: Worlds, batch: int) -> tuple[np.ndarray, ...]:
-    """The same of the one order of neighbours that is least sure after two items of each pair, either way."""
-    votes = worlds.judged(2)
+def stopped_one(
+    worlds: Worlds, batch: int, votes: PairVotes | None = None, explore: float = pair_policies.EXPLORE
+) -> tuple[np.ndarray, ...]:
+    """The same of the one order of neighbours that is least sure by `votes` (two items of each pair), either way."""
+    votes = worlds.judged(2) if votes is None else votes
     higher, lower = least_sure(w.fitted(worlds, votes))
     rounds = np.arange(len(higher))[:, None]
     true = worlds.strength[rounds, higher] > worlds.strength[rounds, lower]
@@ -111,7 +125,7 @@ def stopped_one(worlds: Worlds, batch: int) -> tuple[np.ndarray, ...]:
 
     states = play(
         "adaptive", worlds, worlds.pairs, models=worlds.models, judgments=CAP, rng=np.random.default_rng(2),
-        batch=batch, votes=votes, targets=lambda _: (higher, lower),
+        batch=batch, votes=votes, targets=lambda _: (higher, lower), explore=explore,
     )  # fmt: skip
     return until_sure(states, look, 0)
 
@@ -135,6 +149,20 @@ def least_sure(found: Posterior) -> tuple[np.ndarray, np.ndarray]:
     higher, lower = found.neighbours()
     at = found.sureness(higher, lower).argmin(axis=1)[:, None]
     return np.take_along_axis(higher, at, 1), np.take_along_axis(lower, at, 1)
+
+
+def forecast_and_truth(worlds: Worlds, items: int) -> list[np.float64]:
+    """The shares of worlds that needed no more judgments than the forecast's quartiles."""
+    votes = worlds.judged(items)
+    found = w.fitted(worlds, votes)
+    at = found.sureness(*found.neighbours()).argmin(axis=1)
+    quartiles = np.empty((len(at), 3))
+    for world, order in enumerate(at):
+        plan = Plan(cap=CAP, simulations=100, seed=world)
+        each = forecasts.of_each_order(worlds.pairs, *(forecasts.rounds_of(of, [world]) for of in (votes, found)), plan)
+        quartiles[world] = [each[order].quantile(share) for share in (0.25, 0.5, 0.75)]
+    took, *_ = stopped_one(worlds, 1, votes, explore=0.0)
+    return list((took[:, None] <= quartiles).mean(axis=0))
 
 
 def coverage(worlds: Worlds, votes: PairVotes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -225,7 +253,7 @@ def stop_row(label: str, votes: np.ndarray, called: np.ndarray, right: np.ndarra
     print(f"{label:{LABEL}s}{cells}{np.median(at):>15.0f}{at.mean():>7.0f}{rest}", flush=True)
 
 
-TABLES = {table.__name__: table for table in (fixed_numbers, chosen_numbers, stopping, intervals, placing)}
+TABLES = {table.__name__: table for table in (fixed_numbers, chosen_numbers, stopping, intervals, placing, forecasting)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or TABLES:

@@ -7,6 +7,7 @@ functions that use them, so that `madetl --help` answers at once.
 from __future__ import annotations
 
 from madetl.cli import (
+    advise,
     agreement,
     annotate,
     asking,
@@ -30,6 +31,7 @@ from madetl.cli import (
 cli = base.cli
 
 for _module in (
+    advise,
     agreement,
     annotate,
     asking,

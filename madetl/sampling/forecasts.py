@@ -8,6 +8,7 @@ p + s (1 - p) with probability p, and p - s p otherwise, where s² is the disper
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -89,15 +90,15 @@ def _simulated(
     truth = rng.multivariate_normal(now.mean[0], now.covariance[0], rounds, method="eigh")
     asked, settled = np.zeros((rounds, len(pairs[0]))), np.zeros(rounds, dtype=bool)
     going, first = np.arange(rounds), np.zeros(rounds, dtype=np.int64)
-    votes, now, spread, done = _rounds(votes, first), _rounds(now, first), float(now.dispersion[0]) ** 0.5, 0
+    votes, now, spread, done = rounds_of(votes, first), rounds_of(now, first), float(now.dispersion[0]) ** 0.5, 0
     while True:
         sure = _sure(votes, now, plan, targets)
         settled[going[sure]] = True
         if done >= plan.cap or sure.all():
             return Forecast(asked, settled)
         stay = np.flatnonzero(~sure)
-        going, votes, now = going[stay], _rounds(votes, stay), _rounds(now, stay)
-        targets = targets and _rounds(targets, stay)
+        going, votes, now = going[stay], rounds_of(votes, stay), rounds_of(now, stay)
+        targets = targets and rounds_of(targets, stay)
         pair = _next_pair(votes, now, plan, targets, rng)
         number = min(max(1, int(GROWTH * done)), plan.cap - done)
         _vote(votes, pair, _expected(truth[going], pairs, pair), number, spread, rng)
@@ -138,7 +139,7 @@ def _vote(
     votes.add_items(rounds, pair, expected - spread * expected, items=number - won)
 
 
-def _rounds(of: _Arrays, which: IntArray) -> _Arrays:
+def rounds_of(of: _Arrays, which: IntArray | Sequence[int]) -> _Arrays:
     """The same of some rounds only. The arrays of a posterior that name the pairs are of all rounds."""
     arrays = {field.name: getattr(of, field.name) for field in fields(of)}
     chosen = {name: array[which] for name, array in arrays.items() if name not in ("model_a", "model_b")}
