@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 PYTHON311 ?= python3.11
 VLLM := .venv-vllm
 TESTS ?=
+TABLES ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-vllm check bench example clean
+.PHONY: help demo test test-vllm check bench calibrate example clean
 
 help:
 	@echo "make demo       the whole pipeline on the example database"
@@ -17,6 +18,7 @@ help:
 	@echo "make test-vllm  the tests that ask a real vLLM, on the CPU (Python 3.11; downloads 1 GB)"
 	@echo "make check      ruff, mypy and the tests"
 	@echo "make bench      the benchmarks, as a table"
+	@echo "make calibrate  how far madetl advise can be trusted, on simulated studies, as tables"
 	@echo "make example    make mad.db.example again from tests/example/"
 	@echo "make clean      remove the environments, the demo's databases and what the tools left behind"
 
@@ -37,6 +39,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/python -m tests.benchmarks
+
+calibrate: $(VENV)/.dev
+	OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/python -m tests.calibration $(TABLES)
 
 example: $(VENV)/.dev
 	$(BIN)/python -m tests.make_example

@@ -7,6 +7,7 @@ functions that use them, so that `madetl --help` answers at once.
 from __future__ import annotations
 
 from madetl.cli import (
+    advise,
     agreement,
     annotate,
     asking,
@@ -31,6 +32,7 @@ from madetl.cli import (
 cli = base.cli
 
 for _module in (
+    advise,
     agreement,
     annotate,
     asking,

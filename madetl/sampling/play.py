@@ -5,7 +5,7 @@ The draw of the next pair, and the posterior behind it, are those of a live stud
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,20 +68,25 @@ def play(
     floor: int = pair_policies.FLOOR,
     explore: float = pair_policies.EXPLORE,
     batch: int = 1,
+    votes: PairVotes | None = None,
+    targets: Callable[[Posterior], tuple[IntArray, IntArray]] | None = None,
 ) -> Iterator[State]:
     """Yields the state after each batch of votes, up to `judgments`; a replication without items left stands still.
 
-    In a batch the pairs are drawn before the first vote comes back, each in view of those drawn before.
+    In a batch the pairs are drawn before the first vote comes back, each in view of those drawn before. `votes`: those
+    that each replication begins with, to which the others are added in place. `targets` says which orders matter, as
+    `Board.targets` has them; None: those of neighbours.
     """
-    votes = PairVotes.none(*source.left().shape)
-    now = posterior.fit(pairs, votes, models, steps=1)
+    votes = PairVotes.none(*source.left().shape) if votes is None else votes
+    now = posterior.fit(pairs, votes, models)
     done = 0
     while done < judgments:
         pending = np.zeros_like(votes.votes)
         drawn = []
         left = source.left()
         for _ in range(min(batch, judgments - done)):
-            board = Board(now, votes.votes + pending, pending, left - pending)
+            aims = targets(now) if targets else None
+            board = Board(now, votes.votes + pending, pending, left - pending, aims)
             pair = pair_policies.draw(policy, board, rng, floor, explore).pair
             which = np.flatnonzero(pair >= 0)
             pending[which, pair[which]] += 1
