@@ -152,7 +152,9 @@ def _needed(found: Standing, forecast: Forecast) -> Needed:
     asked = totals[:, 0] > 0
     share = (forecast.judgments[asked] / totals[asked]).mean(axis=0)
     pairs = [
-        PairShare(*_stronger_first(found, pair), float(share[pair]), None if median is None else round(share[pair] * median))
+        PairShare(
+            *_stronger_first(found, pair), float(share[pair]), None if median is None else round(share[pair] * median)
+        )
         for pair in np.argsort(-share, kind="stable").tolist()
         if share[pair] > 0
     ]
@@ -198,7 +200,9 @@ def all_sentence(advice: Advice) -> str:
         return f"{begin}: settled. More judgments would hardly change the order."
     if needed.median is None:
         return f"{begin}: more than {advice.cap:,} more judgments."
-    named = ", ".join(f"{_named(pair)} {rounded(pair.judgments or 0):,}" for pair in _most(needed.pairs, 2 * _MOST_PAIRS))
+    named = ", ".join(
+        f"{_named(pair)} {rounded(pair.judgments or 0):,}" for pair in _most(needed.pairs, 2 * _MOST_PAIRS)
+    )
     return f"{begin}: about {_judgments(needed.median)}, most of them on: {named}."
 
 
@@ -239,7 +243,9 @@ def _mostly(pairs: Sequence[PairShare]) -> str:
 def _most(pairs: Sequence[PairShare], number: int) -> Sequence[PairShare]:
     """The pairs that together get two thirds of the judgments, `number` of them at most."""
     before = np.cumsum([0.0] + [pair.share for pair in pairs])
-    return [pair for pair, so_far in zip(pairs, before, strict=False) if so_far < 2 / 3 and pair.judgments][:number] or pairs[:1]
+    return [pair for pair, so_far in zip(pairs, before, strict=False) if so_far < 2 / 3 and pair.judgments][
+        :number
+    ] or pairs[:1]
 
 
 def _named(pair: PairShare) -> str:
@@ -288,9 +294,13 @@ def _few(found: Standing) -> Note | None:
 def _unjudged(names: Sequence[str]) -> Note | None:
     if not names:
         return None
-    named = ", ".join(names[:_MOST_PAIRS]) + (f" and {len(names) - _MOST_PAIRS} more" if len(names) > _MOST_PAIRS else "")
+    named = ", ".join(names[:_MOST_PAIRS]) + (
+        f" and {len(names) - _MOST_PAIRS} more" if len(names) > _MOST_PAIRS else ""
+    )
     place = f"`madetl select --adaptive --place {shlex.quote(names[0])} --budget N`"
-    return Note("unjudged", f"nobody has voted on an answer of {named}, so the order is without: {place} finds its place.")
+    return Note(
+        "unjudged", f"nobody has voted on an answer of {named}, so the order is without: {place} finds its place."
+    )
 
 
 def _command(db: sqlite3.Connection, scenario: str | None, target: float, judgments: int) -> str | None:
@@ -300,7 +310,9 @@ def _command(db: sqlite3.Connection, scenario: str | None, target: float, judgme
     row = db.execute(resources.query("adaptive_selection"), {"scenario": scenario}).fetchone()
     options = {"scenario": scenario} | (_options(db, row) if row else {})
     budget = max(row["budget"], row["judged"] + judgments) if row else judgments
-    named = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    named = [
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items() if value is not None
+    ]
     return " ".join(["madetl select --adaptive", *named, f"--budget {budget} --stop-at {target:g}"])
 
 

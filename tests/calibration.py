@@ -54,12 +54,16 @@ def chosen_numbers() -> None:
 
 def stopping() -> None:
     """3. Adaptive choice that stops as soon as the orders that matter are called 95 % sure, 1,000 votes at most"""
-    print(f"{'':{LABEL}s}{'stopped':>9s}{'called':>9s}{'right':>9s}{'all right':>11s}{'votes: median':>15s}{'mean':>7s}")
+    print(
+        f"{'':{LABEL}s}{'stopped':>9s}{'called':>9s}{'right':>9s}{'all right':>11s}{'votes: median':>15s}{'mean':>7s}"
+    )
     kinds = {"spread 0.8": w.normal, "spread 0.4": lambda *of: w.normal(*of, sd=0.4), "evenly spaced": w.even}
     for kind, make in kinds.items():
         for orders, stop in (("all orders", stopped_all), ("one order", stopped_one)):
             for batch in (1, 21):
-                stop_row(f"{kind}, {orders}, every {batch} votes".replace(" 1 votes", " vote"), *stop(make(500, 7), batch))
+                stop_row(
+                    f"{kind}, {orders}, every {batch} votes".replace(" 1 votes", " vote"), *stop(make(500, 7), batch)
+                )
 
 
 def intervals() -> None:
@@ -79,7 +83,10 @@ def placing() -> None:
     for kind, make in kinds.items():
         for policy in ("adaptive", "uniform"):
             off = placed(policy, make(400, 21))
-            print(f"{f'{kind}, {policy}':{LABEL}s}" + "".join(f"{100 * (at <= 1).mean():>10.0f} %" for at in off), flush=True)
+            print(
+                f"{f'{kind}, {policy}':{LABEL}s}" + "".join(f"{100 * (at <= 1).mean():>10.0f} %" for at in off),
+                flush=True,
+            )
 
 
 def forecasting() -> None:
@@ -87,7 +94,10 @@ def forecasting() -> None:
     print(f"{'':{LABEL}s}{'lower quartile':>18s}{'median':>10s}{'upper quartile':>18s}")
     for items in (2, 5):
         inside = forecast_and_truth(w.normal(150, 7), items)
-        print(f"{f'{items} items per pair, then adaptive':{LABEL}s}" + "".join(f"{100 * share:>15.0f} %" for share in inside))
+        print(
+            f"{f'{items} items per pair, then adaptive':{LABEL}s}"
+            + "".join(f"{100 * share:>15.0f} %" for share in inside)
+        )
 
 
 # --- what the tables are made of
@@ -247,7 +257,9 @@ def stop_row(label: str, votes: np.ndarray, called: np.ndarray, right: np.ndarra
     """Shares among the worlds that stopped; votes among all, those that never stopped at the cap."""
     stopped = np.isfinite(votes)
     numbers = [share[stopped].mean() for share in (called, right, right.all(axis=1))]
-    cells = "".join(f"{100 * share:{width}.1f} %" for share, width in zip((stopped.mean(), *numbers), (7, 7, 7, 9), strict=True))
+    cells = "".join(
+        f"{100 * share:{width}.1f} %" for share, width in zip((stopped.mean(), *numbers), (7, 7, 7, 9), strict=True)
+    )
     at = np.minimum(votes, CAP)
     rest = f"  never stopped: {100 * right[~stopped].mean():.1f} % right" if (~stopped).any() else ""
     print(f"{label:{LABEL}s}{cells}{np.median(at):>15.0f}{at.mean():>7.0f}{rest}", flush=True)

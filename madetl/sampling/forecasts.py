@@ -81,9 +81,7 @@ class _Targets:
 _Arrays = TypeVar("_Arrays", PairVotes, Posterior, _Targets)
 
 
-def _simulated(
-    pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Plan, targets: _Targets | None
-) -> Forecast:
+def _simulated(pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Plan, targets: _Targets | None) -> Forecast:
     """Simulates all rounds at once: as many as `targets` has, or `plan.simulations`. A round that is sure leaves."""
     rng = np.random.default_rng(plan.seed)
     rounds = plan.simulations if targets is None else len(targets.higher)
