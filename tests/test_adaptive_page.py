@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from madetl import database, dealing, runs, selections
+from madetl import annotation, database, dealing, runs, selections
 from madetl.selection.sets import Adaptive
 from madetl.selections import SelectionParameters
 from tests.conftest import Study
@@ -44,6 +44,20 @@ def build(db: sqlite3.Connection, models: int = 4, instructions: int = 40) -> No
             )
         for pair in combinations(SECRETS[:models], 2):
             pool.similarity(instruction, *pair, n / 100)
+
+
+def judge_on_page(db: sqlite3.Connection, verdicts: int, budget: int | None = None, who: str = "ann") -> int:
+    """A run of the page in which one person judges so many items, and leaves another one open; the run's id."""
+    with runs.run(db, "annotate", {"adaptive": True, "budget": budget}, 42) as this:
+        with database.transaction(db):
+            person = dealing.person(db, who)
+            request = selections.growing(db, "latest", Adaptive(budget=budget), 42)
+            study = dealing.Study(selections.keep(db, request, this.id), request.name, 1, 0, 42, this.id, Adaptive())
+        item = annotation.begin(db, study, person)
+        for _ in range(verdicts):
+            annotation.judge(db, study, person, item, "tie")
+            item = dealing.current_item(db, study, person)
+    return this.id
 
 
 @pytest.fixture
@@ -419,26 +433,3 @@ class TestTheWay:
             bob = enter(page.links["bob"])
             assert sorted(shown(bob)) == sorted(left)
             assert rows(file, "SELECT count(*) FROM selections") == [(1,)]
-
-
-def test_why_a_study_has_ended_is_what_dealing_finds(file):
-    """Whenever dealing has nothing more, there is a reason, and while there is none, it deals."""
-    with database.writing(file) as db, runs.run(db, "annotate", {}, 42) as this:
-        with database.transaction(db):
-            ann = dealing.person(db, "ann")
-            request = selections.growing(db, "latest", Adaptive(budget=5), 42)
-            study = dealing.Study(selections.keep(db, request, this.id), request.name, 1, 0, 42, this.id, Adaptive())
-        for _ in range(5):
-            assert dealing.ending(db, study) is None
-            with database.transaction(db):
-                item = dealing.deal_next(db, study, ann)
-                db.execute("UPDATE assignments SET state = 'judged', decided_at = dealt_at WHERE id = ?", (item,))
-                db.execute(
-                    "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id,"
-                    " assignment_id) SELECT ?, s.response_a_id, s.response_b_id, 'tie', 'page', a.id, a.id"
-                    " FROM assignments AS a JOIN selections AS s ON s.id = a.selection_id WHERE a.id = ?",
-                    (ann, item),
-                )
-        assert dealing.ending(db, study) == "budget"
-        with database.transaction(db):
-            assert dealing.deal_next(db, study, ann) is None

@@ -18,6 +18,8 @@ from madetl import database, deletion, models, runs
 from madetl.errors import ParameterError
 
 from .conftest import Study
+from .test_adaptive_page import build as measured_answers
+from .test_adaptive_page import judge_on_page
 
 Madetl = Callable[..., CompletedProcess[str]]
 
@@ -175,6 +177,45 @@ def test_a_later_run_of_a_selection_takes_its_picks_and_those_after(shop: Shop) 
     assert gone.rows == {"runs": 1, "selections": 2, "assignments": 1}
     assert column(shop.db, "SELECT rank FROM selections") == [1]
     assert column(shop.db, "SELECT top_k FROM selection_sets") == [1]
+
+
+def test_a_run_of_the_page_goes_with_the_selection_that_it_began_and_nobody_else_judged(db: sqlite3.Connection) -> None:
+    measured_answers(db)
+    run_id = judge_on_page(db, 3, budget=10)  # and a fourth item is open
+    gone = deletion.delete(db, "run", str(run_id))
+    assert gone.rows == {"runs": 1, "selection_sets": 1, "selections": 4, "assignments": 4, "judgments": 3}
+
+
+def test_of_a_run_of_the_page_stays_what_others_picked_and_judged(db: sqlite3.Connection) -> None:
+    # given four picks of the first run, whose last one is judged in the second run, and three picks of that one
+    measured_answers(db)
+    first, second = judge_on_page(db, 3, budget=10), judge_on_page(db, 3)
+    picks = {run: column(db, f"SELECT id FROM selections WHERE run_id = {run}") for run in (first, second)}
+    assert [len(ids) for ids in picks.values()] == [4, 3]
+
+    gone = deletion.delete(db, "run", str(first))
+
+    assert gone.rows == {"runs": 1, "selections": 3, "assignments": 4, "judgments": 3}
+    assert column(db, "SELECT id FROM selections ORDER BY id") == [picks[first][-1], *picks[second]]
+    assert column(db, "SELECT run_id FROM selections ORDER BY id") == [None, second, second, second]
+    assert column(db, "SELECT run_id FROM selection_sets") == [None]
+    assert column(db, "SELECT probability IS NULL FROM selections") == [0] * 4
+    # and the page goes on: nothing that was judged is asked again
+    judge_on_page(db, 2)
+    assert column(db, "SELECT max(judgments) FROM selected_pairs") == [1]
+    assert column(db, "SELECT count(*) FROM judgments") == [5]
+
+
+def test_of_a_later_run_of_the_page_only_its_own_picks_go(db: sqlite3.Connection) -> None:
+    measured_answers(db)
+    judge_on_page(db, 3, budget=10)
+    second = judge_on_page(db, 3)
+    judge_on_page(db, 1)
+    gone = deletion.delete(db, "run", str(second))
+    # two picks that nobody judged since; the third was judged by the last run, which picked one more
+    assert (gone.rows["selections"], gone.rows["judgments"]) == (2, 3)
+    assert column(db, "SELECT count(*) FROM selections WHERE run_id IS NULL") == [1]
+    assert column(db, "SELECT budget FROM selection_sets") == [10]
 
 
 def test_a_model_goes_with_all_that_compares_or_judges_it(shop: Shop) -> None:

@@ -37,6 +37,8 @@ from madetl.report.tallies import bt_ratings, places, spearman, votes_of
 from madetl.selection.sets import SelectionParameters
 from tests import report_study
 from tests.conftest import Study
+from tests.test_adaptive_page import build as measured_answers
+from tests.test_adaptive_page import judge_on_page
 
 Madetl = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -838,3 +840,49 @@ def test_thirty_models_stay_small_and_quick(tmp_path: Path) -> None:
         seconds = time.perf_counter() - start
     assert len(html) < 5_000_000
     assert seconds < 60  # a guard against what grows too fast; the benchmark measures
+
+
+# --- selections that are not K picks of every pair
+
+
+@pytest.mark.parametrize("verdicts", [0, 9])
+def test_a_selection_that_grew_on_the_page_is_told_in_words(
+    db: sqlite3.Connection, madetl: Madetl, tmp_path: Path, verdicts: int
+) -> None:
+    measured_answers(db)
+    judge_on_page(db, verdicts, budget=20)
+    if verdicts:
+        ratings.rank(db, RankParameters(rounds=20))
+    madetl("report", "-o", tmp_path / "r.html")
+    told = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert "picked adaptively, with a budget of 20" in told
+    assert f"{verdicts + 1} pair" in told
+    assert f"{verdicts} of the pairs are judged" in told
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ("evidence", "the 2 pairs of answers of each two models that show most of a difference, by char-ngram"),
+        (
+            "band",
+            "2 pairs of answers of each two models of the middle third of similarity by char-ngram, drawn at random",
+        ),
+        ("random", "2 pairs of answers of each two models drawn at random (seed 42)"),
+    ],
+)
+def test_what_a_strategy_picks_is_told_in_words(
+    db: sqlite3.Connection, tmp_path: Path, strategy: Any, words: str
+) -> None:
+    measured_answers(db)
+    selections.select(db, SelectionParameters(strategy=strategy, top_k=2))
+    told = Page(written(db, tmp_path / "r.html")).text
+    assert f"It holds {words}" in told
+    assert "0 of the pairs are judged." in told
+
+
+def test_a_selection_of_the_page_that_has_no_pick_yet(db: sqlite3.Connection, tmp_path: Path) -> None:
+    measured_answers(db)
+    judge_on_page(db, 0, budget=20)
+    db.execute("DELETE FROM selections")
+    assert "20" in written(db, tmp_path / "r.html")

@@ -18,6 +18,8 @@ from madetl.selection.sets import SelectionParameters
 from madetl.status import status
 
 from .conftest import Study
+from .test_adaptive_page import build as measured_answers
+from .test_adaptive_page import judge_on_page
 
 Madetl = Callable[..., CompletedProcess[str]]
 
@@ -137,6 +139,7 @@ def test_each_stage_leads_to_the_next(example: Path) -> None:
         SelectionParameters(top_k=3, scenario="Coding", min_words=5, max_length_ratio=2.5),
         SelectionParameters(top_k=3, diversity=0.5, name="my pilot"),
         SelectionParameters(top_k=3, strategy="random", seed=7),
+        SelectionParameters(top_k=3, strategy="evidence"),
     ],
 )
 def test_a_new_model_extends_a_selection_by_the_command_given(
@@ -158,6 +161,39 @@ def test_a_new_model_extends_a_selection_by_the_command_given(
     with database.reading(example) as db:
         assert status(db).selections[0]["selected"] == before + 3 * 4
         assert not [command for command in commands(db) if command.startswith("select")]
+
+
+@pytest.mark.parametrize("verdicts", [0, 2, 5])
+def test_an_adaptive_selection_grows_by_the_commands_given(
+    db: sqlite3.Connection, madetl: Madetl, verdicts: int
+) -> None:
+    # given a page on which somebody judged some of a budget of 8, and has one more open
+    measured_answers(db)
+    judge_on_page(db, verdicts, budget=8)
+    asked = verdicts + 1
+    shown = status(db).selections[0]
+    assert (shown["pair_policy"], shown["top_k"], shown["budget"], shown["selected"], shown["pending"]) == (
+        "adaptive", None, 8, asked, 1,
+    )  # fmt: skip
+    assert "adaptive" in madetl("status").stdout
+    # when the one is judged, and the next step is taken until there is none
+    judge_on_page(db, 1)
+    db.execute("DELETE FROM selections WHERE id NOT IN (SELECT selection_id FROM assignments WHERE state = 'judged')")
+    for _ in range(8):
+        found = [command for command in commands(db) if command.startswith("select")]
+        if not found:
+            break
+        madetl(*shlex.split(found[0]))
+        judge_all(db)
+    assert (status(db).selections[0]["selected"], status(db).selections[0]["pending"]) == (8, 0)
+
+
+def judge_all(db: sqlite3.Connection) -> None:
+    db.execute(
+        "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id)"
+        " SELECT 1, s.response_a_id, s.response_b_id, 'tie', 'x', s.id FROM selections AS s"
+        " JOIN selected_pairs AS p ON p.selection_id = s.id WHERE p.judgments = 0"
+    )
 
 
 def test_scores_that_came_from_files_are_not_asked_for_again(example: Path) -> None:
