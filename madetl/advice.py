@@ -31,7 +31,10 @@ _MOST_PAIRS = 3  # that one sentence names
 _ALIKE = 0.1  # a dispersion so near 1 is called that of coin flips
 
 # Measured by `python -m tests.calibration`, tables 1 to 3.
-STOPPING = ""
+STOPPING = (
+    "in simulated studies that stopped the moment an order was called 95 % sure, it was right in 95 to 97 %; with a look "
+    "after every 21 votes alone, in 97 to 98 %."
+)
 
 
 @dataclass(frozen=True)
@@ -213,10 +216,10 @@ def votes_sentence(advice: Advice) -> str:
         return f"{on}. Votes vary as coin flips would (dispersion {advice.dispersion:.2f})."
     each = f"each says as much as {1 / advice.dispersion:.2g} votes"
     if advice.dispersion < 1:
-        how = f"less than coin flips would, as ties make them do (dispersion {advice.dispersion:.2f}): {each} without ties"
+        how, what = "less than coin flips would, as ties make them do", "without ties"
     else:
-        how = f"more than coin flips would, since those on one item are alike (dispersion {advice.dispersion:.2f}): {each} on items of their own"
-    return f"{on}. Votes vary {how}."
+        how, what = "more than coin flips would, since those on one item are alike", "on items of their own"
+    return f"{on}. Votes vary {how} (dispersion {advice.dispersion:.2f}): {each} {what}."
 
 
 def percent(share: float) -> str:

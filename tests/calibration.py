@@ -1,19 +1,20 @@
 """How far the sureness of `sampling.posterior` can be trusted: tables over simulated worlds whose truth is known.
 
 `python -m tests.calibration [TABLE …]`, or `make calibrate`; a few minutes for all of them. The worlds are those of
-`tests.worlds`; where nothing else is said, 7 models with strengths of standard deviation 0.8, luck of the single answer,
-and 27 % ties. What must hold is asserted in test_posterior.
+`tests.worlds`; where nothing else is said, 7 models with strengths of standard deviation 0.8, luck of the single
+answer, and 27 % ties. What must hold is asserted in test_posterior.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 from madetl.ranking import bradley_terry, resampling
-from madetl.sampling import forecasts, pair_policies, posterior
+from madetl.sampling import accuracy, forecasts, pair_policies, posterior
 from madetl.sampling.forecasts import Plan
 from madetl.sampling.play import State, play
 from madetl.sampling.posterior import PairVotes, Posterior
@@ -90,7 +91,7 @@ def placing() -> None:
 
 
 def forecasting() -> None:
-    """6. Forecasts for the least sure order: in how many of 150 worlds it took no more judgments than forecast, per cent"""
+    """6. Forecasts for the least sure order: per cent of 150 worlds where it took no more judgments than forecast"""
     print(f"{'':{LABEL}s}{'lower quartile':>18s}{'median':>10s}{'upper quartile':>18s}")
     for items in (2, 5):
         inside = forecast_and_truth(w.normal(150, 7), items)
@@ -98,6 +99,23 @@ def forecasting() -> None:
             f"{f'{items} items per pair, then adaptive':{LABEL}s}"
             + "".join(f"{100 * share:>15.0f} %" for share in inside)
         )
+
+
+def policies() -> None:
+    """7. Policies compared: Spearman correlation with the true order, exact order and winner, per cent; 1,000 worlds"""
+    for name, worlds, budgets in (
+        ("7 models, spread 0.8", partial(w.normal, 1000, 7), (63, 105, 210, 315)),
+        ("7 models, evenly spaced", partial(w.even, 1000, 7), (63, 105, 210, 315)),
+        ("20 models, spread 0.8", partial(w.normal, 200, 20), (190, 400, 800, 1600)),
+        ("20 models, evenly spaced", partial(w.even, 200, 20), (190, 400, 800, 1600)),
+    ):
+        print(f"{name:{LABEL}s}" + "".join(f"{f'{budget} votes':>20s}" for budget in budgets))
+        for policy in pair_policies.POLICIES:
+            cells = [
+                f"{spearman:.3f} {100 * exact:3.0f} % {100 * winner:3.0f} %"
+                for spearman, exact, winner in found_orders(policy, worlds(), budgets)
+            ]
+            print(f"  {policy:{LABEL - 2}s}" + "".join(f"{cell:>20s}" for cell in cells), flush=True)
 
 
 # --- what the tables are made of
@@ -109,6 +127,15 @@ def at_votes(policy: str, worlds: Worlds, numbers: tuple[int, ...]) -> Iterator[
     for state in play(policy, worlds, worlds.pairs, models=worlds.models, judgments=max(numbers), rng=rng):
         if state.judgments in numbers:
             yield state.judgments, state.votes
+
+
+def found_orders(policy: str, worlds: Worlds, budgets: tuple[int, ...]) -> Iterator[tuple[float, ...]]:
+    """At each budget: the mean Spearman correlation of Bradley–Terry's ranking with the truth, right orders, winners."""
+    for _, votes in at_votes(policy, worlds, budgets):
+        lost = votes.votes - votes.wins
+        ratings = bradley_terry.fit(*worlds.pairs, votes.wins, lost, np.zeros(worlds.models, dtype=int))
+        found = accuracy.accuracy(ratings, worlds.strength)
+        yield float(found.spearman.mean()), float(found.exact.mean()), float(found.winner.mean())
 
 
 def stopped_all(worlds: Worlds, batch: int) -> tuple[np.ndarray, ...]:
@@ -265,7 +292,10 @@ def stop_row(label: str, votes: np.ndarray, called: np.ndarray, right: np.ndarra
     print(f"{label:{LABEL}s}{cells}{np.median(at):>15.0f}{at.mean():>7.0f}{rest}", flush=True)
 
 
-TABLES = {table.__name__: table for table in (fixed_numbers, chosen_numbers, stopping, intervals, placing, forecasting)}
+TABLES = {
+    table.__name__: table
+    for table in (fixed_numbers, chosen_numbers, stopping, intervals, placing, forecasting, policies)
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or TABLES:

@@ -99,7 +99,7 @@ def _simulated(pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Plan, 
         targets = targets and rounds_of(targets, stay)
         pair = _next_pair(votes, now, plan, targets, rng)
         number = min(max(1, int(GROWTH * done)), plan.cap - done)
-        _vote(votes, pair, _expected(truth[going], pairs, pair), number, spread, rng)
+        _vote(votes, pair, number, _expected(truth[going], pairs, pair), spread=spread, rng=rng)
         asked[going, pair] += number
         done += number
         now = posterior.fit(pairs, votes, truth.shape[1], start=now, steps=_STEPS)
@@ -129,7 +129,7 @@ def _expected(truth: FloatArray, pairs: ModelPairs, pair: IntArray) -> FloatArra
 
 
 def _vote(
-    votes: PairVotes, pair: IntArray, expected: FloatArray, number: int, spread: float, rng: np.random.Generator
+    votes: PairVotes, pair: IntArray, number: int, expected: FloatArray, *, spread: float, rng: np.random.Generator
 ) -> None:
     """Adds `number` votes, on items of their own, to the pair of each round."""
     rounds, won = np.arange(len(pair)), rng.binomial(number, expected)
