@@ -311,12 +311,20 @@ def _command(db: sqlite3.Connection, scenario: str | None, target: float, judgme
     if not judgments:
         return None
     row = db.execute(resources.query("adaptive_selection"), {"scenario": scenario}).fetchone()
-    options = {"scenario": scenario} | (_options(db, row) if row else {})
+    options = {"scenario": scenario} | (_options(db, row) if row else _new_options(db))
     budget = max(row["budget"], row["judged"] + judgments) if row else judgments
     named = [
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items() if value is not None
     ]
     return " ".join(["madetl select --adaptive", *named, f"--budget {budget} --stop-at {target:g}"])
+
+
+def _new_options(db: sqlite3.Connection) -> dict[str, Any]:
+    """What must be said to begin a selection: the metric, where the default one has measured nothing."""
+    usual = SelectionParameters().metric
+    row = db.execute(resources.query("metric_to_select_by"), {"usual": usual}).fetchone()
+    label = metric_label(db, row["id"]) if row else usual
+    return {} if label == usual else {"metric": label}
 
 
 def _options(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
