@@ -24,6 +24,8 @@ from madetl import database
 from tests.conftest import Study
 from tests.page_study import serving
 from tests.sheet_study import MODELS, select, small_study
+from tests.test_adaptive_page import SECRETS
+from tests.test_adaptive_page import build as measured_answers
 from tests.test_web import EVIL, rows
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -155,6 +157,35 @@ def test_a_whole_selection_with_the_keyboard(window, file):
     assert choices(file) == ["first", "tie", "second", "both_bad", "first", "second"]
     assert all(0.3 < seconds < 60 for (seconds,) in rows(file, "SELECT seconds FROM judgments"))
     assert not any(model in source for model in MODELS for source in sources)
+
+
+def test_a_study_that_stops_by_itself(window, db_file):
+    with database.writing(db_file) as db:
+        measured_answers(db, models=3)
+    with serving(db_file, "--adaptive", "--budget", 60, "--stop-at", 0.75, "--repeat", 0) as page:
+        window.open(page.links["ann"])
+        window.begin()
+        window.until(lambda: window.all(".answers"))
+        window.settle()
+        assert window.progress() == "0 of at most 60"
+        assert window.driver.title == "0 of at most 60 judged"
+        while window.all(".answers"):
+            first, second = window.answers()
+            window.press(Keys.ARROW_LEFT if first[-2] < second[-2] else Keys.ARROW_RIGHT)
+        given = len(choices(db_file))
+        assert 3 < given < 40
+        last = window.find("main").text
+        assert f"You have given {given} verdicts. All of them are saved." in last
+        assert "Nothing is left for you to do. You can close this page." in last
+        assert "The ranking is settled: the order of the models is as sure as this study wants it" in last
+        assert not any(name in window.driver.page_source for name in SECRETS)
+        for width, height in ((1280, 800), (390, 844)):
+            window.size(width, height)
+            assert window.script("return document.documentElement.scrollWidth") <= width
+        assert window.complaints() == []
+        # undo is open to whoever looks at it again
+        window.press("u")
+        assert window.progress() == f"{given - 1} of at most 60"
 
 
 def test_undo_and_coming_back_on_another_device(window, file):

@@ -75,7 +75,8 @@ _PACKAGES = ("flask", "waitress", "markdown_it", "nh3")
     "--budget",
     type=click.IntRange(min=1),
     metavar="N",
-    help="With --adaptive: judgments in all, repeats apart.  [default: what the selection has]",
+    help="With --adaptive: judgments in all, repeats apart; rounded up to --overlap on each item.  [default: what the "
+    "selection has]",
 )
 @floor_option
 @stop_at_option

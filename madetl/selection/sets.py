@@ -190,7 +190,8 @@ def reopen(db: sqlite3.Connection, name: str, adaptive: Adaptive) -> Request:
     if found["pair_policy"] != "adaptive":
         raise ParameterError(
             f"The selection {found['name']!r} has K = {found['top_k']} picks of every model pair; only one that "
-            "`madetl select --adaptive` began grows with the votes."
+            "`madetl select --adaptive` began grows with the votes. Leave --adaptive out to go on with "
+            "this one, or name another."
         )
     columns = {column: found[column] for column in _OPTIONS}
     return Request(found["name"], columns, None, None, found, adaptive)
