@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import norm
 
 from madetl import advice, standing
+from madetl.database import transaction
 from madetl.errors import ParameterError
 from madetl.metrics_store import ensure_metric
 from madetl.sampling import forecasts, posterior
@@ -32,24 +33,26 @@ def measured(
     study: Study, models: Sequence[str] = MODELS, scenario: str = "Writing", metrics: Sequence[str] = ("m",)
 ) -> Pool:
     """All models' answers to forty instructions, measured; in every pair the lower instruction comes first."""
-    pool = Pool(study)
-    for model in models:
-        study.model(model)
-    for metric in metrics:
-        pool.metric_id = ensure_metric(study.db, metric)
-        for n in range(ITEMS):
-            instruction_id = study.instruction(f"instruction {n}", scenario)
-            for x, y in combinations(models, 2):
-                pool.similarity(instruction_id, x, y, n / 100)
+    with transaction(study.db):
+        pool = Pool(study)
+        for model in models:
+            study.model(model)
+        for metric in metrics:
+            pool.metric_id = ensure_metric(study.db, metric)
+            for n in range(ITEMS):
+                instruction_id = study.instruction(f"instruction {n}", scenario)
+                for x, y in combinations(models, 2):
+                    pool.similarity(instruction_id, x, y, n / 100)
     return pool
 
 
 def judge(pool: Pool, scenario: str = "Writing", **verdicts: str) -> None:
     """`ab="wwlt"`: of the votes on a and b, each on an instruction of its own, a won two, lost one, and tied one."""
     ids = [row[0] for row in pool.db.execute("SELECT id FROM instructions WHERE scenario = ? ORDER BY id", (scenario,))]
-    for (x, y), votes in verdicts.items():
-        for instruction_id, vote in zip(ids, votes, strict=False):
-            pool.study.judgment(pool.response(instruction_id, x), pool.response(instruction_id, y), WINNER[vote])
+    with transaction(pool.db):
+        for (x, y), votes in verdicts.items():
+            for instruction_id, vote in zip(ids, votes, strict=False):
+                pool.study.judgment(pool.response(instruction_id, x), pool.response(instruction_id, y), WINNER[vote])
 
 
 def advise(pool: Pool, **options) -> advice.Advice:
