@@ -122,6 +122,7 @@ def advise(
     plan = Plan(target, cap, simulations, seed)
     orders = _orders(found, plan)
     together = _needed(found, forecasts.of_all_orders(_pairs(found), found.votes, found.posterior, plan))
+    unjudged = [row["name"] for row in db.execute(resources.query("models_without_votes"), {"scenario": scenario})]
     return Advice(
         scenario, target, cap, simulations, seed, len(found.names),
         votes=int(found.votes.votes.sum()),
@@ -130,8 +131,10 @@ def advise(
         spread=float(found.posterior.prior_precision[0] ** -0.5 * bradley_terry.POINTS),
         orders=orders,
         all_orders=together,
-        command=_command(db, scenario, target, rounded(_within_reach(orders, together))),
-        notes=_notes(db, scenario, found),
+        command=_command(
+            db, scenario, target, rounded(_within_reach(orders, together)), found.names if unjudged else None
+        ),
+        notes=_notes(found, unjudged),
     )  # fmt: skip
 
 
@@ -216,7 +219,7 @@ def votes_sentence(advice: Advice) -> str:
         return f"{on}. Votes vary as coin flips would (dispersion {advice.dispersion:.2f})."
     each = f"each says as much as {1 / advice.dispersion:.2g} votes"
     if advice.dispersion < 1:
-        how, what = "less than coin flips would, as ties make them do", "without ties"
+        how, what = "less than coin flips would, as votes with ties do", "without ties"
     else:
         how, what = "more than coin flips would, since those on one item are alike", "on items of their own"
     return f"{on}. Votes vary {how} (dispersion {advice.dispersion:.2f}): {each} {what}."
@@ -260,16 +263,15 @@ def _named(pair: PairShare) -> str:
 
 def _no_votes(db: sqlite3.Connection, scenario: str | None) -> str:
     where = f" in scenario {scenario}" if scenario else ""
-    judged = db.execute("SELECT count(*) FROM judgments").fetchone()[0]
-    others = " `madetl advise` without --scenario takes all scenarios." if scenario and judged else ""
+    elsewhere = scenario and standing.read(db, None).names
+    others = " `madetl advise` without --scenario takes all scenarios." if elsewhere else ""
     return (
         f"There are no votes by people{where} to go by.{others} `madetl select` picks what to judge, and "
         "`madetl annotate` opens a page to judge on."
     )
 
 
-def _notes(db: sqlite3.Connection, scenario: str | None, found: Standing) -> list[Note]:
-    unjudged = [row["name"] for row in db.execute(resources.query("models_without_votes"), {"scenario": scenario})]
+def _notes(found: Standing, unjudged: Sequence[str]) -> list[Note]:
     notes = [_islands(found), _few(found), _unjudged(unjudged), Note("stopping", STOPPING)]
     return [note for note in notes if note]
 
@@ -306,12 +308,20 @@ def _unjudged(names: Sequence[str]) -> Note | None:
     )
 
 
-def _command(db: sqlite3.Connection, scenario: str | None, target: float, judgments: int) -> str | None:
-    """The selection that asks for so many more judgments: the adaptive one that there is, or a new one."""
+def _command(
+    db: sqlite3.Connection, scenario: str | None, target: float, judgments: int, models: Sequence[str] | None
+) -> str | None:
+    """The selection that asks for so many more judgments: the adaptive one that there is, or a new one.
+
+    `models` are those that the advice is about; None: there are no others. Where nothing is measured, that comes first.
+    """
     if not judgments:
         return None
+    if db.execute(resources.query("metric_to_select_by"), {"usual": NGRAMS}).fetchone() is None:
+        return "madetl similarity"
     row = db.execute(resources.query("adaptive_selection"), {"scenario": scenario}).fetchone()
-    options = {"scenario": scenario} | (_options(db, row) if row else _new_options(db))
+    options = {"scenario": scenario, "models": ",".join(models) if models else None}
+    options |= _options(db, row) if row else _new_options(db)
     budget = max(row["budget"], row["judged"] + judgments) if row else judgments
     named = [
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items() if value is not None

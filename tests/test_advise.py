@@ -236,7 +236,7 @@ def test_a_forecast_has_as_many_figures_as_it_deserves(judgments, shown):
     ("verdicts", "words"),
     [
         ("wl" * 10, "Votes vary as coin flips would (dispersion 1.0"),
-        ("wltt" * 5, "less than coin flips would, as ties make them do (dispersion 0."),
+        ("wltt" * 5, "less than coin flips would, as votes with ties do (dispersion 0."),
     ],
 )
 def test_what_votes_say_with_and_without_ties(pool, verdicts, words):
@@ -465,15 +465,30 @@ def test_a_forecast_asks_until_each_order_is_sure_and_no_further():
         assert (totals <= 50).all()
 
 
-def test_of_all_orders_every_pair_gets_its_floor_first():
-    world, votes, _ = one_world()
-    for sums in vars(votes).values():
-        sums[:, 0] = 0
-    now = w.fitted(world, votes)
+def test_a_pair_that_nobody_judged_is_not_asked_about_where_every_order_is_sure(pool):
+    judge(pool, ab="w" * 12, bc="w" * 12)
 
-    found = forecasts.of_all_orders(world.pairs, votes, now, Plan(target=0.6, simulations=FEW, floor=3))
+    found = advise(pool)
 
-    assert (found.judgments[:, 0] >= 3).all()
+    assert [order.needed.median for order in found.orders] == [0, 0]
+    assert found.all_orders.median == 0
+    assert found.command is None
+
+
+def test_the_command_is_about_the_models_of_the_advice(pool):
+    judge(pool, ab="wl" * 6)
+    pool.similarity(pool.study.instruction("one more"), "a", "newcomer", 0.3)
+
+    command = advise(pool).command
+
+    assert "--models a,b " in command
+
+
+def test_where_nothing_is_measured_that_comes_first(pool):
+    judge(pool, ab="wl" * 6)
+    pool.db.execute("DELETE FROM similarities")
+
+    assert advise(pool).command == "madetl similarity"
 
 
 def test_the_order_of_the_models_ids_does_not_matter_beyond_noise():
