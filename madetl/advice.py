@@ -340,8 +340,9 @@ def _new_options(db: sqlite3.Connection) -> dict[str, Any]:
 def _options(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     """What must be said again to extend a selection: its name, and what is not the default."""
     names = ("strategy", "diversity", "min_words", "max_length_ratio", "seed")
-    usual = SelectionParameters()
+    usual = SelectionParameters(strategy=row["strategy"])
     metrics = {name: row[f"{name}_id"] for name in ("metric", "instruction_metric")}
     labels = {name: metric_label(db, metric) if metric else NGRAMS for name, metric in metrics.items() if metric}
     given = {"name": row["name"]} | labels | {name: row[name] for name in names}
-    return {name: value for name, value in given.items() if value != getattr(usual, name)}
+    default = vars(usual) | usual.filters | {"strategy": SelectionParameters.strategy}
+    return {name: value for name, value in given.items() if value != default[name]}
