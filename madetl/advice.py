@@ -32,8 +32,8 @@ _ALIKE = 0.1  # a dispersion so near 1 is called that of coin flips
 
 # Measured by `python -m tests.calibration`, tables 1 to 3.
 STOPPING = (
-    "in simulated studies that stopped the moment an order was called 95 % sure, it was right in 95 to 97 %; with a look "
-    "after every 21 votes alone, in 97 to 98 %."
+    "in simulated studies that stopped the moment an order was called 95 % sure, it was right in 95 to 97 %; with a "
+    "look after every 21 votes alone, in 97 to 98 %."
 )
 
 
@@ -122,6 +122,7 @@ def advise(
     plan = Plan(target, cap, simulations, seed)
     orders = _orders(found, plan)
     together = _needed(found, forecasts.of_all_orders(_pairs(found), found.votes, found.posterior, plan))
+    unjudged = [row["name"] for row in db.execute(resources.query("models_without_votes"), {"scenario": scenario})]
     return Advice(
         scenario, target, cap, simulations, seed, len(found.names),
         votes=int(found.votes.votes.sum()),
@@ -130,8 +131,10 @@ def advise(
         spread=float(found.posterior.prior_precision[0] ** -0.5 * bradley_terry.POINTS),
         orders=orders,
         all_orders=together,
-        command=_command(db, scenario, target, rounded(_within_reach(orders, together))),
-        notes=_notes(db, scenario, found),
+        command=_command(
+            db, scenario, target, rounded(_within_reach(orders, together)), found.names if unjudged else None
+        ),
+        notes=_notes(found, unjudged),
     )  # fmt: skip
 
 
@@ -216,7 +219,7 @@ def votes_sentence(advice: Advice) -> str:
         return f"{on}. Votes vary as coin flips would (dispersion {advice.dispersion:.2f})."
     each = f"each says as much as {1 / advice.dispersion:.2g} votes"
     if advice.dispersion < 1:
-        how, what = "less than coin flips would, as ties make them do", "without ties"
+        how, what = "less than coin flips would, as votes with ties do", "without ties"
     else:
         how, what = "more than coin flips would, since those on one item are alike", "on items of their own"
     return f"{on}. Votes vary {how} (dispersion {advice.dispersion:.2f}): {each} {what}."
@@ -260,16 +263,15 @@ def _named(pair: PairShare) -> str:
 
 def _no_votes(db: sqlite3.Connection, scenario: str | None) -> str:
     where = f" in scenario {scenario}" if scenario else ""
-    judged = db.execute("SELECT count(*) FROM judgments").fetchone()[0]
-    others = " `madetl advise` without --scenario takes all scenarios." if scenario and judged else ""
+    elsewhere = scenario and standing.read(db, None).names
+    others = " `madetl advise` without --scenario takes all scenarios." if elsewhere else ""
     return (
         f"There are no votes by people{where} to go by.{others} `madetl select` picks what to judge, and "
         "`madetl annotate` opens a page to judge on."
     )
 
 
-def _notes(db: sqlite3.Connection, scenario: str | None, found: Standing) -> list[Note]:
-    unjudged = [row["name"] for row in db.execute(resources.query("models_without_votes"), {"scenario": scenario})]
+def _notes(found: Standing, unjudged: Sequence[str]) -> list[Note]:
     notes = [_islands(found), _few(found), _unjudged(unjudged), Note("stopping", STOPPING)]
     return [note for note in notes if note]
 
@@ -306,12 +308,20 @@ def _unjudged(names: Sequence[str]) -> Note | None:
     )
 
 
-def _command(db: sqlite3.Connection, scenario: str | None, target: float, judgments: int) -> str | None:
-    """The selection that asks for so many more judgments: the adaptive one that there is, or a new one."""
+def _command(
+    db: sqlite3.Connection, scenario: str | None, target: float, judgments: int, models: Sequence[str] | None
+) -> str | None:
+    """The selection that asks for so many more judgments: the adaptive one that there is, or a new one.
+
+    `models` are those that the advice is about; None: there are no others. Where nothing is measured, that comes first.
+    """
     if not judgments:
         return None
+    if db.execute(resources.query("metric_to_select_by"), {"usual": NGRAMS}).fetchone() is None:
+        return "madetl similarity"
     row = db.execute(resources.query("adaptive_selection"), {"scenario": scenario}).fetchone()
-    options = {"scenario": scenario} | (_options(db, row) if row else {})
+    options = {"scenario": scenario, "models": ",".join(models) if models else None}
+    options |= _options(db, row) if row else _new_options(db)
     budget = max(row["budget"], row["judged"] + judgments) if row else judgments
     named = [
         f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items() if value is not None
@@ -319,11 +329,20 @@ def _command(db: sqlite3.Connection, scenario: str | None, target: float, judgme
     return " ".join(["madetl select --adaptive", *named, f"--budget {budget} --stop-at {target:g}"])
 
 
+def _new_options(db: sqlite3.Connection) -> dict[str, Any]:
+    """What must be said to begin a selection: the metric, where the default one has measured nothing."""
+    usual = SelectionParameters().metric
+    row = db.execute(resources.query("metric_to_select_by"), {"usual": usual}).fetchone()
+    label = metric_label(db, row["id"]) if row else usual
+    return {} if label == usual else {"metric": label}
+
+
 def _options(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     """What must be said again to extend a selection: its name, and what is not the default."""
     names = ("strategy", "diversity", "min_words", "max_length_ratio", "seed")
-    usual = SelectionParameters()
+    usual = SelectionParameters(strategy=row["strategy"])
     metrics = {name: row[f"{name}_id"] for name in ("metric", "instruction_metric")}
     labels = {name: metric_label(db, metric) if metric else NGRAMS for name, metric in metrics.items() if metric}
     given = {"name": row["name"]} | labels | {name: row[name] for name in names}
-    return {name: value for name, value in given.items() if value != getattr(usual, name)}
+    default = vars(usual) | usual.filters | {"strategy": SelectionParameters.strategy}
+    return {name: value for name, value in given.items() if value != default[name]}

@@ -7,8 +7,8 @@ from `sampling`, as in a live study. `sampling.replaying` plays the replications
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -25,7 +25,7 @@ from madetl.sampling.accuracy import accuracy
 from madetl.sampling.pair_policies import FLOOR, POLICIES
 from madetl.sampling.replaying import Ballots, Candidates, Diverse, Method, Split, candidates
 from madetl.selection import instruction_vectors, sets, strategies
-from madetl.selection.orders import DRAWN, STRATEGIES
+from madetl.selection.orders import DRAWN, STRATEGIES, Strategy
 from madetl.selection.sets import Request, SelectionParameters
 
 _PER_PAIR = (3, 5, 10, 15)  # judgments: the budgets where none are given
@@ -43,19 +43,19 @@ class ReplayParameters:
 
     `diversity` is the lambda of `mad` and `evidence`; the other strategies draw without it. `batch`: votes asked for
     before the first comes back; `floor`: items of each model pair before votes decide. `method` ranks gold and replays
-    alike. Raises ParameterError.
+    alike. The filters are as in `SelectionParameters`. Raises ParameterError.
     """
 
     metric: str = sets.NGRAMS
-    strategies: Sequence[str] = ("random", "mad", "band", "evidence")
+    strategies: Sequence[Strategy] = ("random", "mad", "band", "evidence")
     pair_policies: Sequence[str] = ("uniform", "adaptive")
     budgets: Sequence[int] | None = None
     replications: int = 200
     seed: int = 42
     scenario: str | None = None
     models: Sequence[str] | None = None
-    min_words: int = 20
-    max_length_ratio: float = 4.0
+    min_words: int | None = None
+    max_length_ratio: float | None = None
     diversity: float = 0.0
     instruction_metric: str = sets.NGRAMS
     method: Method = "bt"
@@ -82,12 +82,12 @@ class ReplayParameters:
             dict.fromkeys([_BASELINE, *(Policy(*names) for names in product(self.strategies, self.pair_policies))])
         )
 
-    @property
-    def selection(self) -> SelectionParameters:
-        """The live selection whose candidates these are."""
+    def selection(self, strategy: Strategy) -> SelectionParameters:
+        """The live selection whose candidates a strategy's are."""
         return SelectionParameters(
+            strategy=strategy,
             metric=self.metric,
-            diversity=self.diversity,
+            diversity=0 if strategy in DRAWN else self.diversity,
             instruction_metric=self.instruction_metric,
             min_words=self.min_words,
             max_length_ratio=self.max_length_ratio,
@@ -129,15 +129,27 @@ def replay(
 
 
 @dataclass(frozen=True)
+class _Choice:
+    """What a strategy may pick of the judged items, and the cosines of their instructions (None: no diversity)."""
+
+    candidates: list[Candidates]
+    diverse: Diverse | None = None
+
+    @property
+    def items(self) -> IntArray:
+        """The items that have a candidate."""
+        return np.unique(np.concatenate([of_pair.item for of_pair in self.candidates]))
+
+
+@dataclass(frozen=True)
 class _Material:
-    """The votes, and what may be picked: without the filters (the baseline's), and with them."""
+    """The votes, and what may be picked: by the baseline, without filters, and by each strategy, within its own."""
 
     models: list[str]
     metric: str
     ballots: Ballots
-    everything: list[Candidates]
-    filtered: list[Candidates]
-    diverse: Diverse | None
+    everything: _Choice
+    filtered: dict[str, _Choice]
     unmeasured: int  # judged response pairs
     measure: str  # how to measure them, as a sentence
 
@@ -150,17 +162,19 @@ class _Material:
 def _read(db: sqlite3.Connection, parameters: ReplayParameters) -> _Material:
     db.execute("BEGIN")  # one moment of the database, though others may be writing votes
     try:
-        request = sets.unnamed(db, parameters.selection)
+        # Each strategy has filters of its own; metric, scenario and models are the same.
+        requests = {str(one): sets.unnamed(db, parameters.selection(one)) for one in parameters.strategies}
+        request = next(iter(requests.values()))
         scope = {name: request.scope[name] for name in ("metric_id", "scenario", "model_ids")}
         rows = db.execute(resources.query("votes_to_replay"), scope).fetchall()
         if not rows:
             raise ParameterError(_nothing_to_replay(db, parameters))
-        return _material(db, request, np.array([[value or 0 for value in row] for row in rows], dtype=np.int64).T)
+        return _material(db, requests, np.array([[value or 0 for value in row] for row in rows], dtype=np.int64).T)
     finally:
         db.rollback()
 
 
-def _material(db: sqlite3.Connection, request: Request, columns: IntArray) -> _Material:
+def _material(db: sqlite3.Connection, requests: Mapping[str, Request], columns: IntArray) -> _Material:
     """Numbers models, pairs, items and ballots, in the order of the rows of votes_to_replay.sql."""
     model_a, model_b, instruction, response_a, response_b, half_points, similarity = columns
     pairs, pair = _numbered(model_a, model_b)
@@ -174,15 +188,14 @@ def _material(db: sqlite3.Connection, request: Request, columns: IntArray) -> _M
     names = dict(db.execute("SELECT id, name FROM models").fetchall())
     models = [names[model] for model in ids.tolist()]
     _check_votes(ballots, models)
-    filtered = _filtered(db, request, ballots, similarity[first])
+    request = next(iter(requests.values()))
     every = np.arange(len(first))
     return _Material(
         models=models,
         metric=metric_label(db, request.columns["metric_id"]),
         ballots=ballots,
-        everything=candidates(ballots, every, np.zeros(len(every)), np.zeros(len(every), dtype=np.int64)),
-        filtered=filtered,
-        diverse=_diverse(db, request, filtered, items[2]),
+        everything=_Choice(candidates(ballots, every, np.zeros(len(every)), np.zeros(len(every)))),
+        filtered={one: _choice(db, wanted, ballots, similarity[first], items[2]) for one, wanted in requests.items()},
         unmeasured=int((similarity[first] == 0).sum()),
         measure=_measuring(db, request),
     )
@@ -192,6 +205,19 @@ def _numbered(*columns: IntArray) -> tuple[IntArray, IntArray]:
     """The distinct rows of these columns in their order, as columns, and the number of each row's."""
     distinct, number = np.unique(np.stack(columns), axis=1, return_inverse=True)
     return distinct, number.reshape(-1)
+
+
+def _choice(
+    db: sqlite3.Connection, request: Request, ballots: Ballots, similarity: IntArray, instruction: IntArray
+) -> _Choice:
+    """`similarity[b]` is ballot b's id, 0: not measured; `instruction[i]` the id of item i's."""
+    choice = _Choice(_filtered(db, request, ballots, similarity))
+    if not request.columns["diversity"]:
+        return choice
+    ids = np.unique(instruction[choice.items])
+    vectors = instruction_vectors.load(db, request.columns["instruction_metric_id"], ids.tolist())
+    places = np.searchsorted(ids, instruction)
+    return replace(choice, diverse=Diverse.of(request.columns["diversity"], choice.candidates, places, vectors))
 
 
 def _filtered(db: sqlite3.Connection, request: Request, ballots: Ballots, similarity: IntArray) -> list[Candidates]:
@@ -212,22 +238,6 @@ def _filtered(db: sqlite3.Connection, request: Request, ballots: Ballots, simila
     return candidates(ballots, ballot[judged], rows["score"][judged], rows["words"][judged])
 
 
-def _diverse(
-    db: sqlite3.Connection, request: Request, filtered: Sequence[Candidates], instruction: IntArray
-) -> Diverse | None:
-    """The cosines of the candidates' instructions; `instruction[i]` is the id of item i's. None: no diversity."""
-    if not request.columns["diversity"]:
-        return None
-    ids = np.unique(instruction[_items(filtered)])
-    vectors = instruction_vectors.load(db, request.columns["instruction_metric_id"], ids.tolist())
-    return Diverse.of(request.columns["diversity"], filtered, np.searchsorted(ids, instruction), vectors)
-
-
-def _items(filtered: Sequence[Candidates]) -> IntArray:
-    """The items that have a candidate."""
-    return np.unique(np.concatenate([of_pair.item for of_pair in filtered]))
-
-
 class _Play:
     """All policies, block by block of replications: in a block they see the same halves, votes and keys."""
 
@@ -241,12 +251,12 @@ class _Play:
         self._budgets[_BASELINE] = sorted({*grid, pool, *budgets})
         self._most = {policy: min(pool, self._budgets[policy][-1]) for policy in parameters.policies}
         self._done = 0
-        self._eligible = 0
+        self._eligible = dict.fromkeys(material.filtered, 0)
 
     @property
-    def eligible(self) -> float:
-        """Items of the pool that can be picked with the filters, on average over the replications played."""
-        return self._eligible / self._parameters.replications
+    def eligible(self) -> dict[str, float]:
+        """Items of the pool that each strategy can pick within its filters, on average over the replications played."""
+        return {one: items / self._parameters.replications for one, items in self._eligible.items()}
 
     def all(self) -> dict[Policy, dict[int, Samples]]:
         """Every policy at all of its budgets."""
@@ -264,7 +274,8 @@ class _Play:
     def _block(self, replications: range) -> dict[tuple[Policy, int], Samples]:
         ballots, p = self._material.ballots, self._parameters
         chance = replaying.split(ballots, p.seed, replications)
-        self._eligible += int(chance.pool[:, _items(self._material.filtered)].sum())
+        for one, choice in self._material.filtered.items():
+            self._eligible[one] += int(chance.pool[:, choice.items].sum())
         rng = np.random.default_rng([p.seed, replications.start, 1])
         gold = replaying.rate(
             p.method, replaying.gold_battles(ballots, chance.pool), ballots.pairs, ballots.models, rng
@@ -287,10 +298,9 @@ class _Play:
         return replaying.rate(self._parameters.method, battles, ballots.pairs, ballots.models, rng)
 
     def _order(self, policy: Policy, chance: Split) -> IntArray:
-        which = self._material.filtered if policy.filters else self._material.everything
-        diverse = None if policy.strategy in DRAWN else self._material.diverse
+        which = self._material.filtered[policy.strategy] if policy.filters else self._material.everything
         most = max(self._most[one] for one in self._most if one.filters == policy.filters)
-        return replaying.orders(policy.strategy, which, chance, most, diverse)
+        return replaying.orders(policy.strategy, which.candidates, chance, most, which.diverse)
 
     def _battles(self, policy: Policy, order: IntArray, chance: Split, replications: range) -> IntArray:
         ballots, p = self._material.ballots, self._parameters
@@ -365,17 +375,17 @@ def _measuring(db: sqlite3.Connection, request: Request) -> str:
     return f"`madetl similarity{options} --pairs judged` measures them."
 
 
-def _notes(material: _Material, budgets: Sequence[int], eligible: float) -> list[str]:
+def _notes(material: _Material, budgets: Sequence[int], eligible: Mapping[str, float]) -> list[str]:
     notes = []
     if material.unmeasured:
         notes.append(
             f"{material.unmeasured:,} judged response pairs are not measured with {material.metric}: only random "
             f"choice can pick them. {material.measure}"
         )
-    if budgets[-1] > eligible:
+    if budgets[-1] > min(eligible.values()):
         notes.append(
-            f"The pool holds {material.pool:,} items, {eligible:,.0f} on average after the filters: budgets above are "
-            "cut to what there is."
+            f"The pool holds {material.pool:,} items, {min(eligible.values()):,.0f} on average after the filters: "
+            "budgets above are cut to what there is."
         )
     return notes
 

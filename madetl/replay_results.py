@@ -81,7 +81,8 @@ class Replay:
     """The policies, the baseline first, and what they were played on.
 
     `gold` and `pool` count the items of each replication, `eligible` those of the pool that are measured and pass the
-    filters (on average). `ceiling` is the baseline's whole pool: a half of the votes agrees no better with the other.
+    filters of each strategy (on average). `ceiling` is the baseline's whole pool: a half of the votes agrees no better
+    with the other.
     """
 
     metric: str
@@ -93,7 +94,7 @@ class Replay:
     items: int
     gold: int
     pool: int
-    eligible: float
+    eligible: dict[str, float]
     ceiling: AtBudget
     replayed: list[Replayed]
     notes: list[str]

@@ -62,7 +62,7 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
 
 def _recorded(request: Request, parameters: SelectionParameters) -> dict[str, Any]:
     """As options of the command, so that they can be given again."""
-    given = asdict(parameters) | {"name": request.name}
+    given = asdict(parameters) | parameters.filters | {"name": request.name}
     plan = given.pop("adaptive")
     if plan is None:
         return given | {"top_k": parameters.top_k or request.wanted_k}

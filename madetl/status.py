@@ -14,6 +14,7 @@ from typing import Any
 from madetl import ledger, resources
 from madetl.metrics_store import measuring_options, metric_label
 from madetl.providers.base import TRANSIENT
+from madetl.selection.orders import usual_filters
 
 Rows = list[dict[str, Any]]
 
@@ -168,6 +169,7 @@ def _selecting(sets: Rows, metrics: Rows) -> Iterator[NextStep]:
 def _selection_options(row: dict[str, Any]) -> str:
     """The options that extend a selection: those of its parameters that are not the defaults, and its name."""
     adaptive = row["pair_policy"] == "adaptive"
+    words, ratio = usual_filters(row["strategy"])
     needed = row["selected"] + row["new_model_pairs"]
     options = {
         "--budget": (needed if adaptive and needed > row["budget"] else None, None),
@@ -177,8 +179,8 @@ def _selection_options(row: dict[str, Any]) -> str:
         "--seed": (row["seed"], 42),
         "--diversity": (row["diversity"], 0),
         "--instruction-metric": (row["instruction_metric"], "char-ngram"),
-        "--min-words": (row["min_words"], 20),
-        "--max-length-ratio": (row["max_length_ratio"], 4),
+        "--min-words": (row["min_words"], words),
+        "--max-length-ratio": (row["max_length_ratio"], ratio),
         "--pairs": (row["candidates"], "unjudged" if adaptive else "all"),
         "--name": (row["selection"], None),
     }

@@ -163,8 +163,7 @@ class Study:
         """By the filters of the selection: a pair that it would not take is not worth its price."""
         if "prefilter" not in metric:
             return None
-        select = self._selection()
-        return prefilter.parsed(metric["prefilter"], select.min_words, select.max_length_ratio)
+        return prefilter.parsed(metric["prefilter"], **self._selection().filters)
 
     def _selection(self, scenario: str | None = None) -> SelectionParameters:
         metric = self.file.metrics[0]["name"] if self.file.metrics else NGRAMS

@@ -130,7 +130,7 @@ def at_votes(policy: str, worlds: Worlds, numbers: tuple[int, ...]) -> Iterator[
 
 
 def found_orders(policy: str, worlds: Worlds, budgets: tuple[int, ...]) -> Iterator[tuple[float, ...]]:
-    """At each budget: the mean Spearman correlation of Bradley–Terry's ranking with the truth, right orders, winners."""
+    """At each budget, of Bradley–Terry's rankings: mean Spearman correlation with the truth, right orders, winners."""
     for _, votes in at_votes(policy, worlds, budgets):
         lost = votes.votes - votes.wins
         ratings = bradley_terry.fit(*worlds.pairs, votes.wins, lost, np.zeros(worlds.models, dtype=int))

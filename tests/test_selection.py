@@ -695,6 +695,24 @@ def test_evidence_prefers_a_difference_that_there_is_more_to_read_of(pool):
     assert [row[4] for row in picked(pool.db)["a", "b"]] == pytest.approx([-0.6, 0.4, 0.55])
 
 
+def test_evidence_does_without_filters_unless_they_are_asked_for(pool):
+    ids = [pool.study.instruction(f"instruction {n}") for n in range(3)]
+    for instruction_id, words, ratio in zip(ids, (5, 100, 100), (1, 1, 9), strict=True):
+        pool.similarity(instruction_id, "a", "b", 0.1, words=words, ratio=ratio)
+
+    plain = choose(pool, top_k=3, strategy="evidence")
+    asked = choose(pool, top_k=3, strategy="evidence", min_words=20, max_length_ratio=4.0, name="asked")
+    mad = choose(pool, top_k=3)
+
+    assert [result.selected for result in (plain, asked, mad)] == [3, 1, 1]
+    assert instructions_picked(pool.db, name="all-m-evidence") == [ids[2], ids[1], ids[0]]
+    assert (plain.min_words, plain.max_length_ratio) == (0, 0)
+    with pytest.raises(ParameterError, match=r"--min-words 20 \(now 0\)"):
+        choose(pool, top_k=3, strategy="evidence", name="asked")
+    recorded = pool.db.execute("SELECT parameters FROM runs ORDER BY id LIMIT 1").fetchone()[0]
+    assert json.loads(recorded)["min_words"] == 0
+
+
 def test_band_draws_from_the_middle_third_and_says_when_it_is_used_up(pool):
     ids = pool.scores("a", "b", [n / 10 for n in range(9)])
 

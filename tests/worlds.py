@@ -1,8 +1,8 @@
 """Simulated studies of models whose true strengths are known: votes as people would give them, many worlds at once.
 
 A model's answer to an instruction is as good as the model is strong, give or take the answer's own luck; a vote
-compares two answers with an error of its own (logistic, of scale 1), and calls what looks nearly alike a tie. So votes on
-one item are alike, ties make votes vary less, and the log-odds of the votes are smaller than the differences of the
+compares two answers with an error of its own (logistic, of scale 1), and calls what looks nearly alike a tie. So votes
+on one item are alike, ties make votes vary less, and the log-odds of the votes are smaller than the differences of the
 strengths.
 """
 

@@ -85,16 +85,12 @@ instruction_metric_option = click.option(
 min_words_option = click.option(
     "--min-words",
     type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
     metavar="N",
-    help="Both answers have more words; 0: off.",
+    help="Both answers have more words; 0: off.  [default: 20; of evidence 0]",
 )
 max_length_ratio_option = click.option(
     "--max-length-ratio",
     type=LengthRatio(),
-    default=4.0,
-    show_default=True,
     metavar="R",
-    help="The answers' lengths in characters differ by less than this; 0: off.",
+    help="The answers' lengths in characters differ by less than this; 0: off.  [default: 4; of evidence 0]",
 )

@@ -173,8 +173,8 @@ def _save(draw: ModuleType, found: Replay, plot: Path) -> None:
 def _print(found: Replay) -> None:
     click.echo(
         f"{found.votes:,} votes on {found.items:,} items of {len(found.models)} models ({found.pairs} pairs), halved "
-        f"{found.replications:,} times:\ngold of {found.gold:,} items, and a pool of {found.pool:,}, "
-        f"{found.eligible:,.0f} of them measured with {found.metric} and within the filters.\n"
+        f"{found.replications:,} times:\ngold of {found.gold:,} items, and a pool of {found.pool:,}; measured with "
+        f"{found.metric} and within the filters of\n{_eligible(found)}.\n"
     )
     _table(found, "Spearman correlation with gold", lambda at: _correlation(at.spearman, at.spearman_se))
     _table(found, "Kendall correlation with gold", lambda at: _correlation(at.kendall, at.kendall_se))
@@ -186,6 +186,14 @@ def _print(found: Replay) -> None:
         "errors (±) and intervals\nare over the halvings of these votes: other people's votes may tell otherwise.\n"
     )
     click.echo(found.summary)
+
+
+def _eligible(found: Replay) -> str:
+    """'random, mad 893, evidence 1,354': the strategies that have as many items together."""
+    numbers: dict[str, list[str]] = {}
+    for strategy, items in found.eligible.items():
+        numbers.setdefault(f"{items:,.0f}", []).append(strategy)
+    return "; ".join(f"{', '.join(those)}: {number}" for number, those in numbers.items())
 
 
 def _table(found: Replay, title: str, cell: Callable[[AtBudget], str], *, baseline: bool = True) -> None:

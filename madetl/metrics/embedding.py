@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from madetl.threads import one_thread
 
 _PAIRS_PER_PRODUCT = 128  # pairs of one instruction stand together: few vectors, one small matrix product
 
@@ -37,7 +38,7 @@ def scores(vectors: NDArray[np.float32], left: NDArray[np.intp], right: NDArray[
     must not depend on what was measured in the same batch.
     """
     result = np.empty(len(left))
-    with threadpool_limits(1, "blas"):  # the products are small: threads would wait for one another
+    with one_thread():  # the products are small: threads would wait for one another
         for start in range(0, len(left), _PAIRS_PER_PRODUCT):
             some = slice(start, start + _PAIRS_PER_PRODUCT)
             rows = np.unique(np.concatenate([left[some], right[some]]))

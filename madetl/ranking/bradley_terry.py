@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from madetl.threads import one_thread
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float64]
@@ -39,7 +40,7 @@ def fit(model_a: IntArray, model_b: IntArray, wins_a: FloatArray, wins_b: FloatA
     rounds, models = len(wins_a), len(island)
     strength = np.zeros((rounds, models))
     step = max(1, _MAX_ENTRIES // max(models**2, len(model_a), 1))
-    with threadpool_limits(1, "blas"):  # small matrices: threads cost more than they bring, and could change a last bit
+    with one_thread():
         for chunk in (slice(start, start + step) for start in range(0, rounds, step)):
             strength[chunk] = _maximise(model_a, model_b, wins_a[chunk], wins_b[chunk], models)
         return MEAN + POINTS * _centred(strength, island)

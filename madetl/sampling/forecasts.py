@@ -28,14 +28,13 @@ _STEPS = 1  # of the posterior, after each step: two give the same forecasts, in
 class Plan:
     """Until when to simulate: each order in question `target` sure either way, or `cap` more judgments.
 
-    `floor` and `explore` are those of `pair_policies.draw`.
+    `explore` is that of `pair_policies.draw`; pairs of models get no floor.
     """
 
     target: float = 0.95
     cap: int = 2000
     simulations: int = 200
     seed: int = 42
-    floor: int = pair_policies.FLOOR
     explore: float = pair_policies.EXPLORE
 
 
@@ -58,7 +57,7 @@ def of_each_order(pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Pla
     `votes`, of one round, are those given, and `now` is their posterior.
     """
     higher, lower = (np.repeat(side[0], plan.simulations)[:, None] for side in now.neighbours())
-    plan = replace(plan, floor=0, explore=0.0)  # pairs that tell nothing of this order are not asked about
+    plan = replace(plan, explore=0.0)  # pairs that tell nothing of this order are not asked about
     found = _simulated(pairs, votes, now, plan, _Targets(higher, lower))
     orders = len(higher) // plan.simulations
     parts = zip(np.split(found.judgments, orders), np.split(found.settled, orders), strict=True)
@@ -66,7 +65,7 @@ def of_each_order(pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Pla
 
 
 def of_all_orders(pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Plan) -> Forecast:
-    """Until every order of neighbours is sure: what an adaptive selection asks for that stops there."""
+    """Until every order of neighbours is sure, whether or not every pair of models was asked about."""
     return _simulated(pairs, votes, now, plan, None)
 
 
@@ -90,7 +89,7 @@ def _simulated(pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Plan, 
     going, first = np.arange(rounds), np.zeros(rounds, dtype=np.int64)
     votes, now, spread, done = rounds_of(votes, first), rounds_of(now, first), float(now.dispersion[0]) ** 0.5, 0
     while True:
-        sure = _sure(votes, now, plan, targets)
+        sure = _sure(now, plan, targets)
         settled[going[sure]] = True
         if done >= plan.cap or sure.all():
             return Forecast(asked, settled)
@@ -105,12 +104,11 @@ def _simulated(pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Plan, 
         now = posterior.fit(pairs, votes, truth.shape[1], start=now, steps=_STEPS)
 
 
-def _sure(votes: PairVotes, now: Posterior, plan: Plan, targets: _Targets | None) -> NDArray[np.bool_]:
-    """(rounds,): where every order that matters is sure, and every pair has as many votes as it gets at least."""
+def _sure(now: Posterior, plan: Plan, targets: _Targets | None) -> NDArray[np.bool_]:
+    """(rounds,): where every order that matters is sure."""
     orders = now.neighbours() if targets is None else (targets.higher, targets.lower)
     sureness = now.sureness(*orders)
-    enough = (np.maximum(sureness, 1 - sureness) >= plan.target).all(axis=1)
-    return np.asarray(enough & (votes.votes >= plan.floor).all(axis=1))
+    return np.asarray((np.maximum(sureness, 1 - sureness) >= plan.target).all(axis=1))
 
 
 def _next_pair(
@@ -119,7 +117,7 @@ def _next_pair(
     aims = None if targets is None else (targets.higher, targets.lower)
     nothing = np.zeros_like(votes.votes)
     board = Board(now, votes.votes, pending=nothing, left=nothing + np.inf, targets=aims)
-    return pair_policies.draw("adaptive", board, rng, plan.floor, plan.explore).pair
+    return pair_policies.draw("adaptive", board, rng, floor=0, explore=plan.explore).pair
 
 
 def _expected(truth: FloatArray, pairs: ModelPairs, pair: IntArray) -> FloatArray:

@@ -21,10 +21,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from madetl.ranking import bradley_terry
 from madetl.ranking.votes import FloatArray, IntArray
+from madetl.threads import one_thread
 
 SPREAD = 0.5  # log-odds: what one more model would say of the prior
 _SPREAD_WEIGHT = 1.0  # models
@@ -138,7 +138,7 @@ def fit(
     mean = np.zeros((rounds, models)) if start is None else start.mean.copy()
     prior = np.full(rounds, SPREAD**-2) if start is None else start.prior_precision
     dispersion = np.ones(rounds) if start is None else start.dispersion
-    with threadpool_limits(1, "blas"):  # small matrices
+    with one_thread():
         for _ in range(steps):
             expected = 1 / (1 + np.exp(mean[:, model_b] - mean[:, model_a]))
             weight = votes.votes * expected * (1 - expected) / dispersion[:, None]

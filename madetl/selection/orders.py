@@ -15,9 +15,18 @@ Strategy = Literal["mad", "evidence", "band", "random"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 DRAWN = ("band", "random")  # strategies that draw by key, and that diversity does not go with
 
+MIN_WORDS, MAX_LENGTH_RATIO = 20, 4.0  # the filters that keep mad from answers too short to tell anything
 _WORDS = 200  # of both answers at which evidence weighs a difference as mad does
 
 IntArray = NDArray[np.integer[Any]]
+
+
+def usual_filters(strategy: str) -> tuple[int, float]:
+    """The words that both answers have more of, and the ratio of lengths that they stay below; 0: off.
+
+    `evidence` weighs what there is to read by itself, so that short answers come last.
+    """
+    return (0, 0.0) if strategy == "evidence" else (MIN_WORDS, MAX_LENGTH_RATIO)
 
 
 def costs(strategy: str, scores: NDArray[np.float64], words: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from madetl.errors import ParameterError
 from madetl.metrics_store import ensure_metric, existing_metric, find_metric, metric_label
 from madetl.scope import check_scenario, model_ids
-from madetl.selection.orders import DRAWN, Strategy
+from madetl.selection.orders import DRAWN, Strategy, usual_filters
 
 DEFAULT_TOP_K = 10
 LATEST = "latest"  # what a person may write instead of a selection's name
@@ -73,16 +73,17 @@ class Adaptive:
 class SelectionParameters:
     """What a person asks for. `top_k` None: what the selection has, or 10; `name` None: one per scenario and metric.
 
-    `diversity` is the method's lambda; 0 switches `min_words` and `max_length_ratio` off. `models` limits this run, not
-    the selection: it may differ from run to run. `adaptive` None: K picks of every model pair.
+    `diversity` is the method's lambda; 0 switches `min_words` and `max_length_ratio` off, and None is what is usual for
+    the strategy. `models` limits this run, not the selection: it may differ from run to run. `adaptive` None: K picks
+    of every model pair.
     """
 
     metric: str = NGRAMS
     top_k: int | None = None
     diversity: float = 0.0
     instruction_metric: str = NGRAMS
-    min_words: int = 20
-    max_length_ratio: float = 4.0
+    min_words: int | None = None
+    max_length_ratio: float | None = None
     scenario: str | None = None
     models: Sequence[str] | None = None
     pairs: Literal["all", "judged", "unjudged"] = "all"
@@ -90,6 +91,15 @@ class SelectionParameters:
     seed: int = 42
     name: str | None = None
     adaptive: Adaptive | None = None
+
+    @property
+    def filters(self) -> dict[str, float]:
+        """`min_words` and `max_length_ratio` as they hold."""
+        words, ratio = usual_filters(self.strategy)
+        return {
+            "min_words": words if self.min_words is None else self.min_words,
+            "max_length_ratio": ratio if self.max_length_ratio is None else self.max_length_ratio,
+        }
 
 
 @dataclass(frozen=True)
@@ -224,10 +234,11 @@ def check(parameters: SelectionParameters) -> None:
     p = parameters
     _require(p.top_k is None or p.top_k >= 1, f"--top-k must be at least 1, not {p.top_k}.")
     _require(0 <= p.diversity < math.inf, f"--diversity must be 0 or more, not {p.diversity:g}.")
-    _require(p.min_words >= 0, f"--min-words must be 0 (off) or more, not {p.min_words}.")
+    words, ratio = p.filters.values()
+    _require(words >= 0, f"--min-words must be 0 (off) or more, not {words}.")
     _require(
-        p.max_length_ratio == 0 or 1 < p.max_length_ratio < math.inf,
-        f"--max-length-ratio must be 0 (off) or above 1, not {p.max_length_ratio:g}: "
+        ratio == 0 or 1 < ratio < math.inf,
+        f"--max-length-ratio must be 0 (off) or above 1, not {ratio:g}: "
         "the longer answer's characters divided by the shorter one's are at least 1.",
     )
     _require(
@@ -265,8 +276,7 @@ def _columns(db: sqlite3.Connection, parameters: SelectionParameters) -> dict[st
         "pair_policy": "adaptive" if parameters.adaptive else "uniform",
         "diversity": parameters.diversity,
         "instruction_metric_id": _instruction_metric(db, parameters) if parameters.diversity else None,
-        "min_words": parameters.min_words,
-        "max_length_ratio": parameters.max_length_ratio,
+        **parameters.filters,
         "candidates": "unjudged" if parameters.adaptive else parameters.pairs,
         "seed": parameters.seed if parameters.strategy in DRAWN or parameters.adaptive else None,
     }

@@ -22,7 +22,7 @@ class Prefilter:
 
     metric: str
     most: int
-    min_words: int = 20
+    min_words: float = 20
     max_length_ratio: float = 4.0
 
 
@@ -34,7 +34,7 @@ class Chosen:
     per_pair: Counter[int]
 
 
-def parsed(text: str, min_words: int, max_length_ratio: float) -> Prefilter:
+def parsed(text: str, min_words: float, max_length_ratio: float) -> Prefilter:
     """What METRIC:N says. Raises ParameterError where it says nothing of the kind."""
     metric, _, number = text.rpartition(":")
     if not metric or not number.isascii() or not number.isdigit() or int(number) < 1:
