@@ -162,13 +162,17 @@ def test_a_whole_selection_with_the_keyboard(window, file):
 def test_a_study_that_stops_by_itself(window, db_file):
     with database.writing(db_file) as db:
         measured_answers(db, models=3)
-    with serving(db_file, "--adaptive", "--budget", 60, "--stop-at", 0.75, "--repeat", 0) as page:
+    options = ("--adaptive", "--budget", 1500, "--stop-at", 0.75, "--repeat", 0)
+    with serving(db_file, *options, annotators=("ann", "bob")) as page:
         window.open(page.links["ann"])
         window.begin()
         window.until(lambda: window.all(".answers"))
         window.settle()
-        assert window.progress() == "0 of at most 60"
-        assert window.driver.title == "0 of at most 60 judged"
+        assert window.progress() == "0 of at most 1500 together, 0 by you"
+        assert window.driver.title == "0 of at most 1500 judged"
+        for width, height in ((390, 844), (320, 568), (1280, 800)):
+            window.size(width, height)
+            assert window.script("return document.documentElement.scrollWidth") <= width
         while window.all(".answers"):
             first, second = window.answers()
             window.press(Keys.ARROW_LEFT if first[-2] < second[-2] else Keys.ARROW_RIGHT)
@@ -185,7 +189,7 @@ def test_a_study_that_stops_by_itself(window, db_file):
         assert window.complaints() == []
         # undo is open to whoever looks at it again
         window.press("u")
-        assert window.progress() == f"{given - 1} of at most 60"
+        assert window.progress() == f"{given - 1} of at most 1500 together, {given - 1} by you"
 
 
 def test_undo_and_coming_back_on_another_device(window, file):
