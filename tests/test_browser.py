@@ -45,8 +45,7 @@ class Window:
         self.until(lambda: "/guidelines" in self.driver.current_url or "/item" in self.driver.current_url)
 
     def begin(self) -> None:
-        self.find("main button.main").click()
-        self.settle()
+        self.follow(self.find("main button.main").click)
 
     def find(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -61,8 +60,12 @@ class Window:
 
     def press(self, key: str) -> None:
         """Presses a key, and waits for the page that follows."""
+        self.follow(lambda: self.type(key))
+
+    def follow(self, act: Callable[[], object]) -> None:
+        """Does something that leads to another page, and waits for that: the old one may still be there a moment."""
         before = self.script("return performance.timeOrigin")
-        self.type(key)
+        act()
         self.until(lambda: self.script("return performance.timeOrigin") != before)
         self.settle()
 
