@@ -151,8 +151,7 @@ def test_a_whole_selection_with_the_keyboard(window, file):
             window.press(key)
         assert window.driver.current_url.endswith("/done")
         assert "You skipped 1 item" in window.find("main").text
-        window.find("main button.main").click()
-        window.settle()
+        window.follow(window.find("main button.main").click)
         window.press(Keys.ARROW_RIGHT)
         assert "You have given 6 verdicts" in window.find("main").text
         sources.append(window.driver.page_source)
@@ -236,8 +235,7 @@ def test_keys_do_nothing_while_a_comment_is_typed(window, file):
         assert choices(file) == []
         window.find("nav a").click()  # the guidelines, and back
         window.until(lambda: "/guidelines" in window.driver.current_url)
-        window.find("main a.main").click()
-        window.settle()
+        window.follow(window.find("main a.main").click)
         assert window.find("textarea").get_attribute("value") == "busy u s c b!"
         window.press(Keys.ARROW_LEFT)
     assert rows(file, "SELECT comment FROM judgments") == [("busy u s c b!",)]
