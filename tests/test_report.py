@@ -10,6 +10,7 @@ import math
 import random
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -430,6 +431,18 @@ def test_similarities_filters_and_pool_are_those_of_the_tables(studied: sqlite3.
     lengths = table(selected, "Words of the instruction")
     assert sum(int(row["selected"]) for row in lengths) == len(picked)
     assert sum(int(row["pool"]) for row in lengths) == 60
+
+
+def test_an_adaptive_selection_has_a_budget_and_no_k(study_file: Path, tmp_path: Path) -> None:
+    copy = shutil.copy(study_file, tmp_path / "copy.db")
+    with database.writing(copy) as db:
+        before = table(sections(db)["selected"], "What the filters")
+        db.execute("UPDATE selection_sets SET pair_policy = 'adaptive', budget = 200, candidates = 'unjudged'")
+        html = Page(written(db, tmp_path / "report.html")).text
+        # what nobody had judged when it was picked has been judged since
+        assert table(sections(db)["selected"], "What the filters") == before
+    assert "picked adaptively, with a budget of 200" in html
+    assert "was picked adaptively: it has no K" in html
 
 
 def test_the_histogram_counts_every_eligible_pair_once(studied: sqlite3.Connection) -> None:

@@ -144,6 +144,11 @@ def _by_k(study: Study, votes: Votes, rows: Sequence[Mapping[str, Any]]) -> Iter
         why = "There is no selection whose picks are judged, so nothing can be said about K."
         yield Group("By K", [Missing(why)])
         return
+    if selection.parameters["pair_policy"] == "adaptive":
+        name = isolated(selection.parameters["selection"])
+        why = f"The selection {name} was picked adaptively: it has no K, only what the votes asked for."
+        yield Group("By K", [Missing(why)])
+        return
     ranks = {(row["response_a_id"], row["response_b_id"]): row["rank"] for row in selection.picks.rows}
     pick = [ranks.get((row["response_a_id"], row["response_b_id"])) for row in rows]
     steps, places, correlation = resilience.by_k(votes, pick)
