@@ -171,9 +171,10 @@ def until_sure(
     states: Iterator[State], look: Callable[[Posterior], tuple[np.ndarray, np.ndarray]], floor: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each world: the votes at the stop (infinite: never), how sure each order was then, and whether it is right."""
+    votes = None
     for state in states:
         sure, right = look(state.posterior)
-        if state.judgments <= 21:
+        if votes is None:
             votes, called, kept = np.full(len(sure), np.inf), sure, right
         going = np.isinf(votes)
         called, kept = (np.where(going[:, None], new, old) for new, old in ((sure, called), (right, kept)))

@@ -167,9 +167,9 @@ class TestSeveralAtOnce:
         assert min(picks(file).values()) >= 2
         assert rows(file, "SELECT budget, pair_policy, strategy FROM selection_sets") == [(30, "adaptive", "mad")]
         assert any("All 30 verdicts of the study are there." in text(one) for one in ended)  # whoever came last
-        assert page.output.splitlines()[-1] == (
-            "30 verdicts given by 4 annotators: the budget is used up. Next: madetl rank"
-        )
+        people = rows(file, "SELECT count(DISTINCT annotator_id) FROM judgments")[0][0]  # a slow one may get nothing
+        closing = f"30 verdicts given by {people} annotators: the budget is used up. Next: madetl rank"
+        assert page.output.splitlines()[-1] == closing
 
     @pytest.mark.parametrize(("budget", "items"), [(16, 8), (5, 3)])
     def test_with_overlap_each_item_gets_two_people(self, file, budget, items):

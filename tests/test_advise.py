@@ -517,8 +517,8 @@ def test_what_was_forecast_is_about_what_it_takes(monkeypatch):
 
     lower, median, upper = calibration.forecast_and_truth(w.normal(30, 3), 5)
 
-    # of 30 worlds: a share of one half has a standard error of 9 points
+    # of 30 worlds: a share of one half has a standard error of 9 points; the cap on both sides counts as forecast
     assert lower < median < upper
-    assert lower == pytest.approx(0.25, abs=0.18)
-    assert median == pytest.approx(0.5, abs=0.18)
-    assert upper == pytest.approx(0.75, abs=0.18)
+    assert lower == pytest.approx(0.25, abs=0.2)
+    assert median == pytest.approx(0.5, abs=0.2)
+    assert upper == pytest.approx(0.75, abs=0.2)
