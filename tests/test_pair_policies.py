@@ -155,6 +155,21 @@ def test_a_probability_is_how_often_the_pair_is_drawn(explore):
         assert drawn[pair] == pytest.approx(explore / 2 + (1 - explore) * (pair == 2), abs=0.015)
 
 
+def test_pairs_that_score_the_same_share_the_probability():
+    rounds = 20_000
+    votes = PairVotes.none(rounds, 3)
+    fitted = posterior.fit(all_pairs(3), votes, 3)
+    left = np.ones((rounds, 3))
+
+    board = Board(fitted, votes.votes, np.zeros_like(left), left)
+    score = POLICIES["closest"](board)[0]
+    draw = pair_policies.draw("closest", board, np.random.default_rng(1), floor=0, explore=0.1)
+
+    assert score.tolist() == pytest.approx([score[0]] * 3)
+    assert draw.probability.tolist() == pytest.approx([1 / 3] * rounds)
+    assert np.bincount(draw.pair) / rounds == pytest.approx(1 / 3, abs=0.015)
+
+
 def test_the_floor_comes_first_and_is_certain():
     board = board_of([9, 1, 0], [0, 1, 0], 3)
 

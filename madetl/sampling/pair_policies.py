@@ -64,13 +64,14 @@ def draw(policy: str, board: Board, rng: np.random.Generator, floor: int = FLOOR
     some = possible.any(axis=1)
     score = POLICIES[policy](board)
     chance = rng.random(score.shape)
+    top = _equal_best(score, possible)
     best = _highest(score, chance, possible)
     probability = np.ones(len(score))
     if policy != "uniform":
         at_random = rng.random(len(score)) < explore
         best = np.where(at_random, _highest(np.zeros_like(score), chance, possible), best)
-        greedy = _highest(score, chance, possible)
-        probability = explore / np.maximum(possible.sum(axis=1), 1) + (1 - explore) * (best == greedy)
+        share = top[np.arange(len(best)), best] / np.maximum(top.sum(axis=1), 1)
+        probability = explore / np.maximum(possible.sum(axis=1), 1) + (1 - explore) * share
         short = possible & (board.items < floor)
         starts = short.any(axis=1)
         best = np.where(starts, _highest(-board.items, chance, short), best)
@@ -80,9 +81,14 @@ def draw(policy: str, board: Board, rng: np.random.Generator, floor: int = FLOOR
 
 def _highest(score: FloatArray, chance: FloatArray, possible: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The possible pair with the highest score; among equal ones, chance decides."""
+    return np.asarray(np.where(_equal_best(score, possible), chance, -1.0).argmax(axis=1))
+
+
+def _equal_best(score: FloatArray, possible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The possible pairs that score highest: one, or several that are equal but for rounding."""
     score = np.where(possible, score, -np.inf)
     equal = score >= score.max(axis=1, keepdims=True) - 1e-12 * np.abs(score.max(axis=1, keepdims=True, initial=0.0))
-    return np.asarray(np.where(equal & possible, chance, -1.0).argmax(axis=1))
+    return np.asarray(equal & possible)
 
 
 def _uniform(board: Board) -> FloatArray:
