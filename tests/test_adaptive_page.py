@@ -259,7 +259,7 @@ class TestStopping:
         kept = json.loads(kept)
         assert (command, kept["selection"], kept["budget"], kept["stop_at"]) == ("annotate", DEFAULT, 60, 0.8)
 
-        with serving(three, "--adaptive", "--stop-at", 0.8) as page:
+        with serving(three, "--adaptive", "--stop-at", 0.8, "--repeat", 0) as page:
             assert "(nothing is left to judge)" in page.output
         assert "Nothing new is picked: every order of neighbours is at least 80 % sure." in page.errors
         # when more sureness is asked for
