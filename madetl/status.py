@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from madetl import ledger, resources
-from madetl.metrics_store import measuring_options, metric_label
+from madetl.asking import ledger
 from madetl.providers.base import TRANSIENT
 from madetl.selection.orders import usual_filters
+from madetl.store import sqlfiles
+from madetl.store.metrics import measuring_options, metric_label
 
 Rows = list[dict[str, Any]]
 
@@ -57,16 +58,16 @@ def status(db: sqlite3.Connection) -> Status:
     """Looks at everything once, in one read transaction."""
     db.execute("BEGIN")
     try:
-        scenarios, models = _rows(db, "status_scenarios"), _rows(db, "model_list")
-        metrics = [row | _measured_with(db, row["metric_id"]) for row in _rows(db, "status_similarities")]
-        sets = [row | _metric_names(db, row) for row in _rows(db, "status_selections")]
-        [ranking] = _rows(db, "status_ranking")
+        scenarios, models = _rows(db, "status/status_scenarios"), _rows(db, "store/model_list")
+        metrics = [row | _measured_with(db, row["metric_id"]) for row in _rows(db, "status/status_similarities")]
+        sets = [row | _metric_names(db, row) for row in _rows(db, "status/status_selections")]
+        [ranking] = _rows(db, "status/status_ranking")
         overall = (
             "SELECT rank, model, rating, lower, upper, battles, resample FROM leaderboard WHERE scenario = 'overall'"
         )
         leaderboard = [dict(row) for row in db.execute(overall)]
-        annotators = _rows(db, "status_annotators")
-        failures, unanswered = [dict(row) for row in ledger.failures(db)], _rows(db, "status_inference")
+        annotators = _rows(db, "status/status_annotators")
+        failures, unanswered = [dict(row) for row in ledger.failures(db)], _rows(db, "status/status_inference")
     finally:
         db.rollback()
     return Status(
@@ -83,7 +84,7 @@ def status(db: sqlite3.Connection) -> Status:
 
 
 def _rows(db: sqlite3.Connection, query: str) -> Rows:
-    return [dict(row) for row in db.execute(resources.query(query))]
+    return [dict(row) for row in db.execute(sqlfiles.query(query))]
 
 
 def _measured_with(db: sqlite3.Connection, metric_id: int) -> dict[str, str | None]:

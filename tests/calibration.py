@@ -1,7 +1,7 @@
-"""How far the sureness of `sampling.posterior` can be trusted: tables over simulated worlds whose truth is known.
+"""How far the sureness of `ranking.posterior` can be trusted: tables over simulated worlds whose truth is known.
 
 `python -m tests.calibration [TABLE …]`, or `make calibrate`; a few minutes for all of them. The worlds are those of
-`tests.worlds`; where nothing else is said, 7 models with strengths of standard deviation 0.8, luck of the single
+`support.worlds`; where nothing else is said, 7 models with strengths of standard deviation 0.8, luck of the single
 answer, and 27 % ties. What must hold is asserted in test_posterior.
 """
 
@@ -13,13 +13,14 @@ from functools import partial
 
 import numpy as np
 
-from madetl.ranking import bradley_terry, resampling
-from madetl.sampling import accuracy, forecasts, pair_policies, posterior
-from madetl.sampling.forecasts import Plan
-from madetl.sampling.play import State, play
-from madetl.sampling.posterior import PairVotes, Posterior
-from tests import worlds as w
-from tests.worlds import Worlds
+from madetl.ranking import bradley_terry, posterior, resampling
+from madetl.ranking.posterior import PairVotes, Posterior
+from madetl.replay import accuracy
+from madetl.selection.adaptive import forecasts, pair_policies
+from madetl.selection.adaptive.forecasts import Plan
+from madetl.selection.adaptive.simulate import State, play
+from tests.support import worlds as w
+from tests.support.worlds import Worlds
 
 LABEL = 44
 TARGET, CAP = 0.95, 1000  # how sure to be, and after how many votes to give up

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from madetl import database
+from madetl.store import database
 from madetl.text import count_words, instruction_hash, text_hash
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

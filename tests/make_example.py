@@ -20,8 +20,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from madetl import database, demo
-from madetl.importing import answers, verdicts
+from madetl.importing import answers
+from madetl.importing.judgments import import_judgments
+from madetl.store import database
+from madetl.study import demo
 
 SOURCES = Path(__file__).parent / "example"
 TARGET = Path(__file__).parents[1] / "mad.db.example"
@@ -100,7 +102,7 @@ def build(target: Path) -> None:
             answers.import_responses(db, ["responses.jsonl"])
         _write_judgments(_picks("example.db"), grades(pool))
         with database.writing("example.db") as db:
-            verdicts.import_judgments(db, ["judgments.csv"])
+            import_judgments(db, ["judgments.csv"])
             _fix_times(db)
             db.execute("PRAGMA journal_mode = DELETE")  # readable where nothing can be written beside it
             db.execute("VACUUM")

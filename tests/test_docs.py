@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 import pytest
 
-from madetl import database, resources, study_file
 from madetl.cli import cli
+from madetl.store import database, sqlfiles
+from madetl.study import file
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,7 +64,7 @@ def test_every_recipe_answers_with_rows(walked: Path, statement: str) -> None:
 def test_the_study_of_the_readme_is_one(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text("".join(blocks("toml")), encoding="utf-8")
     (tmp_path / "seeds.jsonl").touch()
-    study = study_file.read(tmp_path / "study.toml")
+    study = file.read(tmp_path / "study.toml")
     assert [model["name"] for model in study.models] == ["gpt-4.1", "gemini-2.5-pro", "qwen"]
 
 
@@ -92,7 +93,7 @@ def leads_somewhere(words: list[str]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("file", sorted(resources.folder("schema").glob("*.sql")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(sqlfiles.folder("schema").glob("*.sql")), ids=lambda file: file.name)
 def test_every_table_and_view_stands_in_the_readme(file: Path) -> None:
     made = re.findall(r"^CREATE (?:TABLE|VIEW) (\w+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert [name for name in made if f"`{name}`" not in README] == []

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import madetl
-from madetl import resources
+from madetl.store import sqlfiles
 
 ROOT = Path(__file__).parents[1]
 needs_checkout = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="needs the checkout")
@@ -84,11 +84,11 @@ def test_the_wheel_works_anywhere(wheel: Path, tmp_path: Path) -> None:
 @needs_checkout
 def test_the_wheel_holds_what_is_needed_and_no_more(wheel: Path) -> None:
     names = files(wheel)
-    for name in resources.query_files().values():
+    for name in sqlfiles.query_files().values():
         assert f"madetl/sql/{name.parent.name}/{name.name}" in names
     assert {f"madetl/schema/{file.name}" for file in (ROOT / "schema").iterdir()} <= names
-    prompts = {f"madetl/prompts/{file.name}" for file in (ROOT / "madetl" / "prompts").glob("*.txt")}
-    assert {"madetl/mad.db.example", "madetl/prices.toml"} | prompts <= names
+    prompts = {f"madetl/asking/prompts/{file.name}" for file in (ROOT / "madetl" / "asking" / "prompts").glob("*.txt")}
+    assert {"madetl/mad.db.example", "madetl/asking/prices.toml"} | prompts <= names
     assert prompts
     tops = {name.split("/")[0] for name in names}
     assert tops == {"madetl", f"madetl-{madetl.__version__}.dist-info"}
@@ -112,9 +112,9 @@ def test_a_bare_checkout_works(checkout: Path, tmp_path: Path) -> None:
 
 @needs_checkout
 def test_this_installation_finds_its_resources() -> None:
-    assert resources.migrations()
-    assert resources.query_files()
-    assert resources.example().is_file()
+    assert sqlfiles.migrations()
+    assert sqlfiles.query_files()
+    assert sqlfiles.example().is_file()
 
 
 @needs_checkout

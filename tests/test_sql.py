@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from madetl import database, demo, resources
+from madetl.store import database, sqlfiles
+from madetl.study import demo
 
-FILES = resources.query_files()
+FILES = sqlfiles.query_files()
 SQLITE = [name for name in FILES if not name.endswith(".duckdb")]
 DUCKDB = [name for name in FILES if name.endswith(".duckdb")]
 VIEWS = [
@@ -22,17 +23,17 @@ VIEWS = [
 
 def header(name: str) -> str:
     """The comment that a file begins with."""
-    match = re.match(r"(?:--[^\n]*\n)+", resources.query(name))
+    match = re.match(r"(?:--[^\n]*\n)+", sqlfiles.query(name))
     assert match, f"{FILES[name]} begins without a comment"
     return match.group()
 
 
 def test_names_are_unique_and_say_the_dialect() -> None:
-    files = list(resources.folder("sql").rglob("*.sql"))
-    assert len(files) == len(FILES)
+    files = list(sqlfiles.folder("sql").rglob("*.sql"))
+    assert len({file.name for file in files}) == len(FILES) == len(files)
     for file in files:
         assert re.fullmatch(r"[a-z][a-z0-9_]*(\.duckdb)?\.sql", file.name)
-        assert file.parent.parent == resources.folder("sql")
+        assert file.parent.parent == sqlfiles.folder("sql")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -44,7 +45,7 @@ def test_the_header_says_what_and_at_what_grain(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_lines_are_short_and_nothing_is_starred(name: str) -> None:
-    sql = resources.query(name)
+    sql = sqlfiles.query(name)
     assert sql.endswith("\n")
     assert max(map(len, sql.splitlines())) <= 120
     if name in SQLITE:
@@ -53,27 +54,27 @@ def test_lines_are_short_and_nothing_is_starred(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_parameters_are_documented(name: str) -> None:
-    for parameter in resources.query_parameters(resources.query(name)):
+    for parameter in sqlfiles.query_parameters(sqlfiles.query(name)):
         assert re.search(rf":{parameter}\b", header(name)), f":{parameter} is not explained"
 
 
 @pytest.mark.parametrize("name", SQLITE)
 def test_it_is_one_statement_that_fits_the_schema(db: sqlite3.Connection, name: str) -> None:
-    sql = resources.query(name)
+    sql = sqlfiles.query(name)
     assert sqlite3.complete_statement(sql)
-    db.execute(f"EXPLAIN {sql}", dict.fromkeys(resources.query_parameters(sql)))  # refuses two statements
+    db.execute(f"EXPLAIN {sql}", dict.fromkeys(sqlfiles.query_parameters(sql)))  # refuses two statements
 
 
 @pytest.mark.parametrize("name", DUCKDB)
 def test_duckdb_takes_it_for_one_statement(name: str) -> None:
     import duckdb
 
-    assert len(duckdb.extract_statements(resources.query(name))) == 1
+    assert len(duckdb.extract_statements(sqlfiles.query(name))) == 1
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_it_is_used(name: str) -> None:
-    package = Path(resources.__file__).parent
+    package = Path(sqlfiles.__file__).parents[1]
     assert any(f'"{name}"' in file.read_text(encoding="utf-8") for file in package.rglob("*.py"))
 
 
@@ -81,7 +82,7 @@ def test_parameters_are_found_where_they_are_and_nowhere_else() -> None:
     sql = """SELECT :a, ':b', ":c", [:d], `:e`, x::f, :g -- :h
         /* :i
         :j */ WHERE ':''k' = :a AND :l2 = 'it''s :m'"""
-    assert resources.query_parameters(sql) == ["a", "g", "l2"]
+    assert sqlfiles.query_parameters(sql) == ["a", "g", "l2"]
 
 
 # --- the views, without madetl

@@ -13,13 +13,14 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from madetl import database, demo, models, resources, selections
+from madetl.selection import select
 from madetl.selection.sets import SelectionParameters
 from madetl.status import status
-
-from .conftest import Study
-from .test_adaptive_page import build as measured_answers
-from .test_adaptive_page import judge_on_page
+from madetl.store import database, merge_models, sqlfiles
+from madetl.study import demo
+from tests.conftest import Study
+from tests.web.test_adaptive_page import build as measured_answers
+from tests.web.test_adaptive_page import judge_on_page
 
 Madetl = Callable[..., CompletedProcess[str]]
 
@@ -119,7 +120,7 @@ def test_each_stage_leads_to_the_next(example: Path) -> None:
             "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id)"
             " SELECT annotator_id, response_a_id, response_b_id, 'tie', 'x', 'x' FROM judgments LIMIT 1"
         )
-        selections.select(db, SelectionParameters(top_k=12))
+        select.select(db, SelectionParameters(top_k=12))
         pending = 12 * 6 - 60
         assert [(step.command, step.why) for step in status(db).next] == [
             ("similarity", "char-ngram has not measured 3 response pairs"),
@@ -148,7 +149,7 @@ def test_a_new_model_extends_a_selection_by_the_command_given(
     with database.writing(example) as db:
         demo.measure(db)
         db.execute("INSERT INTO models (name) VALUES ('elm-new')")
-        selections.select(db, parameters)
+        select.select(db, parameters)
         assert not [command for command in commands(db) if command.startswith("select")]
         # when a fifth model answers everything, and is measured
         study = Study(db)
@@ -244,14 +245,14 @@ def test_it_shows_tables_and_literal_commands_and_changes_nothing(example: Path,
 
 
 def test_the_example_as_it_comes_can_be_looked_at(madetl: Madetl, tmp_path: Path) -> None:
-    copy = shutil.copy(resources.example(), tmp_path / "mad.db.example")
+    copy = shutil.copy(sqlfiles.example(), tmp_path / "mad.db.example")
     assert "birch-medium" in madetl("--db", copy, "status").stdout
 
 
 def test_a_merged_model_is_counted_once(example: Path) -> None:
     with database.writing(example) as db:
         Study(db).response(1, "atlas", "An answer under a shorter name.")
-        models.rename(db, "atlas", "atlas-large", merge=True)
+        merge_models.rename(db, "atlas", "atlas-large", merge=True)
         assert [row["responses"] for row in status(db).models] == [25, 24, 24, 24]
 
 

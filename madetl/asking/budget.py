@@ -7,9 +7,9 @@ billed all the same (a timeout, say) goes on counting so.
 from __future__ import annotations
 
 from madetl.asking.estimate import most_tokens
+from madetl.asking.ledger import ANSWERED, Closing, Request
+from madetl.asking.prices import Price
 from madetl.errors import ParameterError
-from madetl.ledger import ANSWERED, Closing, Request
-from madetl.prices import Price
 from madetl.providers.base import Endpoint
 
 _MAYBE_BILLED = frozenset({"timeout", "connection_error", "interrupted"})

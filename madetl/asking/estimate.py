@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from madetl import ledger
+from madetl.asking import ledger
+from madetl.asking.ledger import EmbedRequest, Request
 from madetl.asking.tasks import Asked, AskOptions, Task
-from madetl.ledger import EmbedRequest, Request
 
 TOKENS_IN_RULE = "a token for 4 Latin characters, and one for each character of other scripts"
 ASSUMED_TOKENS_OUT = 400

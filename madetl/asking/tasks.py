@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from madetl.asking.ledger import Answer, Request
+from madetl.asking.prices import Price
 from madetl.errors import MadetlError
-from madetl.ledger import Answer, Request
-from madetl.prices import Price
 from madetl.providers.base import ChatAnswer, ChatRequest, Endpoint
 
 Stop = Literal["interrupted", "fatal", "unreachable", "max_cost"]

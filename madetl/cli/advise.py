@@ -12,7 +12,7 @@ from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option, scenario_option, seed_option
 
 if TYPE_CHECKING:
-    from madetl.advice import Advice, Needed, Order
+    from madetl.selection.adaptive.advise import Advice, Needed, Order
 
 _WARNINGS = ("islands", "few")  # kinds of notes that are more than information
 
@@ -49,10 +49,11 @@ def advise(settings: Settings, /, as_json: bool, **options: Any) -> None:
     Bradley–Terry's posterior, on the pairs that `madetl select --adaptive` would choose, until it is enough. Each
     order is forecast by itself, and then all of them together. Nothing is stored.
     """
-    from madetl import advice, database
+    from madetl.selection.adaptive import advise
+    from madetl.store import database
 
     with database.reading(settings.db) as db:
-        found = advice.advise(db, **options)
+        found = advise.advise(db, **options)
     if as_json:
         output.print_json(asdict(found))
     else:
@@ -60,16 +61,16 @@ def advise(settings: Settings, /, as_json: bool, **options: Any) -> None:
 
 
 def _print(found: Advice) -> None:
-    from madetl import advice
+    from madetl.selection.adaptive import advise
 
-    click.echo(advice.votes_sentence(found))
+    click.echo(advise.votes_sentence(found))
     output.print_table([_row(order, found) for order in found.orders])
     open_orders = [order for order in found.orders if order.needed.median != 0]
     for order in open_orders:
-        click.echo(advice.order_sentence(order, found.target, found.cap))
+        click.echo(advise.order_sentence(order, found.target, found.cap))
     if open_orders:
         click.echo()
-    click.echo(advice.all_sentence(found))
+    click.echo(advise.all_sentence(found))
     for note in found.notes:
         if note.kind in _WARNINGS:
             output.warn(note.text)
@@ -79,7 +80,7 @@ def _print(found: Advice) -> None:
 
 
 def _row(order: Order, found: Advice) -> dict[str, Any]:
-    from madetl.advice import percent
+    from madetl.selection.adaptive.advise import percent
 
     return {
         "order": f"{order.higher} before {order.lower}",
@@ -90,7 +91,7 @@ def _row(order: Order, found: Advice) -> dict[str, Any]:
 
 
 def _number(judgments: int | None, cap: int) -> str:
-    from madetl.advice import rounded
+    from madetl.selection.adaptive.advise import rounded
 
     return f"more than {cap:,}" if judgments is None else f"{rounded(judgments):,}" if judgments else "settled"
 

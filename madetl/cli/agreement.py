@@ -12,8 +12,8 @@ from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option, scenario_option, seed_option
 
 if TYPE_CHECKING:
-    from madetl.agreement import Habits, Pair, Report, ScenarioAgreement, TwoVerdicts
-    from madetl.reliability import Alpha, Share
+    from madetl.judgment.agreement import Habits, Pair, Report, ScenarioAgreement, TwoVerdicts
+    from madetl.judgment.reliability import Alpha, Share
 
 _WARNINGS = ("overlap", "few")  # kinds of notes that are more than information
 _MOST_ROWS = 30  # of a table; --json has all of them
@@ -36,8 +36,8 @@ def agreement(settings: Settings, *, scenario: str | None, rounds: int, seed: in
     repeats say how far they agree with themselves. For each annotator: ties, how often the answer shown first
     won, the median time.
     """
-    from madetl import agreement as stage
-    from madetl import database
+    from madetl.judgment import agreement as stage
+    from madetl.store import database
 
     with database.reading(settings.db) as db:
         found = stage.report(db, scenario=scenario, rounds=rounds, seed=seed)

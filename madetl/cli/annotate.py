@@ -99,7 +99,7 @@ def annotate(settings: Settings, /, annotators: tuple[str, ...], **options: Any)
 
     if not all(find_spec(name) for name in _PACKAGES):
         raise MissingExtraError("The annotation page", "web")
-    from madetl import database
+    from madetl.store import database
     from madetl.web import server
 
     if not options["adaptive"]:

@@ -1,156 +1,250 @@
-"""Commands that ask models for what a study is made of: evolve, infer."""
+"""What every command that asks models shares: its options, the dry run, the progress bar, the closing lines."""
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from madetl.cli.asking_options import (
-    FILE,
-    Asking,
-    asking_bar,
-    asking_options,
-    conclude,
-    read_text,
-    sampling_options,
-    show_estimate,
-)
-from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import scenario_option
-from madetl.cli.output import print_table
+from madetl.cli.output import counted, note, print_json, print_table, quiet_lines, warn
 
-_OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "near")
+if TYPE_CHECKING:
+    from madetl.asking.ask import AskOptions, AskReport, Estimate, Progress
+    from madetl.asking.model_settings import Given
+
+Shower = Callable[["Progress", int], None]
+"""What a stage calls as it asks: a moment of the work, and how many answers there are to be in all."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_FAILURE_WORDS = 160  # characters of a provider's reason
 
 
-@click.command(
-    cls=Command,
-    epilog=examples(
-        "madetl evolve --scenario Writing --model gpt-4.1 --dry-run",
-        "madetl evolve --scenario Writing --model gpt-4.1 --limit 100 --max-cost 1",
-        "madetl evolve --scenario Coding --model gemini-2.5-pro --rounds 2 --prompt my-prompt.txt",
-    ),
-)
-@scenario_option
-@click.option("--model", required=True, metavar="NAME", help="Who rewrites.")
-@click.option(
-    "--rounds",
-    type=click.IntRange(1, 100),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Round 1 rewrites the seeds, round 2 what came of round 1, and so on.",
-)
-@click.option(
-    "--per-seed",
-    type=click.IntRange(1, 100),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="New instructions of this model from each.",
-)
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N of each generation.")
-@sampling_options(temperature="0.7", top_p="0.9", max_tokens="2048")
-@click.option("--prompt", type=FILE, metavar="FILE", help="Your own, with {instruction} where the instruction goes.")
-@click.option(
-    "--duplicate-above",
-    "threshold",
-    type=click.FloatRange(0, 1),
-    default=0.95,
-    show_default=True,
-    metavar="C",
-    help="Drop what is nearer than this to an instruction of the pool (cosine of character n-grams).",
-)
-@asking_options
-@click.pass_obj
-def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: Asking, **options: Any) -> None:
-    """Have a model rewrite the instructions of a scenario into new ones.
+@dataclass(frozen=True)
+class Asking:
+    """The shared options, as a command gets them: how to ask, whom, and whether to."""
 
-    \b
-    Writing        a new topic, in the same form and as difficult
-    Reasoning      a new grade-school problem with its answer step by step
-    Understanding  basic knowledge of the same field, with the same first word
-    Coding         the same task with two constraints more
-    any other      the same kind of instruction about something else
+    options: AskOptions
+    given: Given
+    dry_run: bool
+    as_json: bool
 
-    Running it again asks for what is missing: after --rounds 1, --rounds 2 adds a round, and another model adds
-    rewritings of its own. The prompts stand in madetl/prompts/; the one in force is kept with the run.
+
+class Result(Protocol):
+    """What a stage that asks gives back."""
+
+    @property
+    def report(self) -> AskReport: ...
+
+    @property
+    def summary(self) -> str: ...
+
+
+_OPTIONS = (
+    click.option("--provider", type=click.Choice(["openai", "gemini", "vllm"]), help="[default: by the model's name]"),
+    click.option("--base-url", metavar="URL", help="An OpenAI-compatible server, or where Gemini is asked."),
+    click.option("--key-env", metavar="VARIABLE", help="The environment variable that holds the key for it."),
+    click.option("--trust-remote-code", is_flag=True, help="vllm: let code that comes with the model run."),
+    click.option("--concurrency", type=click.IntRange(1, 10_000), default=32, show_default=True, metavar="N",
+                 help="Requests under way at once; fewer while the provider refuses for their number."),
+    click.option("--max-attempts", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N",
+                 help="Requests for one answer, in all."),
+    click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For one answer."),
+    click.option("--max-cost", type=click.FloatRange(min=0), metavar="USD",
+                 help="Send nothing that could bring what this run spends above it."),
+    click.option("--price-in", type=click.FloatRange(min=0), metavar="USD", help="Per million tokens sent."),
+    click.option("--price-out", type=click.FloatRange(min=0), metavar="USD", help="Per million tokens answered."),
+    click.option("--prices", type=click.Path(path_type=Path), metavar="FILE",
+                 help="Prices that override madetl's own table.  [default: $MADETL_PRICES]"),
+    click.option("--retry-failed", is_flag=True, help="Ask again for what failed for good, too."),
+    click.option("--fresh", is_flag=True, help="Do not take answers out of the ledger; what is stored stays."),
+    click.option("--dry-run", is_flag=True, help="Only say how many requests, tokens and USD it would be."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+)  # fmt: skip
+_OF_MODEL = ("provider", "base_url", "key_env", "timeout", "trust_remote_code", "prices", "price_in", "price_out")
+_OF_ASKING = ("concurrency", "max_attempts", "max_cost", "fresh", "retry_failed")
+
+
+def asking_options(command: F) -> F:
+    """Adds the shared options; the command gets them as one argument `asking`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **values: Any) -> Any:
+        from madetl.asking.ask import AskOptions
+        from madetl.asking.model_settings import Given
+
+        given = Given(**{name: values.pop(name) for name in _OF_MODEL})
+        options = AskOptions(**{name: values.pop(name) for name in _OF_ASKING})
+        asking = Asking(options, given, values.pop("dry_run"), values.pop("as_json"))
+        return command(*args, asking=asking, **values)
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def sampling_options(**defaults: object) -> Callable[[F], F]:
+    """--temperature, --top-p, --max-tokens: None where they are not given. `defaults` are what the help says then."""
+
+    def said(name: str, words: str) -> str:
+        return f"{words}  [default: {defaults[name]}]" if name in defaults else words
+
+    options = (
+        click.option("--temperature", type=click.FloatRange(0, 2), metavar="T",
+                     help=said("temperature", "0: the likeliest words.")),
+        click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
+                     help=said("top_p", "Draw from the likeliest words that make up this share.")),
+        click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
+                     help=said("max_tokens", "The longest that an answer may be.")),
+    )  # fmt: skip
+    return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def read_text(file: Path) -> str:
+    """What a file of text holds. Raises InputError where it is none."""
+    from madetl.errors import InputError
+
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(file), f"cannot be read as text: {error}") from error
+
+
+def conclude(result: Result, as_json: bool = False, **more: Any) -> None:
+    """Prints what came of a run; exits with 1 if anything is left undone, with a count for each reason.
+
+    `more`: further counts for the JSON.
     """
-    from madetl import database, evolution, prompts
-
-    own = None if prompt is None else prompts.from_file(prompt, "instruction")
-    said = {name: value for name, value in options.items() if value is not None}
-    wanted = evolution.Evolution(model, prompt=own, **said)
-    if asking.dry_run:
-        with database.reading(settings.db) as db:
-            estimate = evolution.dry_run(db, wanted, asking.given, asking.options)
-        show_estimate(estimate, asking.as_json)
+    report = result.report
+    if as_json:
+        print_json({"summary": result.summary, **more, **_as_json(report)})
+    else:
+        click.echo(result.summary)
+        note(spending(report))
+    if not report.undone:
         return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"evolve {model}") as progress:
-        result = evolution.evolve(db, wanted, asking.given, asking.options, progress=progress)
-    rounds = [{name: getattr(each, name) for name in _OF_A_ROUND} for each in result.rounds]
-    if not asking.as_json and len(rounds) > 1:
-        print_table(rounds)
-    conclude(result, asking.as_json, model=model, rounds=rounds)
+    for line in not_done(report):
+        warn(line)
+    sys.exit(1)
 
 
-@click.command(
-    cls=Command,
-    epilog=examples(
-        "madetl infer --model gpt-4.1 --dry-run",
-        "madetl infer --model gpt-4.1 --scenario Writing --max-cost 2",
-        "madetl infer --model gemini-pro",
-        "madetl infer --model Qwen/Qwen3-8B --base-url http://127.0.0.1:8000/v1",
-    ),
-)
-@click.option("--model", required=True, metavar="NAME", help="Who answers.")
-@scenario_option
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N instructions.")
-@click.option(
-    "--samples",
-    type=click.IntRange(1, 1000),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Answers to each instruction.",
-)
-@sampling_options(temperature="0.0", max_tokens="2048")
-@click.option("--system-prompt", type=FILE, metavar="FILE", help="What stands before every instruction.")
-@asking_options
-@click.pass_obj
-def infer(
-    settings: Settings,
-    /,
-    *,
-    model: str,
-    scenario: str | None,
-    limit: int | None,
-    samples: int,
-    system_prompt: Path | None,
-    asking: Asking,
-    **sampling: Any,
-) -> None:
-    """Ask a model for an answer to every instruction that has none from it.
+def not_done(report: AskReport) -> list[str]:
+    """A line for each reason why something is left undone: how many, why, and one in the provider's own words."""
+    return [f"{count:,} {why}{_reason(report.examples.get(outcome))}" for outcome, count, why in _reasons(report)]
 
-    Answers are stored as they come, and nothing is paid for twice: a run that was stopped goes on where it was.
-    Settings are kept with the model; other settings need another name (madetl models add). Instructions of the
-    scenario Reasoning ask for a step-by-step solution.
-    """
-    from madetl import database, inference
 
-    said = {name: value for name, value in sampling.items() if value is not None}
-    if system_prompt is not None:
-        said["system_prompt"] = read_text(system_prompt)
-    wanted = inference.Inference(model, scenario, limit, samples, said)
-    if asking.dry_run:
-        with database.reading(settings.db) as db:
-            estimate = inference.dry_run(db, wanted, asking.given, asking.options)
-        show_estimate(estimate, asking.as_json)
+def spending(report: AskReport) -> str:
+    """One line: requests, tokens, cost, time."""
+    cost = usd(report.cost) if report.cost is not None else f"cost unknown for {report.unpriced:,} answers"
+    taken = f", {report.reused:,} answers taken from the ledger" if report.reused else ""
+    again = f" ({report.retried:,} of them again)" if report.retried else ""
+    tokens = f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out"
+    return f"{report.requests:,} requests{again}{taken}; {tokens}; {cost}; {report.seconds:.1f} s."
+
+
+def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> None:
+    """Prints a dry run. `more`: further rows, by what they count (`human_judgments=280`)."""
+    if as_json:
+        print_json({"dry_run": True, **_fields(estimate), **more})
         return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"infer {model}") as progress:
-        result = inference.infer(db, wanted, asking.given, asking.options, progress=progress)
-    conclude(result, asking.as_json, model=model, known=result.known, truncated=result.truncated)
+    rows = {
+        "requests": f"{estimate.requests:,}",
+        "answers that the ledger has": f"{estimate.reused:,}" if estimate.reused else None,
+        "failed before, not asked again": counted(estimate.left) or None,
+        "tokens in (estimated)": f"{estimate.tokens_in:,}",
+        "tokens out (estimated)": f"{estimate.tokens_out:,}",
+        "cost (estimated)": "unknown: no price" if estimate.cost is None else usd(estimate.cost),
+        **{name.replace("_", " "): f"{value:,}" for name, value in more.items()},
+    }
+    print_table([{"dry run": name, "": value} for name, value in rows.items() if value is not None])
+    note(f"Tokens in: {estimate.tokens_in_rule}. Tokens out: {estimate.tokens_out_rule}.")
+    if estimate.cost is None:
+        note("--price-in and --price-out give the price, in USD per million tokens.")
 
 
-COMMANDS: list[click.Command] = [evolve, infer]
+@contextmanager
+def asking_bar(label: str) -> Iterator[Shower]:
+    """A bar with done, failed, rate, tokens, cost and time left on a terminal; elsewhere a line now and then."""
+    if not sys.stderr.isatty():
+        lines = quiet_lines()
+        yield lambda moment, total: lines(lambda: f"{label}: {_moment(moment, total)}")
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+    with Bar(*columns, console=Console(file=sys.stderr)) as bar:
+        task = bar.add_task(label, total=None, said="")
+        last: list[tuple[Progress, int]] = []
+
+        def show(moment: Progress, total: int) -> None:
+            last[:] = [(moment, total)]
+            bar.update(task, completed=_ended(moment.report), total=total, said=_moment(moment, total, brief=True))
+
+        yield show
+        for moment, total in list(last):  # its report is the run's own, and complete by now
+            show(moment, total)
+
+
+def _moment(moment: Progress, total: int, brief: bool = False) -> str:
+    """Done, failed, rate, tokens, cost so far, time left."""
+    report, ended = moment.report, _ended(moment.report)
+    failed = sum(report.failed.values()) + sum(report.left.values())
+    parts = [] if brief else [f"{ended - failed:,} of {total:,} done"]
+    parts += [f"{failed:,} failed"] if failed else []
+    parts += [f"{moment.waiting:,} wait to be asked again"] if moment.waiting else []
+    parts += [f"{moment.rate:.1f}/s", f"{(report.tokens_in + report.tokens_out) / 1000:,.1f}k tokens"]
+    parts += [usd(report.known_cost) + ("+?" if report.unpriced else "")]
+    parts += [f"{_clock((total - ended) / moment.rate)} left"] if moment.rate else []
+    return ", ".join(parts)
+
+
+def _ended(report: AskReport) -> int:
+    return report.done + report.reused + sum(report.failed.values()) + sum(report.left.values())
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def usd(cost: float) -> str:
+    """An amount, exact enough for small ones."""
+    return f"{cost:.2f} USD" if cost >= 1 or cost == 0 else f"{cost:.4f} USD"
+
+
+def _reasons(report: AskReport) -> Iterator[tuple[str, int, str]]:
+    """(outcome, count, words) for each reason why something is left undone."""
+    for outcome, count in report.failed.most_common():
+        yield outcome, count, f"failed: {outcome}"
+    for outcome, count in report.left.most_common():
+        yield outcome, count, f"failed before and not asked again (--retry-failed does): {outcome}"
+    if report.not_asked:
+        why = {"max_cost": "not asked: --max-cost is reached"}.get(report.stopped or "", "not asked")
+        yield "", report.not_asked, why
+
+
+def _reason(words: str | None) -> str:
+    if not words:
+        return ""
+    return f" ({words[:_FAILURE_WORDS]}{'…' if len(words) > _FAILURE_WORDS else ''})"
+
+
+def _as_json(report: AskReport) -> dict[str, Any]:
+    return _fields(report) | {"cost": report.cost, "undone": report.undone}
+
+
+def _fields(value: AskReport | Estimate) -> dict[str, Any]:
+    """The fields as plain values. dataclasses.asdict makes nonsense of a Counter before Python 3.12."""
+    found = {each.name: getattr(value, each.name) for each in fields(value)}
+    return {name: dict(part) if isinstance(part, Mapping) else part for name, part in found.items()}

@@ -16,8 +16,8 @@ from madetl.cli.options import json_option
 from madetl.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from madetl.demo import Step
     from madetl.ranking.leaderboards import Leaderboard
+    from madetl.study.demo import Step
 
 
 @click.command(cls=Command, epilog=examples("madetl demo", "madetl demo --db try-it.db"))
@@ -29,8 +29,8 @@ def demo(settings: Settings, as_json: bool) -> None:
     Copies the example database that comes with madetl (four invented models, 24 instructions, three annotators) to a
     new file, and goes from its answers to a leaderboard.
     """
-    from madetl import database
-    from madetl import demo as steps
+    from madetl.store import database
+    from madetl.study import demo as steps
 
     path = steps.copy_example(settings.db if settings.db_named else None)
     with database.writing(path) as db:

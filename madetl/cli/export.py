@@ -14,7 +14,7 @@ from madetl.cli.options import json_option, models_option, scenario_option, seed
 from madetl.cli.output import note, print_json, warn
 
 if TYPE_CHECKING:
-    from madetl.exports import Exported
+    from madetl.exporting.exports import Exported
 
 _MOST_LISTED = 10
 
@@ -63,7 +63,8 @@ def annotation_sheet(
     stands first is drawn once and stored: exported again, a sheet is the same. Without --annotator it serves any
     number of people, each with a copy.
     """
-    from madetl import database, sheets
+    from madetl.exporting import sheets
+    from madetl.store import database
 
     with database.writing(settings.db, create=False) as db:
         done = sheets.export_sheet(db, output, selection=selection, annotator=annotator, seed=seed, force=force)
@@ -104,7 +105,8 @@ def arena(
     out in the order in which the models were imported. turn and language are null, since neither is stored. People's
     votes only, unless --annotator or --judges says otherwise. `madetl import arena` reads the file back.
     """
-    from madetl import database, exports
+    from madetl.exporting import exports
+    from madetl.store import database
 
     with database.reading(settings.db) as db:
         done = exports.arena(db, output, exports.Voters(judges, annotators), scenario)
@@ -140,7 +142,8 @@ def mad_eval(
     One X-vs-Y.jsonl per two models, with a row per vote. People's votes only, unless --annotator or --judges
     says otherwise.
     """
-    from madetl import database, exports
+    from madetl.exporting import exports
+    from madetl.store import database
 
     with database.reading(settings.db) as db:
         done = exports.mad_eval(db, output, exports.Voters(judges, annotators), selection, scenario, metric=metric)
@@ -160,7 +163,8 @@ def alpaca_eval(
 
     One MODEL.json per model, in the layout of model_outputs.json.
     """
-    from madetl import database, exports
+    from madetl.exporting import exports
+    from madetl.store import database
 
     with database.reading(settings.db) as db:
         done = exports.alpaca_eval(db, output, scenario, models)
@@ -173,7 +177,8 @@ def alpaca_eval(
 @click.pass_obj
 def parquet(settings: Settings, output: Path, as_json: bool) -> None:
     """Write every table as a Parquet file of its own."""
-    from madetl import database, exports
+    from madetl.exporting import exports
+    from madetl.store import database
 
     with database.reading(settings.db) as db:
         done = exports.parquet(db, output)

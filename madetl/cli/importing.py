@@ -11,7 +11,7 @@ from madetl.cli.base import Group, Settings, examples
 from madetl.cli.output import print_json, progress_bar, warn
 
 if TYPE_CHECKING:
-    from madetl.importing.files import Imported
+    from madetl.importing.each_file import Imported
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 json_counts_option = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -142,8 +142,8 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
 
 def _run(settings: Settings, name: str, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Calls the import of that name, and prints what it brought."""
-    from madetl import database
     from madetl.importing import answers
+    from madetl.store import database
 
     with database.writing(settings.db) as db, progress_bar("import", "KB") as progress:
         done = getattr(answers, name)(db, files, progress=progress, **options)

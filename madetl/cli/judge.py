@@ -8,15 +8,7 @@ from typing import Any
 
 import click
 
-from madetl.cli.asking_options import (
-    FILE,
-    Asking,
-    asking_bar,
-    asking_options,
-    conclude,
-    sampling_options,
-    show_estimate,
-)
+from madetl.cli.asking import FILE, Asking, asking_bar, asking_options, conclude, sampling_options, show_estimate
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.output import note, warn
 
@@ -58,19 +50,21 @@ def judge(
     is a tie with a remark, and the share of these is printed. People and models are kept apart: `madetl rank` takes
     people's votes, `madetl rank --judges` those of models, `madetl rank --annotator NAME` those of one.
     """
-    from madetl import database, endpoints, judging, prompts, verdicts
+    from madetl.asking import model_settings, prompts
+    from madetl.judgment import judge, verdicts
+    from madetl.store import database
 
     said = {name: value for name, value in sampling.items() if value is not None}
     own = None if prompt is None else prompts.from_file(prompt, *verdicts.NEEDED)
     opened = database.reading(settings.db) if asking.dry_run else database.writing(settings.db, create=False)
     with opened as db:
-        wanted = judging.Judging(endpoints.find(db, model, asking.given), selection, annotator, said, own)
+        wanted = judge.Judging(model_settings.find(db, model, asking.given), selection, annotator, said, own)
         if asking.dry_run:
-            estimate, pairs = judging.dry_run(db, wanted, asking.options)
+            estimate, pairs = judge.dry_run(db, wanted, asking.options)
             show_estimate(estimate, asking.as_json, response_pairs_to_judge=pairs)
             return
         with asking_bar(f"judge {model}") as show:
-            result = judging.judge(db, wanted, asking.options, show=show)
+            result = judge.judge(db, wanted, asking.options, show=show)
     if not asking.as_json:
         note(result.flipping)
         if result.own_answers:

@@ -30,11 +30,11 @@ def judgments(
 
     Verdicts on items that were removed since the sheet was made are left out, and counted.
     """
-    from madetl import database
-    from madetl.importing import verdicts
+    from madetl.importing import judgments
+    from madetl.store import database
 
     with database.writing(settings.db) as db:
-        done = verdicts.import_judgments(db, files, annotator=annotator, scenario=scenario)
+        done = judgments.import_judgments(db, files, annotator=annotator, scenario=scenario)
     show(done, as_json)
 
 

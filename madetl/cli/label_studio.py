@@ -51,8 +51,9 @@ def export_label_studio(
     of `madetl export annotations`, under the same numbers. When people have judged, export from Label Studio as JSON;
     then `madetl import label-studio`.
     """
-    from madetl import database, label_studio
     from madetl.errors import DatabaseError
+    from madetl.importing import label_studio
+    from madetl.store import database
 
     if not settings.db.exists():  # there would be nothing to export, so none is made
         raise DatabaseError(f"{settings.db}: there is no such database.")
@@ -97,7 +98,8 @@ def import_label_studio(
     Tasks are those of `madetl export label-studio`, annotated by any number of people. Times and seconds come along;
     skipped tasks are kept as skipped. Predictions, drafts and ground truths are no verdicts and are left out.
     """
-    from madetl import database, label_studio
+    from madetl.importing import label_studio
+    from madetl.store import database
 
     names = label_studio.Names.of(annotators)
     with database.writing(settings.db) as db:

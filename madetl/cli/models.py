@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from madetl.cli import options
-from madetl.cli.asking_options import FILE, read_text, sampling_options
+from madetl.cli.asking import FILE, read_text, sampling_options
 from madetl.cli.base import Group, Settings, examples
 from madetl.cli.output import counted, note, print_json, print_table
 
@@ -31,10 +31,10 @@ def models_group(context: click.Context, as_json: bool) -> None:
     """List the models with what each has; add or rename one."""
     if context.invoked_subcommand is not None:
         return
-    from madetl import database, models
+    from madetl.store import database, merge_models
 
     with database.reading(context.obj.db) as db:
-        found = models.listing(db)
+        found = merge_models.listing(db)
     if as_json:
         print_json([row | {"settings": json.loads(row["settings"])} for row in found])
         return
@@ -58,10 +58,10 @@ def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool
     NEW's, as if they had been imported under that name; an answer of the same text is one answer. A file that is
     imported again after that brings the old name back, with its answers: rename with --merge once more.
     """
-    from madetl import database, models
+    from madetl.store import database, merge_models
 
     with database.writing(settings.db, create=False) as db:
-        renamed = models.rename(db, old, new, merge=merge)
+        renamed = merge_models.rename(db, old, new, merge=merge)
     if as_json:
         print_json({"old": old, "new": new, **asdict(renamed)})
         return
@@ -130,7 +130,8 @@ def add(settings: Settings, /, name: str, **said: Any) -> None:
     What is not given stays as it was. What its answers hang on can change only while it has none: another setting is
     another name on the leaderboard. A key is never kept: --key-env of the command that asks names its variable.
     """
-    from madetl import database, endpoints
+    from madetl.asking import model_settings
+    from madetl.store import database
 
     given = {option: value for option, value in said.items() if value is not None and value != {}}
     for text in ("system_prompt", "chat_template"):
@@ -139,7 +140,7 @@ def add(settings: Settings, /, name: str, **said: Any) -> None:
     if "chat_template" in given:
         given["options"] = given.get("options", {}) | {"chat_template": given.pop("chat_template")}
     with database.writing(settings.db) as db, database.transaction(db):
-        model = endpoints.add(db, name, given)
+        model = model_settings.add(db, name, given)
     where = f" at {model.endpoint.base_url}" if model.endpoint.base_url else ""
     click.echo(f"{name} is asked as {model.endpoint.model_id} of {model.endpoint.provider}{where}.")
     if model.price.per_million_in is None or model.price.per_million_out is None:

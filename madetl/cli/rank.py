@@ -14,8 +14,8 @@ from madetl.errors import ParameterError
 
 if TYPE_CHECKING:
     from madetl.ranking.leaderboards import Leaderboard, Rating
+    from madetl.ranking.rank import Ranking
     from madetl.ranking.votes import RankParameters
-    from madetl.ratings import Ranking
 
 _INFORMATION = ("order", "elo", "rounds")  # kinds of notes that are no warnings
 
@@ -89,10 +89,11 @@ def rank(settings: Settings, /, as_json: bool, **options: Any) -> None:
     1 + the number of models whose lower bound is above this one's upper bound. Every ranking is kept, in ratings.
     """
     parameters = _parameters(options)
-    from madetl import database, ratings
+    from madetl.ranking import rank
+    from madetl.store import database
 
     with database.writing(settings.db, create=False) as db, output.progress_bar("rank", "rounds") as progress:
-        ranking = ratings.rank(db, parameters, progress)
+        ranking = rank.rank(db, parameters, progress)
     if as_json:
         output.print_json(_as_json(ranking, parameters))
     else:

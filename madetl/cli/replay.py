@@ -26,7 +26,7 @@ from madetl.cli.options import (
 from madetl.errors import MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
-    from madetl.replay_results import AtBudget, Replay
+    from madetl.replay.results import AtBudget, Replay
 
 _FORMATS = (".png", ".svg", ".pdf")
 
@@ -134,9 +134,9 @@ def replay(settings: Settings, /, *, plot: Path | None, as_json: bool, **options
 
     What judgments are worth is how many of random choice give the same mean Spearman correlation. Nothing is stored.
     """
-    from madetl import database
-    from madetl.replay import ReplayParameters
-    from madetl.replay import replay as play
+    from madetl.replay.replay import ReplayParameters
+    from madetl.replay.replay import replay as play
+    from madetl.store import database
 
     draw = _plotting() if plot else None
     parameters = ReplayParameters(**options)
@@ -154,12 +154,12 @@ def replay(settings: Settings, /, *, plot: Path | None, as_json: bool, **options
 
 def _plotting() -> ModuleType:
     try:
-        from madetl import replay_plot
+        from madetl.replay import plot
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "matplotlib":
             raise
         raise MissingExtraError("`madetl replay --plot`", "report") from error
-    return replay_plot
+    return plot
 
 
 def _save(draw: ModuleType, found: Replay, plot: Path) -> None:

@@ -43,7 +43,7 @@ def report(settings: Settings, *, output: Path, scenario: str | None, run_id: in
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise ParameterError(f"{output}: a report is HTML. Give a name that ends in .html.")
-    from madetl import database
+    from madetl.store import database
 
     page = _page()
     program = f"madetl --db {shlex.quote(str(settings.db))}" if settings.db_named else "madetl"

@@ -26,7 +26,7 @@ from madetl.cli.options import (
 from madetl.cli.output import print_json, print_table, warn
 
 if TYPE_CHECKING:
-    from madetl.selections import Adaptive, SelectionResult
+    from madetl.selection.select import Adaptive, SelectionResult
 
 _PAIRS_SHOWN = 30
 
@@ -97,9 +97,9 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
     With --adaptive, pairs of models get as many as it takes to tell which is better: run it again
     whenever a batch is judged, or let `madetl annotate --adaptive` pick as people judge.
     """
-    from madetl import database
-    from madetl.selections import SelectionParameters
-    from madetl.selections import select as select_pairs
+    from madetl.selection.select import SelectionParameters
+    from madetl.selection.select import select as select_pairs
+    from madetl.store import database
 
     plan = _adaptive(options)
     with database.writing(settings.db, create=False) as db:
@@ -114,7 +114,7 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
 
 def _adaptive(options: dict[str, Any]) -> Adaptive | None:
     """Takes the options of --adaptive out of `options`. Raises UsageError where one is given without it."""
-    from madetl.selections import Adaptive
+    from madetl.selection.select import Adaptive
 
     plan = {name: options.pop(name) for name in ("budget", "batch", "floor", "stop_at", "place")}
     if options.pop("adaptive"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from madetl.cli.asking_options import (
+from madetl.cli.asking import (
     FILE,
     Asking,
     Shower,
@@ -27,8 +27,8 @@ from madetl.cli.output import Progress, note, print_json, progress_bar, warn
 from madetl.errors import ParameterError
 
 if TYPE_CHECKING:
-    from madetl.similarities import Scope
-    from madetl.similarity.chat_model import Wanted
+    from madetl.similarity.ask import Wanted
+    from madetl.similarity.measure import Scope
 
 _TOP_K = 10  # what a selection takes by default: how many judgments follow
 _JUDGMENTS = f"human_judgments_for_K_=_{_TOP_K}"
@@ -117,9 +117,9 @@ def similarity(
                 every pair of answers, which is expensive: see --dry-run, and --prefilter
     any other   the name of a metric whose vectors stand in the table embeddings: their cosine
     """
-    from madetl import database
-    from madetl.similarities import scope_of
-    from madetl.similarity.kinds import kind_of, model_name
+    from madetl.similarity.measure import scope_of
+    from madetl.similarity.named import kind_of, model_name
+    from madetl.store import database
 
     opened = database.reading if asking.dry_run else database.writing
     with opened(settings.db) as db:
@@ -158,8 +158,8 @@ def _compute(
     db: sqlite3.Connection, metric: str, asking: Asking, of_bert_score: Mapping[str, Any], **scope: Any
 ) -> None:
     """Measures with what needs nobody's answer."""
-    from madetl.measuring import metric_named
-    from madetl.similarities import measure
+    from madetl.similarity.measure import measure
+    from madetl.similarity.measuring import metric_named
 
     chosen = metric_named(db, metric, **of_bert_score)
     if asking.dry_run:
@@ -176,17 +176,17 @@ def _compute(
 
 
 def _embed(db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking) -> None:
-    from madetl import endpoints
-    from madetl.similarities import selectable
-    from madetl.similarity import embedding_model
+    from madetl.asking import model_settings
+    from madetl.similarity import embed
+    from madetl.similarity.measure import selectable
 
-    model = endpoints.find(db, metric, asking.given)
+    model = model_settings.find(db, metric, asking.given)
     if asking.dry_run:
-        estimate = embedding_model.estimate_measuring(db, model, scope, asking.options)
+        estimate = embed.estimate_measuring(db, model, scope, asking.options)
         show_estimate(estimate, asking.as_json, **{_JUDGMENTS: selectable(db, scope, _TOP_K)})
         return
     with _two_bars(metric) as (show, progress):
-        result = embedding_model.measure(db, model, scope, asking.options, show=show, progress=progress)
+        result = embed.measure(db, model, scope, asking.options, show=show, progress=progress)
     conclude(result, asking.as_json, measured=result.measured.measured, known=result.measured.known)
 
 
@@ -207,24 +207,24 @@ def _two_bars(metric: str) -> Iterator[tuple[Shower, Progress]]:
 
 
 def _embed_instructions(db: sqlite3.Connection, metric: str, scenario: str | None, asking: Asking) -> None:
-    from madetl import endpoints
-    from madetl.similarity import embedding_model
+    from madetl.asking import model_settings
+    from madetl.similarity import embed
 
-    model = endpoints.find(db, metric, asking.given)
+    model = model_settings.find(db, metric, asking.given)
     if asking.dry_run:
-        show_estimate(embedding_model.estimate_instructions(db, model, scenario, asking.options), asking.as_json)
+        show_estimate(embed.estimate_instructions(db, model, scenario, asking.options), asking.as_json)
         return
     with asking_bar(metric) as show:
-        result = embedding_model.embed_instructions(db, model, scenario, asking.options, show=show)
+        result = embed.embed_instructions(db, model, scenario, asking.options, show=show)
     conclude(result, asking.as_json)
 
 
 def _wanted(db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking, given: Mapping[str, Any]) -> Wanted:
     """What a chat model is to be asked about, and how."""
-    from madetl import endpoints, prompts
-    from madetl.metrics.llm import NEEDED
-    from madetl.similarity import chat_model, prefilter
-    from madetl.similarity.kinds import model_name
+    from madetl.asking import model_settings, prompts
+    from madetl.similarity import ask, prefilter
+    from madetl.similarity.named import model_name
+    from madetl.similarity.rubric import NEEDED
 
     said = {name: given[name] for name in ("temperature", "top_p", "max_tokens") if name in given}
     if (file := given.get("prompt")) is not None:
@@ -232,26 +232,26 @@ def _wanted(db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking, g
     chosen = None
     if "prefilter" in given:
         chosen = prefilter.parsed(given["prefilter"], **{name: given.get(name, _FILTERS[name]) for name in _FILTERS})
-    model = endpoints.find(db, model_name(db, metric), asking.given)
-    return chat_model.Wanted(model, chat_model.rubric_for(db, metric, said), scope, chosen)
+    model = model_settings.find(db, model_name(db, metric), asking.given)
+    return ask.Wanted(model, ask.rubric_for(db, metric, said), scope, chosen)
 
 
 def _ask(db: sqlite3.Connection, wanted: Wanted, asking: Asking) -> None:
-    from madetl.similarity import chat_model, prefilter
+    from madetl.similarity import ask, prefilter
 
     name = wanted.model.name
-    if chat_model.others(db, wanted):
+    if ask.others(db, wanted):
         warn(f"{name} has measured with another prompt or sampling: this is a metric of its own, {name}@….")
     if wanted.prefilter and (missing := prefilter.unmeasured(db, wanted.prefilter, wanted.scope)):
         warn(f"{wanted.prefilter.metric} has not measured {missing:,} response pairs: they cannot be among the chosen.")
     if asking.dry_run:
-        estimate = chat_model.dry_run(db, wanted, asking.options)
-        show_estimate(estimate, asking.as_json, **{_JUDGMENTS: chat_model.judgments_after(db, wanted, _TOP_K)})
+        estimate = ask.dry_run(db, wanted, asking.options)
+        show_estimate(estimate, asking.as_json, **{_JUDGMENTS: ask.judgments_after(db, wanted, _TOP_K)})
         if wanted.prefilter is None and not asking.as_json:
             note("A request for every pair of answers; --prefilter char-ngram:100 asks about 100 per model pair.")
         return
     with asking_bar(name) as show:
-        result = chat_model.measure(db, wanted, asking.options, show=show)
+        result = ask.measure(db, wanted, asking.options, show=show)
     conclude(result, asking.as_json, metric=result.metric, measured=result.measured, known=result.known)
 
 

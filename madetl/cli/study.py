@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from madetl.cli.asking_options import FILE, asking_bar, not_done, usd
+from madetl.cli.asking import FILE, asking_bar, not_done, usd
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option
 from madetl.cli.output import note, print_json, print_table, progress_bar, warn
 from madetl.cli.rank import show as show_ranking
 
 if TYPE_CHECKING:
-    from madetl.asking import AskReport
+    from madetl.asking.ask import AskReport
+    from madetl.ranking.rank import Ranking
     from madetl.ranking.votes import RankParameters
-    from madetl.ratings import Ranking
-    from madetl.study import Outcome, Step, Study
+    from madetl.study.steps import Outcome, Step, Study
 
 
 @click.command(
@@ -43,8 +43,9 @@ def run_command(settings: Settings, file: Path, dry_run: bool, as_json: bool) ->
     Each stage asks for what is missing, so that it can be started again at any point. It stops where people are needed,
     and says how; with votes of people in the database it ranks by those there are.
     """
-    from madetl import database, study_file
-    from madetl.study import Study
+    from madetl.store import database
+    from madetl.study import file as study_file
+    from madetl.study.steps import Study
 
     study = Study(study_file.read(file))
     if dry_run:
@@ -67,7 +68,7 @@ def run_command(settings: Settings, file: Path, dry_run: bool, as_json: bool) ->
 
 def _take_steps(db: sqlite3.Connection, study: Study, done: list[dict[str, Any]], as_json: bool) -> Counter[str]:
     """Takes the steps and tells of each; returns what failed for good. Exits where the study is to be started again."""
-    from madetl.study import to_be_started_again
+    from madetl.study.steps import to_be_started_again
 
     undone: Counter[str] = Counter()
     for number, step in enumerate(study.steps(), 1):
@@ -126,7 +127,7 @@ def _show_end(rankings: list[tuple[RankParameters, Ranking]], needed: list[dict[
 
 
 def _show_forecast(study: Study, settings: Settings, as_json: bool) -> None:
-    from madetl.study_forecast import forecast
+    from madetl.study.forecast import forecast
 
     found = forecast(study.file, settings.db)
     if as_json:

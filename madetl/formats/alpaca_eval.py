@@ -8,8 +8,8 @@ from __future__ import annotations
 from sqlmodel import SQLModel
 
 from madetl.formats.checking import Name, Text, checked, read_each
-from madetl.formats.files import FileRows, Row
-from madetl.formats.records import ResponseRecord
+from madetl.formats.reading import FileRows, Row
+from madetl.records import ResponseRecord
 
 SCENARIO = "AlpacaEval"
 

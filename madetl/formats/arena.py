@@ -12,9 +12,9 @@ from sqlmodel import SQLModel
 
 from madetl.errors import InputError
 from madetl.formats.checking import Name, ReferenceAnswer, Text, checked, filled, finite, read_each, scenario_of
-from madetl.formats.files import FileRows, Row, described
-from madetl.formats.records import BattleRecord, Winner
+from madetl.formats.reading import FileRows, Row, described
 from madetl.formats.verdicts import utc_time
+from madetl.records import BattleRecord, Winner
 
 SCENARIO = "Arena"
 ANNOTATOR = "arena"

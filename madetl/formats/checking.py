@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, StringConstraints, ValidationError
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.files import FileRows, Row, described
+from madetl.formats.reading import FileRows, Row, described
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A model's, annotator's or scenario's name: blanks around it are none of it."""

@@ -15,10 +15,10 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from madetl.errors import InputError
-from madetl.formats.files import FileRows, Row, described
-from madetl.formats.records import Winner
+from madetl.formats.reading import FileRows, Row, described
 from madetl.formats.sheets import SheetItem, item_number, sheet_records, verdict
 from madetl.formats.verdicts import SHEET_TEXTS, Problems, SheetRow, utc_time, where
+from madetl.records import Winner
 
 WINNER, COMMENT = "winner", "comment"
 """The names of the two controls that an annotator fills."""

@@ -10,8 +10,8 @@ from sqlmodel import SQLModel
 
 from madetl.errors import InputError
 from madetl.formats.checking import ReferenceAnswer, Text, checked, filled, finite, read_each
-from madetl.formats.files import FileRows, Row, described
-from madetl.formats.records import BattleRecord, Winner
+from madetl.formats.reading import FileRows, Row, described
+from madetl.records import BattleRecord, Winner
 
 SCENARIO = "MAD-Eval"
 ANNOTATOR = "mad-eval"

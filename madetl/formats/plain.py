@@ -6,8 +6,8 @@ from sqlmodel import SQLModel
 
 from madetl.errors import InputError
 from madetl.formats.checking import INSTRUCTION, ReferenceAnswer, Text, checked, filled, read_each, scenario_of
-from madetl.formats.files import FileRows, Row
-from madetl.formats.records import InstructionRecord, ResponseRecord
+from madetl.formats.reading import FileRows, Row
+from madetl.records import InstructionRecord, ResponseRecord
 
 _INSTRUCTION = {"instruction": INSTRUCTION, "reference_answer": ("reference_answer", "answer", "output")}
 _RESPONSE = {"instruction": INSTRUCTION, "response": ("response", "output")}

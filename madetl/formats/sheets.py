@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from madetl.formats.records import Winner
+from madetl.records import Winner
 
 CELL_LIMIT = 32_767
 """What a cell of a spreadsheet holds, in UTF-16 units; the rest of a longer text is lost there."""

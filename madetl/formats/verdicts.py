@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from madetl.errors import InputError
-from madetl.formats.files import FileRows, Row, described
-from madetl.formats.records import Winner
+from madetl.formats.reading import FileRows, Row, described
 from madetl.formats.sheets import WORDS, item_number, verdict
+from madetl.records import Winner
 
 SHEET_COLUMNS = ("item", "response_1", "response_2", "winner")
 SHEET_TEXTS: tuple[str, ...] = ("instruction", "response_1", "response_2")

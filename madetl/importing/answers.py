@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from madetl import instructions, responses
-from madetl.database import transaction
 from madetl.errors import ParameterError
 from madetl.formats import alpaca_eval as alpaca_eval_format
 from madetl.formats import arena as arena_format
 from madetl.formats import mad_eval as mad_eval_format
 from madetl.formats import plain
-from madetl.formats.files import FileRows, read_rows
-from madetl.formats.records import BattleRecord, InstructionRecord, ResponseRecord
+from madetl.formats.reading import FileRows, read_rows
 from madetl.importing import battles
-from madetl.importing.files import Imported, import_each, tally
+from madetl.importing.each_file import Imported, import_each, tally
+from madetl.records import BattleRecord, InstructionRecord, ResponseRecord
+from madetl.store import instructions, responses
+from madetl.store.database import transaction
 
 Progress = Callable[[int, int], None]
 

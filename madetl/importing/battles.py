@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from madetl import instructions, judgments, responses
-from madetl.database import ids_by_name
 from madetl.errors import InputError
 from madetl.formats.checking import together
-from madetl.formats.records import BattleRecord, InstructionRecord, ResponseRecord
 from madetl.importing import scores as file_scores
-from madetl.importing.files import tally
+from madetl.importing.each_file import tally
 from madetl.importing.scores import Score
-from madetl.judgments import Verdict
+from madetl.records import BattleRecord, InstructionRecord, ResponseRecord
+from madetl.store import instructions, judgments, responses
+from madetl.store.database import ids_by_name
+from madetl.store.judgments import Verdict
 
 _WORLDWIDE = 16  # characters from which a file's own id is taken to be unique beyond the file, as hashes and UUIDs are
 _SHARED_FIELDS = [field.name for field in fields(InstructionRecord)]

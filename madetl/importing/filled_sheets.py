@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from madetl.errors import InputError
-from madetl.formats.records import Winner
 from madetl.formats.sheets import same_text, whole_instruction
 from madetl.formats.verdicts import Problems, SheetRow
-from madetl.judgments import Verdict, turned
-from madetl.resources import query
+from madetl.records import Winner
+from madetl.store.judgments import Verdict, turned
+from madetl.store.sqlfiles import query
 
 SOURCE = "sheet"
 
@@ -43,7 +43,7 @@ def place(db: sqlite3.Connection, rows: Sequence[SheetRow], annotator: str | Non
     nobody is named.
     """
     items = json.dumps([row.item for row in rows])
-    dealt = {found["item"]: found for found in db.execute(query("sheet_assignments"), {"items": items})}
+    dealt = {found["item"]: found for found in db.execute(query("importing/sheet_assignments"), {"items": items})}
     placed = []
     for row in rows:
         if (found := dealt.get(row.item)) is None:
@@ -129,7 +129,7 @@ def _standing(db: sqlite3.Connection, one: Placed) -> list[sqlite3.Row]:
     names = ("response_a_id", "response_b_id", "selection_id", "repeat")
     parameters = {name: one.dealt[name] for name in names}
     parameters |= {"annotator": one.annotator, "source_id": one.source_id}
-    return db.execute(query("standing_verdicts"), parameters).fetchall()
+    return db.execute(query("importing/standing_verdicts"), parameters).fetchall()
 
 
 def _changed(one: Placed, standing: sqlite3.Row) -> str:

@@ -14,8 +14,8 @@ from typing import Literal
 
 from madetl.formats.sheets import plain, same_text, unprotected, whole_instruction
 from madetl.formats.verdicts import Problems, TableRow
-from madetl.judgments import Verdict, content_id, turned
-from madetl.resources import query
+from madetl.store.judgments import Verdict, content_id, turned
+from madetl.store.sqlfiles import query
 
 _Name = Literal["response_a", "response_b"]
 
@@ -114,7 +114,7 @@ def _answers(db: sqlite3.Connection, row: TableRow, ids: list[int]) -> dict[str,
     """The ids of each side's responses by instruction: those with the row's text, or all where it gives none."""
     answers: dict[str, dict[int, list[int]]] = {"response_a": defaultdict(list), "response_b": defaultdict(list)}
     parameters = {"instructions": json.dumps(ids), "model_a": row.model_a, "model_b": row.model_b}
-    for found in db.execute(query("answered_instructions"), parameters):
+    for found in db.execute(query("importing/answered_instructions"), parameters):
         side, text = ("response_a", row.response_a) if found["model"] == row.model_a else ("response_b", row.response_b)
         if text is None or same_text(text, found["response"]):
             answers[side][found["instruction_id"]].append(found["id"])

@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from madetl import resources
-from madetl.database import insert_rows
-from madetl.metrics_store import ensure_metric
+from madetl.store import sqlfiles
+from madetl.store.database import insert_rows
+from madetl.store.metrics import ensure_metric
 
 _COLUMNS = (
     "metric_id", "pair_id", "instruction_id", "response_a_id", "response_b_id", "score", "shorter_words",
@@ -45,7 +45,7 @@ def store(db: sqlite3.Connection, scores: Sequence[Score], metric: str, run_id: 
     """Stores the first score of each response pair under the metric. Call it inside a transaction."""
     metric_id = ensure_metric(db, metric, _PARAMETERS)
     keys = json.dumps(list({score.response_ids for score in scores}))
-    found = db.execute(resources.query("known_scores"), {"metric_id": metric_id, "keys": keys})
+    found = db.execute(sqlfiles.query("importing/known_scores"), {"metric_id": metric_id, "keys": keys})
     standing = {(row["response_a_id"], row["response_b_id"]): row["score"] for row in found}
     new, differing = [], 0
     for score in scores:
@@ -60,7 +60,7 @@ def store(db: sqlite3.Connection, scores: Sequence[Score], metric: str, run_id: 
 def _insert(db: sqlite3.Connection, scores: Sequence[Score], metric_id: int, run_id: int | None) -> None:
     pairs = _pair_ids(db, (score.model_ids for score in scores))
     ids = json.dumps([response_id for score in scores for response_id in score.response_ids])
-    sizes = {row["id"]: row for row in db.execute(resources.query("response_sizes"), {"ids": ids})}
+    sizes = {row["id"]: row for row in db.execute(sqlfiles.query("importing/response_sizes"), {"ids": ids})}
     rows = []
     for score in scores:
         a, b = (sizes[response_id] for response_id in score.response_ids)

@@ -1,1 +1,1 @@
-"""Turns votes into leaderboards. Pure: arrays in, rows out; never touches the database (`madetl.ratings` does)."""
+"""Turns votes into leaderboards. Pure: arrays in, rows out; never touches the database (`madetl.ranking.rank` does)."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madetl.threads import one_thread
+from madetl.arrays import one_thread
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float64]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madetl.errors import ParameterError
-from madetl.ranking import connections, elo
+from madetl.ranking import components, elo
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float64]
@@ -131,8 +131,8 @@ class Standing:
             pair_wins=wins,
             battles=np.rint(battles).astype(np.int64),
             points=points,
-            island=_by_size(connections.islands(a, b, models), battles),
-            group=connections.groups(a, b, wins[:, 0], wins[:, 1], models),
+            island=_by_size(components.islands(a, b, models), battles),
+            group=components.groups(a, b, wins[:, 0], wins[:, 1], models),
         )
 
     @property

@@ -17,11 +17,12 @@ from markupsafe import Markup
 
 from madetl import __version__
 from madetl.formats.writing import whole_file
-from madetl.report import answer, leaderboards, making, people, rows, selected, stability, strengths, win_rates
+from madetl.report import rows
 from madetl.report.boards import Boards, boards
 from madetl.report.content import Number, Section, Source
-from madetl.report.making import CommandLine
 from madetl.report.rows import Study
+from madetl.report.sections import answer, leaderboards, making, people, selected, stability, strengths, win_rates
+from madetl.report.sections.making import CommandLine
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,6 @@ def _typed(value: Any) -> str:
         return "null"
     if not isinstance(value, str):
         return f"{value!r}"
-    from madetl.queries import typed
+    from madetl.store.user_queries import typed
 
     return value if typed(value) == value else f'"{value}"'

@@ -11,16 +11,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from madetl import resources, status
+from madetl import status
 from madetl.errors import ParameterError
+from madetl.judgment import agreement
 from madetl.ranking.votes import RankParameters
-from madetl.report.agreement_figures import Alpha, alpha_of
 from madetl.report.content import OVERALL, Source
-from madetl.scope import check_scenario
+from madetl.store import sqlfiles
+from madetl.store.scope import check_scenario
 
 LOSSES_PER_MODEL = 3
 BIN_WIDTH = 0.02  # of the histograms of similarity
 _RUNS_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Alpha:
+    """Krippendorff's alpha of people's verdicts with its 95 % interval; it does not depend on the order of models.
+
+    `shared`: items with verdicts of two people or more. None where chance alone would give full agreement.
+    """
+
+    alpha: float | None
+    lower: float | None
+    upper: float | None
+    shared: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ def read(db: sqlite3.Connection, scenario: str | None = None, run_id: int | None
     if scenario is not None:
         check_scenario(db, scenario)
     found = status.status(db)
-    alpha = alpha_of(db, scenario)
+    alpha = _alpha(db, scenario)
     db.execute("BEGIN")  # one moment of the database, though others may be writing
     try:
         return _read(db, scenario, run_id, found, alpha)
@@ -110,33 +124,45 @@ def _read(
         voters=_voters(parameters),
         ranking=ranking,
         asked=run_id is not None,
-        ratings=_rows(db, "ratings_of_run", {"run_id": run} | scope),
-        votes=_rows(db, "votes_to_report", scope | whose),
-        pairs=_rows(db, "pair_records", scope | whose),
-        scenarios=_rows(db, "scenario_records", scope | whose),
-        losses=_rows(db, "clearest_losses", {"per_model": LOSSES_PER_MODEL} | scope | whose),
-        selections=[_selection(db, dict(row), scenario) for row in _rows(db, "selections_to_report", scope).rows],
-        annotators=_rows(db, "annotator_figures", scope),
-        common=_rows(db, "verdicts_in_common", scope),
+        ratings=_rows(db, "report/ratings_of_run", {"run_id": run} | scope),
+        votes=_rows(db, "report/votes_to_report", scope | whose),
+        pairs=_rows(db, "report/pair_records", scope | whose),
+        scenarios=_rows(db, "report/scenario_records", scope | whose),
+        losses=_rows(db, "report/clearest_losses", {"per_model": LOSSES_PER_MODEL} | scope | whose),
+        selections=[
+            _selection(db, dict(row), scenario) for row in _rows(db, "report/selections_to_report", scope).rows
+        ],
+        annotators=_rows(db, "report/annotator_figures", scope),
+        common=_rows(db, "report/verdicts_in_common", scope),
         alpha=alpha,
-        spend=_rows(db, "money_and_tokens", {}),
-        models=_rows(db, "models_to_report", scope),
-        metrics=_rows(db, "metrics_to_report", {}),
-        runs=_rows(db, "run_list", {}),
+        spend=_rows(db, "report/money_and_tokens", {}),
+        models=_rows(db, "report/models_to_report", scope),
+        metrics=_rows(db, "report/metrics_to_report", {}),
+        runs=_rows(db, "store/run_list", {}),
         instructions=sum(row["instructions"] for row in found.scenarios if scenario in (None, row["scenario"])),
         next=found.next,
     )
 
 
+def _alpha(db: sqlite3.Connection, scenario: str | None) -> Alpha | None:
+    """Alpha of all verdicts of the scenario (None: of all); None where nothing is judged."""
+    try:
+        [first, *_] = agreement.report(db, scenario=scenario).scenarios
+    except ParameterError:  # nobody has judged anything
+        return None
+    found = first.alpha_unordered
+    return Alpha(found.alpha, found.lower, found.upper, first.shared)
+
+
 def _rows(db: sqlite3.Connection, name: str, parameters: Mapping[str, Any]) -> Result:
-    sql = resources.query(name)
+    sql = sqlfiles.query(name)
     rows = [dict(row) for row in db.execute(sql, parameters)]
-    return Result(rows, Source(name, sql, parameters))
+    return Result(rows, Source(name.partition("/")[2], sql, parameters))
 
 
 def _ranking(db: sqlite3.Connection, board: str, run_id: int | None) -> Mapping[str, Any] | None:
     """The ranking asked for; else the latest of people's votes, by Elo if there is one, as in the view leaderboard."""
-    rankings = _rows(db, "ranking_runs", {"scenario": board}).rows
+    rankings = _rows(db, "report/ranking_runs", {"scenario": board}).rows
     if run_id is not None:
         chosen = [row for row in rankings if row["run_id"] == run_id]
         if not chosen:
@@ -188,9 +214,9 @@ def _selection(db: sqlite3.Connection, row: Mapping[str, Any], scenario: str | N
     this = {"set_id": row["set_id"]}
     return Selection(
         parameters=row,
-        histogram=_rows(db, "similarity_histogram", {"width": BIN_WIDTH} | pool | scope),
-        levels=_rows(db, "similarity_levels", this | pool | scope),
-        filters=_rows(db, "filter_counts", pool | scope | {"model_ids": None}),
-        picks=_rows(db, "picks_to_report", this | scope),
-        pool=_rows(db, "pool_and_picks", this | {"metric_id": row["metric_id"]} | scope),
+        histogram=_rows(db, "report/similarity_histogram", {"width": BIN_WIDTH} | pool | scope),
+        levels=_rows(db, "report/similarity_levels", this | pool | scope),
+        filters=_rows(db, "selection/filter_counts", pool | scope | {"model_ids": None}),
+        picks=_rows(db, "report/picks_to_report", this | scope),
+        pool=_rows(db, "report/pool_and_picks", this | {"metric_id": row["metric_id"]} | scope),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from madetl.ranking import bradley_terry, connections
+from madetl.ranking import bradley_terry, components
 from madetl.ranking.votes import Battles, FloatArray, IntArray, ItemKinds, Votes
 
 Rows = Sequence[Mapping[str, Any]]
@@ -58,7 +58,7 @@ def bt_ratings(votes: Votes, scores: FloatArray | None = None) -> FloatArray:
 
 def fitted(votes: Votes, wins_a: FloatArray, wins_b: FloatArray) -> FloatArray:
     """Bradley–Terry ratings from points per round and model pair, each centred on 1000 within an island."""
-    island = connections.islands(votes.model_a, votes.model_b, len(votes.models))
+    island = components.islands(votes.model_a, votes.model_b, len(votes.models))
     return bradley_terry.fit(votes.model_a, votes.model_b, wins_a, wins_b, island)
 
 

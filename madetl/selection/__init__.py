@@ -1,1 +1,1 @@
-"""The parts of MAD selection: the set, the strategies, what a run reports. The stage `madetl.selections` calls them."""
+"""Stage 4: MAD selection. Reads `similarities`, writes `selections`; `select` is the stage, the rest are its parts."""

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from madetl import resources
 from madetl.errors import ParameterError
-from madetl.metrics.embedding import from_blob
-from madetl.metrics_store import existing_metric, metric_label
+from madetl.metrics.cosine import from_blob
 from madetl.selection.diversity import DenseVectors, SparseVectors, Vectors
+from madetl.store import sqlfiles
+from madetl.store.metrics import existing_metric, metric_label
 
 _UNIT_TOLERANCE = 1e-3
 _OR = "use --instruction-metric char-ngram, which needs none."
@@ -45,7 +45,9 @@ def _texts(db: sqlite3.Connection, ids: Sequence[int]) -> list[str]:
 def _embeddings(db: sqlite3.Connection, metric_id: int, ids: Sequence[int]) -> NDArray[np.float32]:
     """(len(ids), dimensions). Filled row by row: the vectors are in memory once."""
     label = metric_label(db, metric_id)
-    cursor = db.execute(resources.query("instruction_embeddings"), {"metric_id": metric_id, "ids": json.dumps(ids)})
+    cursor = db.execute(
+        sqlfiles.query("selection/instruction_embeddings"), {"metric_id": metric_id, "ids": json.dumps(ids)}
+    )
     place = {instruction: row for row, instruction in enumerate(ids)}
     vectors, found = None, 0
     for instruction, blob in cursor:

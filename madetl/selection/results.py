@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from madetl import resources
-from madetl.metrics_store import measuring_options, metric_label
 from madetl.selection.sets import Request, set_row
+from madetl.store import sqlfiles
+from madetl.store.metrics import measuring_options, metric_label
 
 _PAIRS_NAMED = 5  # in a warning; the rest is counted
 
@@ -117,9 +117,9 @@ def result(
 def _stopped(db: sqlite3.Connection, request: Request, row: sqlite3.Row) -> str | None:
     if request.adaptive is None:
         return None
-    from madetl.selection import adaptive
+    from madetl.selection.adaptive import grow
 
-    return adaptive.stopped(db, replace(request, found=row))
+    return grow.stopped(db, replace(request, found=row))
 
 
 _HELD = """
@@ -137,7 +137,7 @@ _HELD = """
 
 
 def _pairs(db: sqlite3.Connection, parameters: Mapping[str, Any]) -> list[PairPicks]:
-    return [PairPicks(**dict(row)) for row in db.execute(resources.query("picks_of_model_pairs"), parameters)]
+    return [PairPicks(**dict(row)) for row in db.execute(sqlfiles.query("selection/picks_of_model_pairs"), parameters)]
 
 
 def _warnings(
@@ -176,7 +176,7 @@ def _too_few(pairs: Sequence[PairPicks], top_k: int) -> str | None:
 def possible(db: sqlite3.Connection, request: Request) -> int:
     """How many response pairs the selection could be made from, measured or not."""
     parameters = {name: request.scope[name] for name in ("scenario", "pairs", "model_ids")}
-    return int(db.execute(resources.query("response_pairs_to_measure"), parameters).fetchone()[0])
+    return int(db.execute(sqlfiles.query("selection/response_pairs_to_measure"), parameters).fetchone()[0])
 
 
 def _unmeasured(db: sqlite3.Connection, request: Request, filters: FilterCounts) -> str | None:

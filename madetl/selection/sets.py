@@ -1,6 +1,6 @@
 """Rows of `selection_sets`: what a selection was asked for, under which name, and whether a run may extend it.
 
-Picking is `madetl.selections`'; this module finds, compares and writes the one row that names a selection.
+Picking is `madetl.selection.select`'; this module finds, compares and writes the one row that names a selection.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from madetl.errors import ParameterError
-from madetl.metrics_store import ensure_metric, existing_metric, find_metric, metric_label
-from madetl.scope import check_scenario, model_ids
 from madetl.selection.orders import DRAWN, Strategy, usual_filters
+from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
+from madetl.store.scope import check_scenario, model_ids
 
 DEFAULT_TOP_K = 10
 LATEST = "latest"  # what a person may write instead of a selection's name

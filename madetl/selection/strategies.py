@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from madetl import resources
 from madetl.selection.sets import Request
+from madetl.store import sqlfiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ def next_picks(db: sqlite3.Connection, request: Request, known: Known) -> list[P
 def lowest_scores(db: sqlite3.Connection, request: Request) -> list[Pick]:
     """`mad` without diversity: one statement that walks an index."""
     parameters = {**request.scope, "set_id": request.set_id, "top_k": request.wanted_k}
-    rows = db.execute(resources.query("mad_picks"), parameters)
+    rows = db.execute(sqlfiles.query("selection/mad_picks"), parameters)
     return [_pick(row, row["score"]) for row in rows]
 
 
@@ -151,7 +151,7 @@ def candidates(db: sqlite3.Connection, request: Request) -> Any:
     fields = [("pair", "i8"), ("instruction", "i8"), ("similarity", "i8"), ("score", "f8"), ("words", "f8")]
     cursor = db.cursor()
     cursor.row_factory = None  # plain tuples: there may be a million
-    return np.fromiter(cursor.execute(resources.query("eligible_response_pairs"), request.scope), dtype=fields)
+    return np.fromiter(cursor.execute(sqlfiles.query("selection/eligible_response_pairs"), request.scope), dtype=fields)
 
 
 def _by_pair_and_instruction(rows: Any, pairs: Sequence[int], ids: Any) -> tuple[Any, Any]:

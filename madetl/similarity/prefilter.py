@@ -10,10 +10,10 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 
-from madetl import resources
 from madetl.errors import ParameterError
-from madetl.metrics_store import find_metric, metric_label
-from madetl.similarities import Scope
+from madetl.similarity.measure import Scope
+from madetl.store import sqlfiles
+from madetl.store.metrics import find_metric, metric_label
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def choose(db: sqlite3.Connection, wanted: Prefilter, scope: Scope) -> Chosen:
     metric_id = find_metric(db, wanted.metric)
     filters = {"min_words": wanted.min_words, "max_length_ratio": wanted.max_length_ratio}
     parameters = {"metric_id": metric_id, "set_id": None, "top_k": wanted.most, **filters, **vars(scope)}
-    rows = db.execute(resources.query("mad_picks"), parameters).fetchall()
+    rows = db.execute(sqlfiles.query("selection/mad_picks"), parameters).fetchall()
     if not rows:
         raise ParameterError(
             f"--prefilter: {metric_label(db, metric_id)} has measured no pair of these models and scenario with more "
@@ -61,5 +61,5 @@ def choose(db: sqlite3.Connection, wanted: Prefilter, scope: Scope) -> Chosen:
 def unmeasured(db: sqlite3.Connection, wanted: Prefilter, scope: Scope) -> int:
     """Response pairs of the scope that the prefilter's metric has not measured: it cannot choose them."""
     parameters = {"metric_id": find_metric(db, wanted.metric), **vars(scope)}
-    counts = db.execute(resources.query("similarity_counts"), parameters).fetchall()
+    counts = db.execute(sqlfiles.query("similarity/similarity_counts"), parameters).fetchall()
     return sum(row["possible"] - row["known"] for row in counts)

@@ -20,11 +20,12 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from madetl import annotation, database, dealing
-from madetl.dealing import Study
 from madetl.errors import DatabaseError
+from madetl.judgment import annotate, assign
+from madetl.judgment.assign import Study
+from madetl.rendering.markdown import render
+from madetl.store import database
 from madetl.web.access import Access
-from madetl.web.markdown import render
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
@@ -145,24 +146,24 @@ class _Pages:
     def go(self) -> BaseResponse:
         """Where the annotator stopped; somebody new reads the guidelines first."""
         with self._database() as db:
-            has_item = annotation.item(db, self._study, g.annotator) is not None
+            has_item = annotate.item(db, self._study, g.annotator) is not None
         return redirect(url_for("item" if has_item else "guidelines"), 303)
 
     # --- what they see
 
     def guidelines(self) -> str:
         with self._database() as db:
-            begun = annotation.last_decision(db, self._study, g.annotator) is not None
-            has_item = annotation.item(db, self._study, g.annotator) is not None
+            begun = annotate.last_decision(db, self._study, g.annotator) is not None
+            has_item = annotate.item(db, self._study, g.annotator) is not None
         return self._page("guidelines.html", guidelines=self._setting.guidelines, begun=begun, has_item=has_item)
 
     def item(self) -> BaseResponse | str:
         with self._database() as db:
-            item = annotation.item(db, self._study, g.annotator)
+            item = annotate.item(db, self._study, g.annotator)
             if item is None:
                 return redirect(url_for("done", note=request.args.get("note")), 303)
-            progress = annotation.progress(db, self._study, g.annotator)
-            last = annotation.last_decision(db, self._study, g.annotator)
+            progress = annotate.progress(db, self._study, g.annotator)
+            last = annotate.last_decision(db, self._study, g.annotator)
         return self._page(
             "item.html",
             item=item,
@@ -171,17 +172,17 @@ class _Pages:
             last=last and _WORDS[last["choice"]],
             shared=self._setting.shared,
             may_end=self._study.plan is not None and self._study.plan.stop_at is not None,
-            comment_limit=annotation.COMMENT_LIMIT,
+            comment_limit=annotate.COMMENT_LIMIT,
         )
 
     def done(self) -> BaseResponse | str:
         with self._database() as db:
-            if annotation.item(db, self._study, g.annotator) is not None:
+            if annotate.item(db, self._study, g.annotator) is not None:
                 return redirect(url_for("item"), 303)
-            ending = dealing.ending(db, self._study)
-            progress = annotation.progress(db, self._study, g.annotator, ended=ending is not None)
-            last = annotation.last_decision(db, self._study, g.annotator)
-            skipped = len(annotation.skipped(db, self._study, g.annotator))
+            ending = assign.ending(db, self._study)
+            progress = annotate.progress(db, self._study, g.annotator, ended=ending is not None)
+            last = annotate.last_decision(db, self._study, g.annotator)
+            skipped = len(annotate.skipped(db, self._study, g.annotator))
         return self._page(
             "done.html",
             progress=progress,
@@ -195,24 +196,24 @@ class _Pages:
 
     def post_next(self) -> BaseResponse:
         with self._database() as db:
-            annotation.begin(db, self._study, g.annotator)
+            annotate.begin(db, self._study, g.annotator)
         return redirect(url_for("item"), 303)
 
     def post_verdict(self) -> BaseResponse:
         choice, number = request.form.get("choice"), request.form.get("item", type=int)
-        allowed = {"skip", *annotation.CHOICES} - (set() if self._setting.both_bad else {"both_bad"})
+        allowed = {"skip", *annotate.CHOICES} - (set() if self._setting.both_bad else {"both_bad"})
         if choice not in allowed or number is None or not 0 < number < 2**63:
             abort(400)
         with self._database() as db:
             if choice == "skip":
-                stored = annotation.skip(db, self._study, g.annotator, number)
+                stored = annotate.skip(db, self._study, g.annotator, number)
             else:
-                stored = annotation.judge(
+                stored = annotate.judge(
                     db,
                     self._study,
                     g.annotator,
                     number,
-                    cast(annotation.Choice, choice),
+                    cast(annotate.Choice, choice),
                     seconds=request.form.get("seconds", type=float),
                     comment=request.form.get("comment", ""),
                 )
@@ -220,12 +221,12 @@ class _Pages:
 
     def post_undo(self) -> BaseResponse:
         with self._database() as db:
-            undone = annotation.undo(db, self._study, g.annotator)
+            undone = annotate.undo(db, self._study, g.annotator)
         return redirect(url_for("item", note=None if undone else "nothing"), 303)
 
     def post_skipped(self) -> BaseResponse:
         with self._database() as db:
-            annotation.take_up_skipped(db, self._study, g.annotator)
+            annotate.take_up_skipped(db, self._study, g.annotator)
         return redirect(url_for("item"), 303)
 
     # --- how

@@ -13,14 +13,16 @@ from socket import gethostname
 
 from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 
-from madetl import dealing, runs, selections
-from madetl.annotation import Progress, is_shared, progress
-from madetl.database import transaction
 from madetl.errors import ParameterError
+from madetl.judgment import assign
+from madetl.judgment.annotate import Progress, is_shared, progress
+from madetl.rendering.markdown import render
+from madetl.selection import select
 from madetl.selection.sets import Adaptive, find_set
+from madetl.store import runs
+from madetl.store.database import transaction
 from madetl.web.access import Access, key_file, read_key
 from madetl.web.app import Setting, create_app
-from madetl.web.markdown import render
 
 DEFAULT_GUIDELINES = Path(__file__).parent / "guidelines.md"
 _NOBODY = 0  # no annotator has this id
@@ -89,7 +91,7 @@ def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Cal
     names = list(dict.fromkeys(parameters.annotators))
     with runs.run(db, "annotate", _recorded(parameters, selection, names), parameters.seed) as run:
         with transaction(db):
-            people = {dealing.person(db, name): name for name in names}
+            people = {assign.person(db, name): name for name in names}
             study = _study(db, parameters, run.id)
         access = Access(key, people)
         shared = is_shared(db, study, list(people))
@@ -108,10 +110,10 @@ def _selection(db: sqlite3.Connection, parameters: Parameters) -> str:
     """The name of the selection that the page works through; one that is to be begun has none of its rows yet."""
     if parameters.plan is None:
         return str(find_set(db, parameters.selection)["name"])
-    return selections.growing(db, parameters.selection, parameters.plan, parameters.seed).name
+    return select.growing(db, parameters.selection, parameters.plan, parameters.seed).name
 
 
-def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> dealing.Study:
+def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> assign.Study:
     """What the page works through. Makes an adaptive selection's row, or raises its budget: call it in a transaction.
 
     Names are looked up again, since somebody else may have begun the selection in the meantime.
@@ -119,11 +121,11 @@ def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> deali
     plan, dealt = parameters.plan, (parameters.overlap, parameters.repeat, parameters.seed)
     if plan is None:
         chosen = find_set(db, parameters.selection)
-        return dealing.Study(chosen["id"], chosen["name"], *dealt, run_id)
-    request = selections.growing(db, parameters.selection, plan, parameters.seed)
-    set_id = selections.keep(db, request, run_id)
+        return assign.Study(chosen["id"], chosen["name"], *dealt, run_id)
+    request = select.growing(db, parameters.selection, plan, parameters.seed)
+    set_id = select.keep(db, request, run_id)
     # From now on the stored budget counts, which another run may raise.
-    return dealing.Study(set_id, request.name, *dealt, run_id, replace(plan, budget=None))
+    return assign.Study(set_id, request.name, *dealt, run_id, replace(plan, budget=None))
 
 
 def _recorded(parameters: Parameters, selection: str, names: Sequence[str]) -> dict[str, object]:
@@ -160,7 +162,7 @@ def _port(server: BaseWSGIServer | MultiSocketServer) -> int:
 
 def _served(db: sqlite3.Connection, setting: Setting, parameters: Parameters, port: int) -> Served:
     base, study, people = f"http://{_reachable(parameters.host)}:{port}/l/", setting.study, setting.annotators
-    ending = dealing.ending(db, study)
+    ending = assign.ending(db, study)
     return Served(
         study.selection,
         {name: base + setting.access.link_token(annotator) for annotator, name in people.items()},
@@ -185,7 +187,7 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _summary(db: sqlite3.Connection, study: dealing.Study) -> str:
+def _summary(db: sqlite3.Connection, study: assign.Study) -> str:
     verdicts, people = db.execute(
         "SELECT count(*), count(DISTINCT annotator_id) FROM judgments WHERE run_id = ?", (study.run_id,)
     ).fetchone()
@@ -194,11 +196,11 @@ def _summary(db: sqlite3.Connection, study: dealing.Study) -> str:
     return f"{_counted(verdicts, 'verdict')} given by {_counted(people, 'annotator')}{_how_far(db, study)}"
 
 
-def _how_far(db: sqlite3.Connection, study: dealing.Study) -> str:
+def _how_far(db: sqlite3.Connection, study: assign.Study) -> str:
     """Where a selection that grows stands, as the end of a sentence: why it has ended, or how many are there."""
     if study.plan is None:
         return ""
-    ending = dealing.ending(db, study)
+    ending = assign.ending(db, study)
     everybody = progress(db, study, _NOBODY, ended=ending is not None)
     if ending is None:
         return f": {everybody.given:,} of {everybody.wanted:,} are there"

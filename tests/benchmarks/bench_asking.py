@@ -16,12 +16,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from madetl import database, providers
-from madetl.asking import AskReport
+from madetl import providers
+from madetl.asking.ask import AskReport
 from madetl.providers.base import ChatAnswer, ChatRequest, Endpoint, ProviderError
-from tests.ask_questions import ask, model, questions
+from madetl.store import database
 from tests.benchmarks import Figure
-from tests.provider_server import ProviderProcess, provider_process
+from tests.support.ask_questions import ask, model, questions
+from tests.support.provider_server import ProviderProcess, provider_process
 
 COUNT, CONCURRENCY = 1000, 100
 LOG_NORMAL = ("--latency-median", "0.2", "--latency-sigma", "0.6")

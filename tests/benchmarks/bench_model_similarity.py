@@ -13,17 +13,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from madetl import database, endpoints
-from madetl.asking import AskOptions
-from madetl.endpoints import Given
-from madetl.measuring import metric_named
-from madetl.similarities import Scope, measure, scope_of
-from madetl.similarity import chat_model, embedding_model
-from madetl.similarity.embedding_model import MOST_TEXTS
+from madetl.asking import model_settings
+from madetl.asking.ask import AskOptions
+from madetl.asking.model_settings import Given
+from madetl.similarity import ask, embed
+from madetl.similarity.embed import MOST_TEXTS
+from madetl.similarity.measure import Scope, measure, scope_of
+from madetl.similarity.measuring import metric_named
 from madetl.similarity.prefilter import Prefilter
+from madetl.store import database
 from tests.benchmarks import Figure
 from tests.conftest import Study
-from tests.provider_server import provider_process
+from tests.support.provider_server import provider_process
 
 MODELS, INSTRUCTIONS = 8, 50
 LARGE, NEAREST = 1000, 100
@@ -34,20 +35,20 @@ LATENCY = ("--latency-median", "0.05", "--latency-sigma", "0.4")
 def figures() -> Iterator[Figure]:
     yield _figure(
         "text-embedding-3-small",
-        lambda db, url: embedding_model.measure(db, _model(db, "text-embedding-3-small", url), _all(db), AskOptions()),
+        lambda db, url: embed.measure(db, _model(db, "text-embedding-3-small", url), _all(db), AskOptions()),
         lambda instructions: math.ceil(MODELS * instructions / MOST_TEXTS),
         lambda instructions: 2 * PAIRS * instructions,
     )
     yield _figure(
         "gpt-4.1, every pair",
-        lambda db, url: chat_model.measure(db, _judge(db, url, None), AskOptions()),
+        lambda db, url: ask.measure(db, _judge(db, url, None), AskOptions()),
         lambda instructions: PAIRS * instructions,
         lambda instructions: PAIRS * instructions,
     )
     nearest = INSTRUCTIONS * NEAREST // LARGE
     yield _figure(
         f"gpt-4.1 --prefilter char-ngram:{nearest}",
-        lambda db, url: chat_model.measure(db, _judge(db, url, Prefilter("char-ngram", nearest)), AskOptions()),
+        lambda db, url: ask.measure(db, _judge(db, url, Prefilter("char-ngram", nearest)), AskOptions()),
         lambda instructions: PAIRS * instructions * NEAREST // LARGE,
         lambda instructions: PAIRS * instructions,
     )
@@ -88,14 +89,14 @@ def _fill(db: sqlite3.Connection) -> None:
                 study.response(instruction, f"model-{m}", f"{m} says on {i}: {words}")
 
 
-def _model(db: sqlite3.Connection, name: str, url: str) -> endpoints.Model:
-    return endpoints.find(db, name, Given(base_url=f"{url}/v1"))
+def _model(db: sqlite3.Connection, name: str, url: str) -> model_settings.Model:
+    return model_settings.find(db, name, Given(base_url=f"{url}/v1"))
 
 
 def _all(db: sqlite3.Connection) -> Scope:
     return scope_of(db, None, None, "all")
 
 
-def _judge(db: sqlite3.Connection, url: str, prefilter: Prefilter | None) -> chat_model.Wanted:
-    rubric = chat_model.rubric_for(db, "gpt-4.1", {})
-    return chat_model.Wanted(_model(db, "gpt-4.1", url), rubric, _all(db), prefilter)
+def _judge(db: sqlite3.Connection, url: str, prefilter: Prefilter | None) -> ask.Wanted:
+    rubric = ask.rubric_for(db, "gpt-4.1", {})
+    return ask.Wanted(_model(db, "gpt-4.1", url), rubric, _all(db), prefilter)

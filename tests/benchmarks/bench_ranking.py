@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from madetl import database, ratings
-from madetl.ranking import bradley_terry, connections, elo, resampling
+from madetl.ranking import bradley_terry, components, elo, rank, resampling
 from madetl.ranking.leaderboards import leaderboard
-from madetl.ratings import RankParameters
+from madetl.ranking.rank import RankParameters
+from madetl.store import database
 from tests.benchmarks import Figure, median_seconds
 
 BATTLES, ROUNDS, PLAIN_ROUNDS = 7471, 1000, 10
@@ -102,7 +102,7 @@ def _bradley_terry_figure(frame: pd.DataFrame) -> Figure:
     )
     value = np.column_stack([counts["half"], 2 - counts["half"]]) / 2
     items = counts["items"].to_numpy()
-    island = connections.islands(pairs[0], pairs[1], len(names))
+    island = components.islands(pairs[0], pairs[1], len(names))
 
     def bootstrap() -> np.ndarray:
         drawn = resampling.bootstrap_counts(pair.reshape(-1), value, items, ROUNDS, np.random.default_rng(42))
@@ -145,16 +145,16 @@ def _stage_figure(frame: pd.DataFrame) -> Figure:
     with tempfile.TemporaryDirectory() as folder, database.writing(Path(folder) / "mad.db") as db:
         _fill(db, frame)
         parameters = RankParameters()
-        read = median_seconds(lambda: ratings.read_votes(db, parameters))
-        votes = ratings.read_votes(db, parameters)[0]
-        rank = median_seconds(lambda: leaderboard(votes, parameters))
-        whole = median_seconds(lambda: ratings.rank(db, parameters))
+        read = median_seconds(lambda: rank.read_votes(db, parameters))
+        votes = rank.read_votes(db, parameters)[0]
+        ranked = median_seconds(lambda: leaderboard(votes, parameters))
+        whole = median_seconds(lambda: rank.rank(db, parameters))
     return Figure(
         work="the whole stage, Elo: read, rank overall and the one scenario, store",
         seconds=whole,
         target="-",
         reached=True,
-        note=f"reading both {read:.3f} s, one leaderboard {rank:.3f} s",
+        note=f"reading both {read:.3f} s, one leaderboard {ranked:.3f} s",
     )
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from madetl import database
 from madetl.metrics import char_ngram
-from madetl.metrics_store import ensure_metric
-from madetl.replay import ReplayParameters, replay
+from madetl.replay.replay import ReplayParameters, replay
+from madetl.store import database
+from madetl.store.metrics import ensure_metric
 from tests.benchmarks import Figure
 from tests.benchmarks.bench_ranking import _fill, battles
 

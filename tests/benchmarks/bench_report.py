@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from madetl import database, ratings
+from madetl.ranking import rank
 from madetl.ranking.votes import RankParameters
-from tests import report_study
+from madetl.store import database
 from tests.benchmarks import Figure
+from tests.support import report_study
 
 _SIZE = 5.0  # megabytes that a report may have
 
@@ -24,7 +25,7 @@ def figures() -> Iterator[Figure]:
             path = Path(folder) / f"{models}.db"
             report_study.build(path, models=models, instructions=instructions, top_k=top_k, repeated=0)
             with database.writing(path) as db:
-                ratings.rank(db, RankParameters())
+                rank.rank(db, RankParameters())
                 votes = db.execute("SELECT count(*) FROM judgments").fetchone()[0]
             yield _measured(path, f"report, {models} models, {votes} judgments, {instructions} instructions", seconds)
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from madetl import database, embeddings, resources
 from madetl.metrics import char_ngram
-from madetl.metrics.embedding import from_blob
-from madetl.metrics_store import ensure_metric
+from madetl.metrics.cosine import from_blob
+from madetl.store import database, embeddings, sqlfiles
+from madetl.store.metrics import ensure_metric
 from madetl.text import text_hash
 from tests.benchmarks import Figure, median_seconds
 
@@ -51,7 +51,7 @@ def _statement(db: sqlite3.Connection) -> Figure:
     seconds = _seconds_of_picks(db)
     pools = _pools(db)
     window = median_seconds(lambda: db.execute(_WINDOW, _PARAMETERS).fetchall(), 1)
-    picks = [row[2] for row in db.execute(resources.query("mad_picks"), _PARAMETERS)]
+    picks = [row[2] for row in db.execute(sqlfiles.query("selection/mad_picks"), _PARAMETERS)]
     assert picks == _picks_by_sorting(pools)
     return Figure(
         f"selection, K = {TOP_K}, 28 pairs × {INSTRUCTIONS} rows, default filters: the statement",
@@ -79,7 +79,7 @@ def _statement_on_ten_times_the_rows(db: sqlite3.Connection, before: float) -> F
 
 def _seconds_of_picks(db: sqlite3.Connection) -> float:
     def picks() -> None:
-        assert len(db.execute(resources.query("mad_picks"), _PARAMETERS).fetchall()) == 28 * TOP_K
+        assert len(db.execute(sqlfiles.query("selection/mad_picks"), _PARAMETERS).fetchall()) == 28 * TOP_K
 
     picks()  # from then on the pages are in memory
     return median_seconds(picks, 15)
@@ -118,7 +118,7 @@ def _picks_by_sorting(pools: list[list[tuple[float, int]]]) -> list[int]:
 
 
 def _counts(db: sqlite3.Connection) -> Figure:
-    seconds = median_seconds(lambda: db.execute(resources.query("filter_counts"), _PARAMETERS).fetchall(), 5)
+    seconds = median_seconds(lambda: db.execute(sqlfiles.query("selection/filter_counts"), _PARAMETERS).fetchall(), 5)
     return Figure(
         f"counts per filter, 28 pairs × {INSTRUCTIONS} rows",
         seconds,
@@ -170,7 +170,7 @@ def select_with_diversity(path: str) -> None:
 
     # Everything is imported before the clock starts.
     from madetl.selection.instruction_vectors import load  # noqa: F401
-    from madetl.selections import SelectionParameters, select
+    from madetl.selection.select import SelectionParameters, select
 
     with database.writing(path) as db:
         start = time.perf_counter()

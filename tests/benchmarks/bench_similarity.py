@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from madetl import database, embeddings
-from madetl.measuring import metric_named
-from madetl.metrics_store import ensure_metric
-from madetl.similarities import measure
+from madetl.similarity.measure import measure
+from madetl.similarity.measuring import metric_named
+from madetl.store import database, embeddings
+from madetl.store.metrics import ensure_metric
 from madetl.text import instruction_hash, text_hash
 from tests.benchmarks import Figure, median_seconds
 

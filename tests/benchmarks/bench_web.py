@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from madetl import database, demo
+from madetl.store import database
+from madetl.study import demo
 from tests.benchmarks import Figure, median_seconds
-from tests.page_study import Plain, serving
+from tests.support.page_study import Plain, serving
 
 
 def figures() -> Iterator[Figure]:

@@ -1,0 +1,189 @@
+"""Asks over a network, many requests at once: the next one is sent the moment another ends, nobody waits for a batch.
+
+One loop does it: book what arrived and open the rows of what goes out next, in one transaction; send; wait until
+something arrives or may be sent. Commits are a few milliseconds apart, so an answer is stored that soon after it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from madetl.asking.ledger import Answer, EmbedRequest, Request
+from madetl.asking.rate_limit import Pace, Sent
+from madetl.asking.scheduler import Arrival, Desk, Opened
+from madetl.providers.base import Endpoint, Provider, ProviderError
+from madetl.store.database import BUSY_TIMEOUT
+
+_GROUP = 0.01  # seconds between two commits, so that what arrives together is stored together
+_IDLE = 0.5  # seconds after which the loop looks around in any case, and the progress shows that it lives
+_AHEAD = 200  # tasks fetched ahead: most of them may have their answer in the ledger
+_SHORT_BUSY = 20  # milliseconds that SQLite waits for another writer; longer waits leave the event loop running
+
+Opener = Callable[[Endpoint], Provider]
+
+
+class Network:
+    """One run's requests in flight. `interrupt` may be called from a signal handler."""
+
+    def __init__(
+        self, db: sqlite3.Connection, desk: Desk, provider: Provider, reopen: Opener, concurrency: int
+    ) -> None:
+        self._db, self._desk, self._reopen = db, desk, reopen
+        self.pace = Pace(concurrency)
+        self._providers = {_refusals(desk.endpoint): provider}
+        self._in_flight: dict[int, asyncio.Task[None]] = {}  # by the id of their call, until that is booked
+        self._arrived: list[Arrival] = []
+        self._broken: Exception | None = None
+        self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    def interrupt(self) -> None:
+        """The first call sends nothing more; the second abandons what is in flight."""
+        if self._desk.report.stopped == "interrupted":
+            for task in self._in_flight.values():
+                task.cancel()
+        self._desk.report.stopped = "interrupted"
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def run(self, show: Callable[[], None]) -> None:
+        """Asks until nothing is left, or until the desk stopped the run and what was in flight came back."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while not self._is_over():
+                await self._step()
+                show()
+                await self._until_something_happens()
+        finally:
+            await self._leave_nothing_open()
+            for provider in self._providers.values():
+                await provider.close()
+
+    def _is_over(self) -> bool:
+        return not self._in_flight and (self._desk.report.stopped is not None or self._desk.finished)
+
+    async def _step(self) -> None:
+        arrived = list(self._arrived)
+        room = self.pace.room(time.monotonic(), len(self._in_flight) - len(arrived))
+        if room:
+            self._desk.pull(max(room, _AHEAD))
+        async with _transaction(self._db):
+            for arrival in arrived:
+                self._desk.book(arrival)
+            opened = self._desk.take(room, time.monotonic())
+        del self._arrived[: len(arrived)]
+        for arrival in arrived:
+            del self._in_flight[arrival.opened.call_id]
+        for one in opened:
+            sent = self.pace.sent(time.monotonic())
+            self._in_flight[one.call_id] = asyncio.create_task(self._ask(self._provider(one.endpoint), one, sent))
+        if self._broken is not None:
+            raise self._broken
+
+    def _provider(self, endpoint: Endpoint) -> Provider:
+        """One provider for each set of refusals known so far; the former ones still have requests in flight."""
+        known = _refusals(endpoint)
+        if known not in self._providers:
+            self._providers[known] = self._reopen(endpoint)
+        return self._providers[known]
+
+    async def _ask(self, provider: Provider, opened: Opened, sent: Sent) -> None:
+        result: Answer | ProviderError
+        try:
+            result = await _request(provider, opened.pending.request)
+        except ProviderError as error:
+            result = error
+        except asyncio.CancelledError:
+            result = ProviderError("abandoned before the answer arrived", outcome="interrupted")
+        except Exception as error:  # a fault of the program: its row is closed, and the run ends with it
+            self._broken = error
+            result = ProviderError(f"madetl failed: {type(error).__name__}", outcome="interrupted")
+        now = time.monotonic()
+        self._notice(sent, result, now)
+        self._arrived.append(Arrival(opened, result, now))
+        self._wake.set()
+
+    def _notice(self, sent: Sent, result: Answer | ProviderError, now: float) -> None:
+        """Tells the pace; what never reached the server says nothing about its limits."""
+        if not isinstance(result, ProviderError):
+            self.pace.answered(sent, now)
+        elif result.outcome == "rate_limited" or result.retry_after is not None:
+            self.pace.refused(sent, now, result.retry_after)
+        elif result.http_status is not None:
+            self.pace.answered(sent, now)
+
+    async def _until_something_happens(self) -> None:
+        await asyncio.sleep(_GROUP)
+        try:
+            async with asyncio.timeout(self._pause(time.monotonic())):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def _pause(self, now: float) -> float:
+        """Seconds until a request may be sent, if nothing arrives before."""
+        desk = self._desk
+        if self._is_over():
+            return 0.0
+        due = desk.next_due()
+        if desk.has_ready or (due is not None and due <= now):
+            full = self.in_flight >= int(self.pace.limit)
+            return _IDLE if full else min(self.pace.wait(now), _IDLE)
+        return _IDLE if due is None or desk.report.stopped else min(due - now, _IDLE)
+
+    async def _leave_nothing_open(self) -> None:
+        """After an error: abandons what is in flight, and closes every row with the answer if it came."""
+        for task in self._in_flight.values():
+            task.cancel()
+        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+        if self._arrived:
+            async with _transaction(self._db):
+                for arrival in self._arrived:
+                    self._desk.book_without_saving(arrival)
+
+
+def _refusals(endpoint: Endpoint) -> tuple[object, ...]:
+    return endpoint.omit, endpoint.rename
+
+
+async def _request(provider: Provider, request: Request) -> Answer:
+    if isinstance(request, EmbedRequest):
+        return await provider.embed(request.texts)
+    return await provider.chat(request)
+
+
+@asynccontextmanager
+async def _transaction(db: sqlite3.Connection) -> AsyncIterator[None]:
+    """Like database.transaction, but while another process writes, answers go on arriving."""
+    await _begin(db)
+    try:
+        yield
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()
+
+
+async def _begin(db: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    db.execute(f"PRAGMA busy_timeout = {_SHORT_BUSY}")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_GROUP)
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_TIMEOUT)}")

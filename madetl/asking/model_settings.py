@@ -1,0 +1,272 @@
+"""How a model is asked: what its row of `models` keeps, and what the user says for one run, as an Endpoint and a Price.
+
+A database may come from somebody else. So a row never names the variable of a key, and never lets code that comes with
+a model run: both are taken from `Given` alone, which is the command line or the user's own study file.
+
+What decides about a model's answers (provider, name there, options; for its answers to instructions the system prompt
+and the sampling too) is settled once something was asked: another setting is another name. Addresses and prices may
+change.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from madetl import providers
+from madetl.asking import prices
+from madetl.asking.ask import Asked
+from madetl.asking.prices import Price
+from madetl.errors import ParameterError
+from madetl.providers import keys
+from madetl.providers.base import Endpoint
+from madetl.store import sqlfiles
+
+SAMPLING = ("temperature", "top_p", "max_tokens")
+ANSWERING = ("system_prompt", *SAMPLING)
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "openai": ("extra_body",),
+    "gemini": (),
+    "vllm": (
+        "chat_template", "chat_template_kwargs", "dtype", "enforce_eager", "gpu_memory_utilization", "max_model_len",
+        "quantization", "revision", "seed", "structured_outputs_config", "tensor_parallel_size",
+    ),
+}  # fmt: skip
+"""Options of a provider that a row may keep. Whatever else stands there is left alone."""
+
+_OF_THE_REQUEST = (
+    "model", "messages", "input", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "response_format",
+    "stream",
+)  # fmt: skip
+"""What extra_body may not say: it decides who is asked and what it costs, and a dry run would not know of it."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user says about a model for one run; None: what its row keeps, or the default.
+
+    `prices` is a file of prices, `timeout` in seconds, prices in USD per million tokens.
+    """
+
+    provider: str | None = None
+    base_url: str | None = None
+    key_env: str | None = None
+    timeout: float | None = None
+    trust_remote_code: bool = False
+    prices: Path | None = None
+    price_in: float | None = None
+    price_out: float | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, ready to be asked. `id` is 0 while it has no row. `answering` is what its row keeps of ANSWERING.
+
+    `columns` is what `register` stores. `has_answers`: it has responses that were asked for.
+    """
+
+    id: int
+    name: str
+    endpoint: Endpoint
+    price: Price
+    answering: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    has_answers: bool = False
+
+    def asked(self, stage: str, run_id: int) -> Asked:
+        """Who is asked, on behalf of which stage and run."""
+        return Asked(self.endpoint, self.id, stage, run_id, self.price)
+
+
+def find(db: sqlite3.Connection, name: str, given: Given | None = None) -> Model:
+    """The model of that name, which may be new; nothing is written.
+
+    Raises ParameterError where nobody knows who is to be asked, or where `given` names another provider than the one
+    that answered before; InputError for a file of prices that cannot be read.
+    """
+    given = given or Given()
+    if not name.strip():
+        raise ParameterError("The model's name is empty. Give a name.")
+    row = _row(db, name)
+    provider = _provider(name, row, given)
+    base_url = keys.checked_url(url) if (url := given.base_url or row["base_url"]) else None
+    settings = json.loads(row["settings"])
+    endpoint = Endpoint(
+        provider=provider,
+        model_id=row["model_id"] or name,
+        base_url=base_url,
+        key_env=given.key_env,
+        options=_kept_options(provider, settings) | _run_options(provider, given),
+    )
+    columns = {"provider": provider} if row["asked"] else {"provider": provider, "base_url": base_url}
+    answering = {key: settings[key] for key in SAMPLING if key in settings}
+    if row["system_prompt"] is not None or row["answers"]:
+        answering["system_prompt"] = row["system_prompt"]
+    return Model(
+        id=row["id"],
+        name=name,
+        endpoint=endpoint,
+        price=_price(row, provider, given),
+        answering=answering,
+        columns=columns,
+        has_answers=bool(row["answers"]),
+    )
+
+
+def answering(model: Model, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """System prompt and sampling that the model answers instructions with: given, else kept, else the default.
+
+    Keys are those of ANSWERING; what is absent from `given` was not said. Raises ParameterError where something else is
+    kept with the model.
+    """
+    kept = model.answering
+    free = f"Nothing hangs on it yet: madetl models add {model.name} changes it."
+    differing = {name: (kept[name], given[name]) for name in given if name in kept}
+    _refuse_change(model.name, model.endpoint.model_id, differing, None if model.has_answers else free)
+    return {name: given.get(name, kept.get(name, defaults.get(name))) for name in ANSWERING}
+
+
+def register(db: sqlite3.Connection, model: Model, settled: Mapping[str, Any] | None = None) -> Model:
+    """Gives the model its row, or brings it up to date; returns it with its id. Call it inside a transaction.
+
+    `settled`: what `answering` came to, to be kept with the model.
+    """
+    columns = dict(model.columns)
+    if settled is not None:
+        columns |= _answering_columns(_row(db, model.name), settled)
+    _upsert(db, model.name, columns)
+    return replace(model, id=_row(db, model.name)["id"])
+
+
+def check_access(model: Model) -> None:
+    """Raises ParameterError where a key is missing, or an address cannot be used, before anything is written."""
+    home = {"openai": keys.OPENAI, "gemini": keys.GEMINI}.get(model.endpoint.provider)
+    if home is not None:
+        keys.access(model.endpoint, home)
+
+
+def add(db: sqlite3.Connection, name: str, said: Mapping[str, Any]) -> Model:
+    """Keeps what a model needs: `madetl models add`. Call it inside a transaction.
+
+    Keys of `said`: provider, model_id, base_url, price_in, price_out, `options` (of the provider) and those of
+    ANSWERING; what is absent stays as it was. Raises ParameterError where answers hang on what would change.
+    """
+    row = _row(db, name)
+    provider = said.get("provider") or row["provider"] or _guess(said.get("model_id") or name, said.get("base_url"))
+    _check_options(provider, said.get("options") or {})
+    _refuse_to_unsettle(row, said)
+    if provider == "vllm" and Path(said.get("model_id") or "").is_dir() and said.get("model_id"):
+        said = {**said, "model_id": str(Path(said["model_id"]).resolve())}  # found from another folder, too
+    columns = {"provider": provider} | {key: said[key] for key in ("model_id", "price_in", "price_out") if key in said}
+    if said.get("base_url"):
+        columns["base_url"] = keys.checked_url(said["base_url"])
+    columns |= _answering_columns(row, {key: said[key] for key in ANSWERING if key in said}, said.get("options"))
+    _upsert(db, name, columns)
+    return find(db, name)
+
+
+def _refuse_to_unsettle(row: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Raises ParameterError for a change of what answers hang on."""
+    settings = json.loads(row["settings"])
+    who = {"provider": row["provider"], "model_id": row["model_id"] or row["name"]}
+    who |= {"option": settings.get("options", {})}
+    how = {"system_prompt": row["system_prompt"]} | {key: settings.get(key) for key in SAMPLING}
+    asked = dict(said) | ({"option": who["option"] | said["options"]} if said.get("options") else {})
+    settled = (who if row["asked"] else {}) | (how if row["answers"] else {})
+    _refuse_change(row["name"], who["model_id"], {key: (settled[key], asked[key]) for key in settled if key in asked})
+
+
+def _row(db: sqlite3.Connection, name: str) -> Mapping[str, Any]:
+    row = db.execute(sqlfiles.query("asking/model_to_ask"), {"name": name}).fetchone()
+    nothing = dict.fromkeys(("provider", "model_id", "base_url", "system_prompt", "price_in", "price_out"))
+    return nothing | {"id": 0, "name": name, "settings": "{}", "answers": 0, "asked": 0} if row is None else dict(row)
+
+
+def _provider(name: str, row: Mapping[str, Any], given: Given) -> str:
+    if given.provider and row["provider"] and row["asked"]:
+        _refuse_change(name, row["model_id"] or name, {"provider": (row["provider"], given.provider)})
+    known: str | None = given.provider or row["provider"]
+    return known or _guess(row["model_id"] or name, given.base_url or row["base_url"])
+
+
+def _guess(model_id: str, base_url: str | None) -> str:
+    """The provider that a name speaks of. What has an address is a server, and most servers speak OpenAI's format."""
+    try:
+        provider = providers.provider_of(model_id)
+    except ParameterError:
+        if not base_url:
+            raise
+        return "openai"
+    return "openai" if base_url and provider == "vllm" else provider
+
+
+def _kept_options(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    options = settings.get("options")
+    kept = {key: options[key] for key in OPTIONS[provider] if key in options} if isinstance(options, dict) else {}
+    if isinstance(kept.get("extra_body"), dict):
+        kept["extra_body"] = {key: kept["extra_body"][key] for key in kept["extra_body"] if key not in _OF_THE_REQUEST}
+    return kept
+
+
+def _run_options(provider: str, given: Given) -> dict[str, Any]:
+    if given.trust_remote_code and provider != "vllm":
+        raise ParameterError("--trust-remote-code is for models in this process (--provider vllm).")
+    options: dict[str, Any] = {"trust_remote_code": True} if given.trust_remote_code else {}
+    return options if given.timeout is None else options | {"timeout": given.timeout}
+
+
+def _check_options(provider: str, options: Mapping[str, Any]) -> None:
+    unknown = [name for name in options if name not in OPTIONS[provider]]
+    if unknown:
+        known = ", ".join(OPTIONS[provider]) or "none"
+        raise ParameterError(f"{provider} has no option {unknown[0]!r} that a model can keep. Known: {known}")
+    body = options.get("extra_body", {})
+    if not isinstance(body, dict):
+        raise ParameterError('extra_body is a JSON object, such as {"reasoning_effort": "low"}.')
+    if own := [name for name in body if name in _OF_THE_REQUEST]:
+        raise ParameterError(
+            f"extra_body cannot say {own[0]!r}: madetl sets it, by --model-id or the sampling options."
+        )
+
+
+def _price(row: Mapping[str, Any], provider: str, given: Given) -> Price:
+    said = {key: value for key in ("price_in", "price_out") if (value := getattr(given, key)) is not None}
+    return prices.price_of({**row, "provider": provider, **said}, prices.load(given.prices))
+
+
+def _refuse_change(name: str, model_id: str, changes: Mapping[str, tuple[Any, Any]], hint: str | None = None) -> None:
+    """Raises ParameterError for the first of (before, now) that differ."""
+    for key, (before, now) in changes.items():
+        if before != now:
+            option = f"--{key.replace('_', '-')}"
+            another = f"Another setting is another name: madetl models add NEW-NAME --model-id {model_id} {option} …"
+            raise ParameterError(f"{name} is asked with {option} {_said(before)}, not {_said(now)}. {hint or another}")
+
+
+def _said(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _answering_columns(
+    row: Mapping[str, Any], values: Mapping[str, Any], options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The columns that keep these settings, beside what the row has learnt about refused parameters."""
+    settings = json.loads(row["settings"]) | {key: values[key] for key in SAMPLING if key in values}
+    if options:
+        settings["options"] = {**settings.get("options", {}), **options}
+    columns = {"settings": json.dumps(settings, ensure_ascii=False, sort_keys=True)}
+    return columns | ({"system_prompt": values["system_prompt"]} if "system_prompt" in values else {})
+
+
+def _upsert(db: sqlite3.Connection, name: str, columns: Mapping[str, Any]) -> None:
+    from sqlite_utils import Database
+    from sqlite_utils.db import Table
+
+    table = Database(db)["models"]
+    assert isinstance(table, Table)
+    table.upsert({"name": name, **columns}, pk="name")

@@ -1,0 +1,159 @@
+"""Commands that ask models for what a study is made of: evolve, infer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from madetl.cli.asking import (
+    FILE,
+    Asking,
+    asking_bar,
+    asking_options,
+    conclude,
+    read_text,
+    sampling_options,
+    show_estimate,
+)
+from madetl.cli.base import Command, Settings, examples
+from madetl.cli.options import scenario_option
+from madetl.cli.output import print_table
+
+_OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "near")
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "madetl evolve --scenario Writing --model gpt-4.1 --dry-run",
+        "madetl evolve --scenario Writing --model gpt-4.1 --limit 100 --max-cost 1",
+        "madetl evolve --scenario Coding --model gemini-2.5-pro --rounds 2 --prompt my-prompt.txt",
+    ),
+)
+@scenario_option
+@click.option("--model", required=True, metavar="NAME", help="Who rewrites.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Round 1 rewrites the seeds, round 2 what came of round 1, and so on.",
+)
+@click.option(
+    "--per-seed",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="New instructions of this model from each.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N of each generation.")
+@sampling_options(temperature="0.7", top_p="0.9", max_tokens="2048")
+@click.option("--prompt", type=FILE, metavar="FILE", help="Your own, with {instruction} where the instruction goes.")
+@click.option(
+    "--duplicate-above",
+    "threshold",
+    type=click.FloatRange(0, 1),
+    default=0.95,
+    show_default=True,
+    metavar="C",
+    help="Drop what is nearer than this to an instruction of the pool (cosine of character n-grams).",
+)
+@asking_options
+@click.pass_obj
+def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: Asking, **options: Any) -> None:
+    """Have a model rewrite the instructions of a scenario into new ones.
+
+    \b
+    Writing        a new topic, in the same form and as difficult
+    Reasoning      a new grade-school problem with its answer step by step
+    Understanding  basic knowledge of the same field, with the same first word
+    Coding         the same task with two constraints more
+    any other      the same kind of instruction about something else
+
+    Running it again asks for what is missing: after --rounds 1, --rounds 2 adds a round, and another model adds
+    rewritings of its own. The prompts stand in madetl/prompts/; the one in force is kept with the run.
+    """
+    from madetl.asking import prompts
+    from madetl.evolution import evolve
+    from madetl.store import database
+
+    own = None if prompt is None else prompts.from_file(prompt, "instruction")
+    said = {name: value for name, value in options.items() if value is not None}
+    wanted = evolve.Evolution(model, prompt=own, **said)
+    if asking.dry_run:
+        with database.reading(settings.db) as db:
+            estimate = evolve.dry_run(db, wanted, asking.given, asking.options)
+        show_estimate(estimate, asking.as_json)
+        return
+    with database.writing(settings.db, create=False) as db, asking_bar(f"evolve {model}") as progress:
+        result = evolve.evolve(db, wanted, asking.given, asking.options, progress=progress)
+    rounds = [{name: getattr(each, name) for name in _OF_A_ROUND} for each in result.rounds]
+    if not asking.as_json and len(rounds) > 1:
+        print_table(rounds)
+    conclude(result, asking.as_json, model=model, rounds=rounds)
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "madetl infer --model gpt-4.1 --dry-run",
+        "madetl infer --model gpt-4.1 --scenario Writing --max-cost 2",
+        "madetl infer --model gemini-pro",
+        "madetl infer --model Qwen/Qwen3-8B --base-url http://127.0.0.1:8000/v1",
+    ),
+)
+@click.option("--model", required=True, metavar="NAME", help="Who answers.")
+@scenario_option
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N instructions.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Answers to each instruction.",
+)
+@sampling_options(temperature="0.0", max_tokens="2048")
+@click.option("--system-prompt", type=FILE, metavar="FILE", help="What stands before every instruction.")
+@asking_options
+@click.pass_obj
+def infer(
+    settings: Settings,
+    /,
+    *,
+    model: str,
+    scenario: str | None,
+    limit: int | None,
+    samples: int,
+    system_prompt: Path | None,
+    asking: Asking,
+    **sampling: Any,
+) -> None:
+    """Ask a model for an answer to every instruction that has none from it.
+
+    Answers are stored as they come, and nothing is paid for twice: a run that was stopped goes on where it was.
+    Settings are kept with the model; other settings need another name (madetl models add). Instructions of the
+    scenario Reasoning ask for a step-by-step solution.
+    """
+    from madetl.inference import infer
+    from madetl.store import database
+
+    said = {name: value for name, value in sampling.items() if value is not None}
+    if system_prompt is not None:
+        said["system_prompt"] = read_text(system_prompt)
+    wanted = infer.Inference(model, scenario, limit, samples, said)
+    if asking.dry_run:
+        with database.reading(settings.db) as db:
+            estimate = infer.dry_run(db, wanted, asking.given, asking.options)
+        show_estimate(estimate, asking.as_json)
+        return
+    with database.writing(settings.db, create=False) as db, asking_bar(f"infer {model}") as progress:
+        result = infer.infer(db, wanted, asking.given, asking.options, progress=progress)
+    conclude(result, asking.as_json, model=model, known=result.known, truncated=result.truncated)
+
+
+COMMANDS: list[click.Command] = [evolve, infer]

@@ -1,0 +1,1 @@
+"""Stage 1: instruction evolution. Reads `instructions`, writes `instructions` (children of their seeds)."""

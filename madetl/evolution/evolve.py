@@ -1,0 +1,283 @@
+"""Stage 1: models rewrite instructions into new ones. Reads and writes `instructions`.
+
+Round t rewrites generation t−1 into generation t. A round asks for what is missing, so that a run that was stopped goes
+on, a second one finds nothing to do, and a higher number of rounds adds to what is there; each model has rewritings of
+its own, so that several can evolve one pool. What comes back must keep to a schema; what says almost the same as an
+instruction in the pool is dropped, and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from madetl.asking import model_settings, prompts, structured
+from madetl.asking.ask import AskOptions, AskReport, Estimate, Progress, Task, ask_all, estimate, in_pages
+from madetl.asking.ledger import Answer
+from madetl.asking.model_settings import Given, Model
+from madetl.asking.prompts import Prompt
+from madetl.errors import ParameterError
+from madetl.evolution.near_duplicates import THRESHOLD, Pool
+from madetl.providers.base import ChatAnswer, ChatRequest
+from madetl.store import sqlfiles
+from madetl.store.database import transaction
+from madetl.store.runs import run
+from madetl.store.scope import check_scenario
+from madetl.text import instruction_hash, storable
+
+STAGE = "evolution"
+_OWN_PROMPT = ("writing", "reasoning", "understanding", "coding")
+_WITH_ANSWER = ("reasoning",)  # though no instruction of the pool may have one
+_KEEPS_ITS_PARENT = ("coding",)  # a rewriting that adds to its parent is near to it, and to its siblings
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """What is to be rewritten, by whom and how.
+
+    `scenario` None: each of them. `limit`: only the first so many instructions of each generation. `prompt`: the user's
+    own. `threshold`: the cosine above which a rewriting counts as a near-duplicate.
+    """
+
+    model: str
+    scenario: str | None = None
+    rounds: int = 1
+    per_seed: int = 1
+    limit: int | None = None
+    temperature: float = 0.7
+    top_p: float = 0.9
+    max_tokens: int = 2048
+    prompt: Prompt | None = None
+    threshold: float = THRESHOLD
+
+
+@dataclass
+class Round:
+    """What came of one round in one scenario. `known`: rewritings that were there before."""
+
+    scenario: str
+    generation: int
+    parents: int
+    known: int
+    new: int = 0
+    exact: int = 0
+    near: int = 0
+    report: AskReport = field(default_factory=AskReport)
+
+
+@dataclass(frozen=True)
+class Evolved:
+    """What a run did, round by round."""
+
+    model: str
+    rounds: list[Round]
+
+    @property
+    def report(self) -> AskReport:
+        return _total([each.report for each in self.rounds])
+
+    @property
+    def summary(self) -> str:
+        """The closing line."""
+        new, known = sum(each.new for each in self.rounds), sum(each.known for each in self.rounds)
+        exact, near = sum(each.exact for each in self.rounds), sum(each.near for each in self.rounds)
+        dropped = f"{exact + near:,} dropped ({exact:,} duplicates, {near:,} near-duplicates)" if exact + near else ""
+        if not new and not self.report.done and not self.report.undone:
+            return ", ".join(filter(None, [f"{self.model}: nothing to do ({known:,} known)", dropped]))
+        missing = f"{self.report.undone:,} missing" if self.report.undone else ""
+        return ", ".join(filter(None, [f"{self.model}: {new:,} new instructions ({known:,} known)", dropped, missing]))
+
+
+def evolve(
+    db: sqlite3.Connection,
+    wanted: Evolution,
+    given: Given | None = None,
+    options: AskOptions | None = None,
+    *,
+    progress: Callable[[Progress, int], None] = lambda moment, total: None,
+) -> Evolved:
+    """Rewrites what is missing, scenario by scenario and round by round; later rounds wait until a run is not stopped.
+
+    Raises ParameterError where there is nothing to rewrite, and what `ask_all` raises.
+    """
+    options, model = options or AskOptions(), model_settings.find(db, wanted.model, given)
+    scenarios = _scenarios(db, wanted)
+    rounds: list[Round] = []
+    if any(_Round(db, wanted, model, scenario, 1).missing for scenario in scenarios):
+        model_settings.check_access(model)
+    with run(db, "evolve", _recorded(wanted, model, scenarios, options)) as this:
+        for scenario, generation in ((name, number + 1) for name in scenarios for number in range(wanted.rounds)):
+            if rounds and rounds[-1].report.stopped:
+                break
+            work = _Round(db, wanted, model, scenario, generation)
+            if work.missing:
+                with transaction(db):
+                    work.model = model = model_settings.register(db, model)
+                work.ask(this.id, options, progress)
+            rounds.append(work.result)
+        result = Evolved(wanted.model, rounds)
+        this.summary = result.summary
+    return result
+
+
+def dry_run(
+    db: sqlite3.Connection, wanted: Evolution, given: Given | None = None, options: AskOptions | None = None
+) -> Estimate:
+    """What `evolve` would do and cost, if every request brought a new instruction that the next round rewrites."""
+    model, options = model_settings.find(db, wanted.model, given), options or AskOptions()
+    all_rounds = Estimate()
+    for scenario in _scenarios(db, wanted):
+        born = 0  # instructions that this run would have added to the generation before
+        for generation in range(1, wanted.rounds + 1):
+            work = _Round(db, wanted, model, scenario, generation)
+            found = estimate(db, model.asked(STAGE, 0), work.tasks(), options)
+            born = _expect(found, work, born, wanted, all_rounds)
+            all_rounds.tokens_out_rule = found.tokens_out_rule
+    all_rounds.cost = model.price.cost(all_rounds.tokens_in, all_rounds.tokens_out)
+    return all_rounds
+
+
+def _expect(found: Estimate, work: _Round, born: int, wanted: Evolution, total: Estimate) -> int:
+    """Adds a round's estimate to the total, with the parents that do not exist yet; returns how many it would bear."""
+    room = born if wanted.limit is None else min(born, max(0, wanted.limit - work.result.parents))
+    further = room * wanted.per_seed
+    before = total.requests or 1
+    total.tokens_in += found.tokens_in + further * total.tokens_in // before
+    total.tokens_out += found.tokens_out + further * total.tokens_out // before
+    total.requests += found.requests + further
+    total.reused += found.reused
+    total.left += found.left
+    return found.requests + further
+
+
+def prompt_for(scenario: str, own: Prompt | None = None) -> Prompt:
+    """The prompt that rewrites instructions of a scenario."""
+    name = scenario.lower()
+    return own or prompts.packaged(f"evolve_{name}" if name in _OWN_PROMPT else "evolve")
+
+
+def request_for(prompt: Prompt, instruction: str, wanted: Evolution, *, with_answer: bool) -> ChatRequest:
+    """How a model is asked to rewrite an instruction, with the schema that its answer must keep to."""
+    form = prompts.packaged("format_instruction_answer" if with_answer else "format_instruction").text
+    text = prompt.fill(instruction=instruction, first_word=(instruction.split() or [""])[0], format=form)
+    names = ("instruction", "answer") if with_answer else ("instruction",)
+    return ChatRequest(
+        prompt=text if "{format}" in prompt.text else f"{text}\n\n{form}",
+        temperature=wanted.temperature,
+        top_p=wanted.top_p,
+        max_tokens=wanted.max_tokens,
+        schema=structured.object_schema(**{name: {"type": "string"} for name in names}),
+        schema_name="new_instruction",
+    )
+
+
+class _Round:
+    """The work of one round in one scenario."""
+
+    def __init__(self, db: sqlite3.Connection, wanted: Evolution, model: Model, scenario: str, generation: int) -> None:
+        self._db, self._wanted, self.model, self._scenario = db, wanted, model, scenario
+        self._prompt = prompt_for(scenario, wanted.prompt)
+        self._with_answer = _has_answers(db, scenario)
+        self._scope = {"scenario": scenario, "generation": generation - 1, "per_seed": wanted.per_seed}
+        most = {"most": -1 if wanted.limit is None else wanted.limit, "model_id": model.id}
+        counts = db.execute(sqlfiles.query("evolution/rewritings_wanted"), self._scope | most).fetchone()
+        self.missing, self._last = counts["wanted"] - counts["known"], counts["last"]
+        self.result = Round(scenario, generation, counts["parents"], counts["known"])
+        self._pool = Pool(scenario)
+
+    def ask(self, run_id: int, options: AskOptions, progress: Callable[[Progress, int], None]) -> None:
+        self._run_id = run_id
+        asked = self.model.asked(STAGE, run_id)
+        self.result.report = ask_all(
+            self._db, asked, self.tasks(), self._save, options, progress=lambda moment: progress(moment, self.missing)
+        )
+
+    def tasks(self) -> Iterator[Task]:
+        """One task per missing rewriting; subject is the parent's id."""
+        scope = self._scope | {"model_id": self.model.id, "last": self._last}
+        for row in in_pages(self._db, sqlfiles.query("evolution/parents_to_rewrite"), scope):
+            text = f"{row['instruction']}\n\n{row['input']}" if row["input"] else row["instruction"]
+            request = request_for(self._prompt, text, self._wanted, with_answer=self._with_answer)
+            for sample in json.loads(row["samples"]):
+                yield Task(request, subject=row["id"], sample=sample, check=_checker(request))
+
+    def _save(self, db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
+        assert isinstance(answer, ChatAnswer)
+        assert isinstance(task.request, ChatRequest)
+        assert task.request.schema is not None
+        read = structured.read(answer, task.request.schema)
+        # A NUL may stand in JSON as an escape: it was not there when the answer was made storable.
+        child = {name: storable(text)[0].strip() for name, text in read.items()}
+        known = db.execute(
+            "SELECT call_id FROM instructions WHERE scenario = ? AND hash = ?",
+            (self._scenario, instruction_hash(child["instruction"])),
+        ).fetchone()
+        if known is not None:
+            self.result.exact += known["call_id"] != call_id
+        elif self._is_near_duplicate(db, child["instruction"], task.subject):
+            self.result.near += 1
+        else:
+            self._insert(db, child, task.subject, call_id)
+            self.result.new += 1
+
+    def _is_near_duplicate(self, db: sqlite3.Connection, text: str, parent_id: int) -> bool:
+        self._pool.refresh(db)
+        family = parent_id if self._scenario.lower() in _KEEPS_ITS_PARENT else None
+        return self._pool.nearest(text, outside_family_of=family) > self._wanted.threshold
+
+    def _insert(self, db: sqlite3.Connection, child: dict[str, str], parent_id: int, call_id: int) -> None:
+        columns = "scenario, instruction, hash, reference_answer, source, parent_id, generation, call_id, run_id"
+        text = child["instruction"]
+        values = (self._scenario, text, instruction_hash(text), child.get("answer"), self._wanted.model)
+        descent = (parent_id, self.result.generation, call_id, self._run_id)
+        db.execute(f"INSERT INTO instructions ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values + descent)
+
+
+def _checker(request: ChatRequest) -> Callable[[ChatAnswer], None]:
+    def check(answer: ChatAnswer) -> None:
+        structured.checked(answer, request)
+
+    return check
+
+
+def _scenarios(db: sqlite3.Connection, wanted: Evolution) -> list[str]:
+    """The scenarios to evolve. Raises ParameterError where there is none."""
+    check_scenario(db, wanted.scenario)
+    if wanted.scenario is not None:
+        return [wanted.scenario]
+    found = [row[0] for row in db.execute("SELECT DISTINCT scenario FROM instructions ORDER BY scenario")]
+    if not found:
+        raise ParameterError("There are no instructions to rewrite yet. Bring seeds: madetl import instructions FILE")
+    return found
+
+
+def _has_answers(db: sqlite3.Connection, scenario: str) -> bool:
+    """Whether the scenario has reference answers, so that new instructions need one too."""
+    known = "SELECT 1 FROM instructions WHERE scenario = ? AND reference_answer IS NOT NULL LIMIT 1"
+    return scenario.lower() in _WITH_ANSWER or db.execute(known, (scenario,)).fetchone() is not None
+
+
+def _recorded(wanted: Evolution, model: Model, scenarios: list[str], options: AskOptions) -> dict[str, Any]:
+    """The run's parameters, with the prompts in force."""
+    endpoint = model.endpoint
+    kept = {scenario: prompt_for(scenario, wanted.prompt).kept for scenario in scenarios}
+    where = {"provider": endpoint.provider, "model_id": endpoint.model_id, "base_url": endpoint.base_url}
+    parameters = {name: value for name, value in asdict(wanted).items() if name != "prompt"}
+    return parameters | where | {"options": endpoint.options, "asking": asdict(options), "prompts": kept}
+
+
+def _total(reports: list[AskReport]) -> AskReport:
+    """The reports added up; why the last one stopped is why the run did."""
+    total = AskReport()
+    for report in reports:
+        for each in fields(AskReport):
+            ours, theirs = getattr(total, each.name), getattr(report, each.name)
+            if each.name == "examples":
+                total.examples = theirs | ours
+            elif each.name != "stopped":
+                setattr(total, each.name, ours + theirs)
+        total.stopped = report.stopped
+    return total

@@ -1,0 +1,298 @@
+"""Writes what is stored as other projects' files: Arena battles, MAD-Eval pair files, AlpacaEval outputs, Parquet.
+
+Rows come out of sql/exporting, files appear whole or not at all; nothing in the database changes. The blind sheets are
+`madetl.exporting.sheets`' work.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from madetl.errors import ParameterError
+from madetl.formats import writing
+from madetl.selection.select import find_set
+from madetl.store.metrics import find_metric, metric_label
+from madetl.store.sqlfiles import query
+
+
+@dataclass(frozen=True)
+class Voters:
+    """Whose verdicts: people's, the judge models' instead, or those of named annotators."""
+
+    judges: bool = False
+    names: Sequence[str] = ()
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters :kind and :names of the queries."""
+        if self.names:
+            return {"kind": None, "names": json.dumps(list(self.names), ensure_ascii=False)}
+        return {"kind": "model" if self.judges else "person", "names": None}
+
+    def __str__(self) -> str:
+        return ", ".join(self.names) or ("judge models" if self.judges else "people")
+
+
+@dataclass
+class Exported:
+    """What was written: rows, files, and what a reader of them should know."""
+
+    rows: int
+    files: int = 1
+    notes: list[str] = field(default_factory=list)
+
+
+def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | None = None) -> Exported:
+    """One record per judgment, in the order shown, that Arena's notebooks and `import arena` read.
+
+    The kind of file is that of its suffix: .json, .jsonl or .parquet. Raises ParameterError where there is nothing.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in {".json", ".jsonl", ".parquet"}:
+        raise ParameterError(f"{output}: a name for battles ends in .json, .jsonl or .parquet.")
+    with _snapshot(db):
+        _check_voters(db, voters)
+        rows = db.execute(query("exporting/arena_battles"), voters.parameters() | {"scenario": scenario})
+        battles = [_battle(row) for row in rows]
+    if not battles:
+        raise ParameterError(_no_judgments(voters, scenario))
+    with writing.whole_file(output) as path:
+        if suffix == ".json":
+            writing.write_json(path, map(_nested, battles))
+        elif suffix == ".jsonl":
+            writing.write_jsonl(path, map(_nested, battles))
+        else:
+            types = {name: _ARENA_TYPES.get(name, "TEXT") for name in battles[0]}
+            writing.write_parquet(
+                path, types, (list(b.values()) for b in battles), query("exporting/arena_battles.duckdb")
+            )
+    return Exported(len(battles))
+
+
+def mad_eval(
+    db: sqlite3.Connection,
+    folder: Path,
+    voters: Voters,
+    selection: str | None = None,
+    scenario: str | None = None,
+    *,
+    metric: str | None = None,
+) -> Exported:
+    """One file `X-vs-Y.jsonl` per model pair, one record per vote: of a selection's pairs, or of all judged ones.
+
+    The pairs of a selection that nobody judged have an empty `output`. The score is that of the selection's metric, of
+    `metric`, or of the only metric there is. Raises ParameterError where there is nothing, and for a metric beside a
+    selection, which has its own.
+    """
+    if selection is not None and metric is not None:
+        raise ParameterError("A selection's pairs have the scores of its own metric: give --selection or --metric.")
+    with _snapshot(db):
+        _check_voters(db, voters)
+        metrics = _metrics(db, metric) if selection is None else []
+        rows = _pair_rows(db, voters, selection, scenario, metrics)
+    if not rows:
+        raise ParameterError(_no_judgments(voters, scenario))
+    pairs = {key: list(group) for key, group in groupby(rows, key=lambda row: (row["model_a"], row["model_b"]))}
+    labels = {key: f"{key[0]}-vs-{key[1]}" for key in pairs}
+    names = writing.file_names(labels.values())
+    with writing.whole_folder(folder) as path:
+        for key, group in pairs.items():
+            label = labels[key]
+            records = (_pair_record(row, label if names[label] != label else None) for row in group)
+            writing.write_jsonl(path / f"{names[label]}.jsonl", records)
+    return Exported(len(rows), len(pairs), _renamed(names) + _both_bad(rows) + _no_scores(db, metrics))
+
+
+def alpaca_eval(
+    db: sqlite3.Connection, folder: Path, scenario: str | None = None, models: Sequence[str] | None = None
+) -> Exported:
+    """One file `MODEL.json` per model with all its answers. Raises ParameterError where there are none."""
+    parameters = {"scenario": scenario, "models": json.dumps(models, ensure_ascii=False) if models else None}
+    with _snapshot(db):
+        _check_known(db, "models", "model", models or ())
+        names = writing.file_names(row[0] for row in db.execute("SELECT name FROM models ORDER BY id"))
+        rows = db.execute(query("exporting/alpaca_eval_outputs"), parameters)
+        counts = {"rows": 0, "files": 0, "samples": 0}
+        with writing.whole_folder(folder) as path:
+            for model, group in groupby(rows, key=lambda row: row["generator"]):
+                answers = list(group)
+                writing.write_json(path / f"{names[model]}.json", map(_alpaca_record, answers))
+                counts["rows"] += len(answers)
+                counts["files"] += 1
+                counts["samples"] += sum(answer["sample"] > 0 for answer in answers)
+            if not counts["rows"]:
+                raise ParameterError(f"There are no responses{_in(scenario)} to export. `madetl import` brings some.")
+    notes = [f"further answers of a model to the same instruction among them: {counts['samples']}"]
+    return Exported(counts["rows"], counts["files"], notes if counts["samples"] else [])
+
+
+def parquet(db: sqlite3.Connection, folder: Path) -> Exported:
+    """Every table as `TABLE.parquet`, each column with the type it has here; memory does not grow with the rows."""
+    written = Exported(0, 0)
+    with _snapshot(db), writing.whole_folder(folder) as path:
+        for table in _tables(db):
+            columns = {row["name"]: row["type"] for row in db.execute(f"PRAGMA table_info({table})")}
+            listed = ", ".join(f'"{name}"' for name in columns)
+            rows = db.execute(f"SELECT {listed} FROM {table} ORDER BY 1")
+            writing.write_parquet(path / f"{table}.parquet", columns, rows)
+            written.rows += db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            written.files += 1
+    return written
+
+
+_ARENA_TYPES = {"turn": "INTEGER", "anony": "INTEGER", "tstamp": "REAL"}
+
+
+def _battle(row: sqlite3.Row) -> dict[str, Any]:
+    """A battle as one flat record. How many turns it had and in which language is not stored: both are None."""
+    return {
+        "model_a": row["model_a"],
+        "model_b": row["model_b"],
+        "winner": row["winner"],
+        "judge": row["judge"],
+        "turn": None,
+        "anony": True,
+        "language": None,
+        "tstamp": _epoch(row["tstamp"]),
+        "source": f"{row['model_a']}-vs-{row['model_b']}.jsonl",
+        "scenario": row["scenario"],
+        "comment": row["comment"],
+        "instruction": row["instruction"],
+        "input": row["input"],
+        "output": row["winner_model"] or "tie",
+        "response_1": row["response_1"],
+        "response_2": row["response_2"],
+        "reference_answer": row["reference_answer"],
+    }
+
+
+def _nested(battle: dict[str, Any]) -> dict[str, Any]:
+    texts = ("instruction", "input", "output", "response_1", "response_2", "reference_answer")
+    head = {name: value for name, value in battle.items() if name not in texts}
+    return head | {"data": {name: battle[name] for name in texts}}
+
+
+def _epoch(created_at: str | None) -> float | None:
+    """Seconds since 1970, as Arena's `tstamp`; None where the time is unknown or no time."""
+    try:
+        return None if created_at is None else datetime.fromisoformat(created_at).timestamp()
+    except ValueError:
+        return None
+
+
+def _metrics(db: sqlite3.Connection, metric: str | None) -> list[int]:
+    """The ids of the metrics whose scores are meant: the one that is named, or all that have scores."""
+    if metric is not None:
+        return [find_metric(db, metric)]
+    scored = "SELECT id FROM metrics AS m WHERE EXISTS (SELECT 1 FROM similarities WHERE metric_id = m.id) ORDER BY id"
+    return [row["id"] for row in db.execute(scored)]
+
+
+def _no_scores(db: sqlite3.Connection, metrics: Sequence[int]) -> list[str]:
+    if len(metrics) < 2:
+        return []
+    names = ", ".join(metric_label(db, metric_id) for metric_id in metrics)
+    return [f"scores were left out, since there are those of {names}; --metric says which"]
+
+
+def _pair_rows(
+    db: sqlite3.Connection, voters: Voters, selection: str | None, scenario: str | None, metrics: Sequence[int]
+) -> list[sqlite3.Row]:
+    parameters = voters.parameters() | {"scenario": scenario}
+    if selection is not None:
+        set_id = find_set(db, selection)["id"]
+        return db.execute(query("exporting/mad_eval_selected"), parameters | {"set_id": set_id}).fetchall()
+    metric_id = metrics[0] if len(metrics) == 1 else None
+    return db.execute(query("exporting/mad_eval_judged"), parameters | {"metric_id": metric_id}).fetchall()
+
+
+def _pair_record(row: sqlite3.Row, source: str | None) -> dict[str, Any]:
+    """`source` says which models these are where the file's name cannot."""
+    winner = {"model_a": row["model_a"], "model_b": row["model_b"], None: ""}.get(row["winner"], "tie")
+    record = {
+        "instruction": row["instruction"],
+        "input": row["input"],
+        "output": winner,
+        "response_1": row["response_1"],
+        "response_2": row["response_2"],
+    }
+    optional = {
+        "answer": row["reference_answer"],
+        "score": row["score"],
+        "explanation": row["explanation"],
+        "source": source and f"{source}.jsonl",
+    }
+    return record | {name: value for name, value in optional.items() if value is not None}
+
+
+def _alpaca_record(row: sqlite3.Row) -> dict[str, Any]:
+    record = {
+        "dataset": _dataset(row["source"], row["scenario"]),
+        "instruction": row["instruction"],
+        "input": row["input"] or None,
+        "output": row["output"],
+        "generator": row["generator"],
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _dataset(source: str | None, scenario: str) -> str | None:
+    """The data set that an AlpacaEval file named (None: none), or where the instruction is from otherwise."""
+    if source is not None and source.startswith("alpaca-eval"):
+        return source.removeprefix("alpaca-eval").removeprefix(":") or None
+    return source or scenario
+
+
+def _renamed(names: dict[str, str]) -> list[str]:
+    changed = sum(name != file for name, file in names.items())
+    return (
+        [f"{changed} of the file names differ from the models' names, which not every system takes"] if changed else []
+    )
+
+
+def _both_bad(rows: Sequence[sqlite3.Row]) -> list[str]:
+    count = sum(row["winner"] == "both_bad" for row in rows)
+    return [f"verdicts both_bad written as tie, for which MAD-Eval has no word: {count}"] if count else []
+
+
+def _tables(db: sqlite3.Connection) -> list[str]:
+    names = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    return [row["name"] for row in names]
+
+
+@contextmanager
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """All queries of the block see the database as it was at the first, whoever writes meanwhile."""
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.rollback()
+
+
+def _check_voters(db: sqlite3.Connection, voters: Voters) -> None:
+    _check_known(db, "annotators", "annotator", voters.names)
+
+
+def _check_known(db: sqlite3.Connection, table: str, word: str, names: Sequence[str]) -> None:
+    known = [row["name"] for row in db.execute(f"SELECT name FROM {table} ORDER BY id")]
+    for name in names:
+        if name not in known:
+            there = f"There are: {', '.join(known[:20])}." if known else "There is none yet."
+            raise ParameterError(f"No {word} is called {name!r}. {there}")
+
+
+def _no_judgments(voters: Voters, scenario: str | None) -> str:
+    hint = "" if voters.names or voters.judges else " --judges exports those of judge models."
+    return f"There are no judgments of {voters}{_in(scenario)} to export.{hint}"
+
+
+def _in(scenario: str | None) -> str:
+    return f" in scenario {scenario!r}" if scenario else ""

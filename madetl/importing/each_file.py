@@ -1,0 +1,115 @@
+"""Imports files one after the other: one run for all, each file whole or not at all, one closing line.
+
+What a file holds and how it is stored is the business of the modules that call this one; here stands what they share.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from madetl.errors import InputError
+from madetl.store import runs
+from madetl.text import counted, storable
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The closing line of an import, what its reader should know beside it, and the counts behind both."""
+
+    summary: str
+    warnings: list[str]
+    counts: Counter[str]
+
+
+def import_each(
+    db: sqlite3.Connection,
+    what: str,
+    files: Sequence[str],
+    parameters: Mapping[str, Any],
+    take: Callable[[str, int], Counter[str]],
+    *,
+    nouns: Sequence[str] = ("judgments",),
+) -> Imported:
+    """Has `take` import one file after the other under one run, `import WHAT`, and tells what they brought.
+
+    `take` gets the file and the run's id, stores all of the file or nothing, and returns counts by name. `nouns` are
+    the things to tell of, the first of them even where there were none. Raises InputError where a file cannot be
+    imported: the files before it stay, and the error says so.
+    """
+    counts: Counter[str] = Counter()
+    given = {"files": [storable(file)[0] for file in files]} | dict(parameters)
+    with runs.run(db, f"import {what}", given) as run:
+        for position, file in enumerate(files):
+            try:
+                counts += take(file, run.id)
+            except InputError as error:
+                raise _with_earlier(error, given["files"][:position]) from error
+        done = Imported(_summary(what, nouns, counts), _warnings(counts, parameters.get("metric"), run.id), counts)
+        run.summary = "\n".join([done.summary, *done.warnings])
+    return done
+
+
+def tally(noun: str, stored: object) -> Counter[str]:
+    """The counts of what was stored, by names like 'responses new'."""
+    return Counter({f"{noun} {name}": value for name, value in vars(stored).items() if isinstance(value, int)})
+
+
+def _with_earlier(error: InputError, earlier: Sequence[str]) -> InputError:
+    """The error with what became of the files; the list of faults, if there is one, stays at its end."""
+    head, newline, faults = error.message.partition("\n")
+    stays = f" Imported before it: {', '.join(earlier)}." if earlier else ""
+    nothing = " Nothing of this file was imported." if newline or error.line is not None else ""
+    message = f"{head}{nothing}{stays}{newline}{faults}"
+    return InputError(error.file, message, line=error.line, field=error.field)
+
+
+def _summary(what: str, nouns: Sequence[str], counts: Counter[str]) -> str:
+    """The closing line: how many of each thing the files hold, and how many were new and known."""
+    parts = [_part(noun, counts) for noun in nouns if noun == nouns[0] or total(noun, counts)]
+    if counts["battles not judged"]:
+        parts.append(f"{counts['battles not judged']} not judged")
+    if counts["items left empty"]:
+        parts.append(f"{counted(counts['items left empty'], 'item')} left empty")
+    if counts["items skipped"]:
+        parts.append(f"{counts['items skipped']} skipped")
+    return f"{what}: {'; '.join(parts)}"
+
+
+def _part(noun: str, counts: Counter[str]) -> str:
+    kinds = ["new", "known", "empty"] if noun == "responses" else ["new", "known"]
+    details = [f"{counts[f'{noun} {kind}']} {kind}" for kind in kinds]
+    return f"{counted(total(noun, counts), noun[:-1])} ({', '.join(details)})"
+
+
+def total(noun: str, counts: Counter[str]) -> int:
+    """How many of a thing the files hold."""
+    return sum(counts[f"{noun} {kind}"] for kind in ("new", "known", "empty"))
+
+
+_WARNINGS = {
+    "instructions differing": "{} reference answers differ from the first one given for their instruction, which"
+    " stands.",
+    "items removed": "{} verdicts are on items that this database does not have, and were left out: they were"
+    " removed since the sheet was made, or are another database's.",
+    "comments left out": "{} comments stand beside no winner and were left out.",
+    "ground truths": "{} annotations are marked as ground truth and were left out.",
+    "annotators without name": "{} annotators are known by Label Studio's number alone (label-studio:ID); --annotator"
+    " ID=NAME names them. Use the same names whenever this file is imported.",
+    "judgments elsewhere": "{} of the new judgments another file or source had brought already (the same answers and"
+    " winner). They are stored beside those and count twice if they are the same votes; `madetl delete run {run}` takes"
+    " this import out again.",
+    "scores left out": "{} similarity scores were left out; with --metric NAME they are stored under that name.",
+    "scores differing": "{} scores differ from the first one given for their pair of answers, which stands.",
+    "characters replaced": "{} characters that cannot be stored (NUL, lone surrogates) were replaced by U+FFFD.",
+}
+
+
+def _warnings(counts: Counter[str], metric: str | None, run_id: int) -> list[str]:
+    warnings = [text.format(counts[name], run=run_id) for name, text in _WARNINGS.items() if counts[name]]
+    if metric and not total("scores", counts):
+        warnings.append(f"there were no scores to store under the metric {metric}.")
+    return warnings

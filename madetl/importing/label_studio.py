@@ -1,0 +1,138 @@
+"""Judging in Label Studio: deals items and writes its tasks, and takes its export in as the verdicts of a sheet.
+
+What its files look like is known in formats; items are dealt as for a sheet, under the same numbers, so that one item
+may be judged here and there, and no verdict counts twice.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from madetl.errors import InputError, ParameterError
+from madetl.exporting import sheets
+from madetl.exporting.sheets import Exported
+from madetl.formats import label_studio as layout
+from madetl.formats import writing
+from madetl.formats.reading import read_rows
+from madetl.formats.verdicts import Problems, SheetRow, where
+from madetl.importing import judgments
+from madetl.importing.each_file import Imported, import_each
+from madetl.selection.select import find_set
+from madetl.store import runs
+from madetl.store.database import ids_by_name, transaction
+from madetl.store.sqlfiles import query
+
+SOURCE = "label-studio"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Who judged: `everybody` is one name for a whole file, `known` one for each address or id of Label Studio's."""
+
+    everybody: str | None = None
+    known: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Sequence[str]) -> Names:
+        """From NAME, or any number of WHO=NAME. Raises ParameterError for other mixtures."""
+        pairs = [value.partition("=") for value in given]
+        if any(not who.strip() or (equals and not name.strip()) for who, equals, name in pairs):
+            raise ParameterError("--annotator is empty; give it a name, or WHO=NAME.")
+        plain = [who.strip() for who, equals, _ in pairs if not equals]
+        known = {who.strip(): name.strip() for who, equals, name in pairs if equals}
+        if len(plain) > 1 or (plain and known) or len(plain) + len(known) < len(given):
+            raise ParameterError("--annotator is either one NAME for the whole file, or WHO=NAME once for each WHO.")
+        return cls(plain[0] if plain else None, known)
+
+
+def export(
+    db: sqlite3.Connection, output: Path, *, selection: str, annotator: str | None, seed: int, both_bad: bool = False
+) -> Exported:
+    """Deals what was not dealt yet, and writes the tasks and the configuration; nothing where no item is left.
+
+    They are FILE.json and FILE.xml where `output` is FILE.json, else tasks.json and config.xml in a folder of its name.
+    Raises ParameterError where it is the name of another kind of file.
+    """
+    if output.suffix.lower() in {".xml", ".jsonl", ".csv", ".parquet"}:
+        raise ParameterError(f"{output}: name a folder, or a file .json for the tasks.")
+    chosen = find_set(db, selection)
+    annotator = annotator and annotator.strip()
+    parameters = {"selection": chosen["name"], "annotator": annotator, "output": output, "both_bad": both_bad}
+    # The files appear after the commit: nobody gets tasks whose items are unknown.
+    with runs.run(db, "export label-studio", parameters, seed) as run, ExitStack() as files:
+        with transaction(db):
+            dealt = sheets.deal_items(db, chosen, annotator, seed, run.id)
+            if dealt.items:
+                tasks, config = _opened(files, output)
+                writing.write_json(tasks, layout.tasks(dealt.items))
+                config.write_text(layout.labelling_config(dealt.items, both_bad=both_bad), encoding="utf-8")
+        run.summary = f"{output}: {len(dealt.items)} tasks of selection {chosen['name']}"
+    return Exported(chosen["name"], len(dealt.items), dealt.new, names_itself=dealt.names_itself)
+
+
+def import_annotations(db: sqlite3.Connection, files: Sequence[str], names: Names | None = None) -> Imported:
+    """Imports exports of Label Studio's ('-': standard input), each in one transaction.
+
+    Raises InputError where a file cannot be imported: nothing of it stays, the files before it do.
+    """
+    names = names or Names()
+
+    def take(file: str, run_id: int) -> Counter[str]:
+        return _import_file(db, file, names, run_id)
+
+    given = {"annotator": names.everybody, "annotators": names.known}
+    return import_each(db, "label-studio", files, given, take)
+
+
+def _opened(files: ExitStack, output: Path) -> tuple[Path, Path]:
+    """Where to write the tasks and the configuration; they take their places when `files` closes."""
+    if output.suffix.lower() == ".json":
+        tasks = files.enter_context(writing.whole_file(output))
+        return tasks, files.enter_context(writing.whole_file(output.with_suffix(".xml")))
+    folder = files.enter_context(writing.whole_folder(output))
+    return folder / "tasks.json", folder / "config.xml"
+
+
+def _import_file(db: sqlite3.Connection, file: str, names: Names, run_id: int) -> Counter[str]:
+    rows = read_rows(file)
+    problems = Problems(where(rows))
+    found = layout.read(rows, names.known, names.everybody, problems)
+    if unknown := layout.unknown_names(rows, names.known):
+        message = f"--annotator names {', '.join(unknown)}, but nobody of that address or id judged in it."
+        raise InputError(problems.file, message)
+    with transaction(db):
+        _check_dealt(db, found.judged, problems)
+        stored = judgments.store_sheet(db, found.judged, None, problems, run_id=run_id, source=SOURCE)
+        skipped = _store_skips(db, found.skipped, run_id)
+    unnamed = {row.annotator for row in found.judged if str(row.annotator).startswith("label-studio:")}
+    beside = {"annotators without name": len(unnamed), "items skipped": skipped, "characters replaced": rows.replaced}
+    return found.counts + stored + Counter(beside)
+
+
+def _check_dealt(db: sqlite3.Connection, rows: Sequence[SheetRow], problems: Problems) -> None:
+    """Where Label Studio calls somebody other than whom the items were dealt to: says once for each what to do."""
+    items = json.dumps([row.item for row in rows])
+    dealt = {
+        found["item"]: found["annotator"]
+        for found in db.execute(query("importing/sheet_assignments"), {"items": items})
+    }
+    others = {(row.annotator, dealt.get(row.item)): row.line for row in rows}
+    for (annotator, dealt_to), line in others.items():
+        if dealt_to is not None and annotator != dealt_to:
+            who = str(annotator).removeprefix("label-studio:")
+            problems.add(line, "completed_by", f"--annotator {who}={dealt_to} says that {annotator} is {dealt_to}.")
+
+
+def _store_skips(db: sqlite3.Connection, skips: Sequence[layout.Skip], run_id: int) -> int:
+    """Keeps what somebody cancelled as skipped assignments, each once; returns how many the file has."""
+    annotators = ids_by_name(db, "annotators", (skip.annotator for skip in skips))
+    for skip in skips:
+        values = {"item": skip.item, "annotator_id": annotators[skip.annotator], "at": skip.at, "run_id": run_id}
+        db.execute(query("importing/skip_item"), values)
+    return len(skips)

@@ -1,0 +1,1 @@
+"""Stage 2: inference. Reads `instructions`, writes `responses`."""

@@ -1,0 +1,1 @@
+"""Stage 5: judgment. Reads `selections`, writes `assignments` and `judgments`, and says how well annotators agree."""

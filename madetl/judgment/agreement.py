@@ -1,0 +1,221 @@
+"""How well annotators agree: judgments out of the database, a report per scenario out of it. Nothing is stored.
+
+Between annotators the first verdict of each on an item counts, an item being a response pair; repeats tell how far an
+annotator agrees with themselves; habits (ties, position, time) rest on every verdict. The numbers are made in
+`reliability` and in SQL.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from madetl.errors import ParameterError
+from madetl.judgment import agreement_notes
+from madetl.judgment.agreement_notes import Note
+from madetl.judgment.reliability import (
+    Alpha,
+    Share,
+    cohen_kappa,
+    confusion,
+    krippendorff_alpha,
+    observed_agreement,
+    share,
+)
+from madetl.store.scope import check_scenario
+from madetl.store.sqlfiles import query
+
+CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
+OVERALL = "overall"
+
+
+@dataclass(frozen=True)
+class TwoVerdicts:
+    """Pairs of verdicts on the same items: how many there are and agree, and Cohen's kappa (None: it has no meaning).
+
+    `kappa_unordered` does not depend on which of two models is called the first.
+    """
+
+    items: int
+    agreed: int
+    agreement: float
+    kappa: float | None
+    kappa_unordered: float | None
+
+
+@dataclass(frozen=True)
+class Pair(TwoVerdicts):
+    """Two annotators on the items that both judged."""
+
+    annotator_a: str
+    kind_a: str
+    annotator_b: str
+    kind_b: str
+
+
+@dataclass(frozen=True)
+class Judge(TwoVerdicts):
+    """A judge model beside what most people said of an item (a tie where no verdict has most)."""
+
+    judge: str
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How somebody judges. `annotator` is None for everybody of the kind together.
+
+    `first_wins`: the share of first-shown answers among the wins whose order is known. `seconds` is a median, None
+    where no time is known. `again`: verdicts on repeats that were the same as before. `later`: further verdicts on an
+    item, neither first nor asked for again.
+    """
+
+    annotator: str | None
+    kind: str
+    annotators: int
+    verdicts: int
+    items: int
+    later: int
+    ties: Share | None
+    both_bad: int
+    first_wins: Share | None
+    seconds: float | None
+    again: Share | None
+    again_kappa: float | None
+    again_kappa_unordered: float | None
+
+
+@dataclass(frozen=True)
+class ScenarioAgreement:
+    """Everything about one scenario ('overall': all of them). `shared`: items with verdicts of two people or more.
+
+    `same`: the share of equal ones among all pairs of people's verdicts on an item, each item counting alike per
+    verdict, as in alpha's observed agreement. `alpha` is of model_a, model_b, tie and both_bad in canonical order;
+    `alpha_unordered` does not depend on which of two models is called the first.
+    """
+
+    scenario: str
+    people: int
+    verdicts: int
+    items: int
+    shared: int
+    same: float | None
+    alpha: Alpha
+    alpha_unordered: Alpha
+    everybody: list[Habits]
+    annotators: list[Habits]
+    pairs: list[Pair]
+    judges: list[Judge]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The scenarios, 'overall' first (unless one was asked for), and what a reader must know."""
+
+    scenarios: list[ScenarioAgreement]
+    notes: list[Note] = field(default_factory=list)
+
+
+def report(db: sqlite3.Connection, *, scenario: str | None = None, rounds: int = 1000, seed: int = 42) -> Report:
+    """How well annotators agree, overall and per scenario. `rounds` and `seed` are those of alpha's bootstrap.
+
+    Raises ParameterError where the scenario is unknown or nobody has judged anything.
+    """
+    if rounds < 1:
+        raise ParameterError(f"{rounds} rounds: give 1 or more.")
+    check_scenario(db, scenario)
+    db.execute("BEGIN")  # one moment of the database, though others may be writing verdicts
+    try:
+        found = _Rows.read(db, scenario)
+    finally:
+        db.rollback()
+    if not found.habits:
+        where = f" in scenario {scenario}" if scenario else ""
+        raise ParameterError(
+            f"Nobody has judged anything{where} yet. `madetl annotate` opens a page to judge on; "
+            "`madetl export annotations -o sheet.csv` makes a sheet."
+        )
+    scenarios = [
+        _scenario(name, found, rounds, seed) for name in dict.fromkeys(row["scenario"] for row in found.habits)
+    ]
+    return Report(scenarios, agreement_notes.notes(scenarios))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The results of the queries, all of one moment."""
+
+    counts: Sequence[sqlite3.Row]
+    habits: Sequence[sqlite3.Row]
+    repeats: Sequence[sqlite3.Row]
+    judges: Sequence[sqlite3.Row]
+    pairs: Sequence[sqlite3.Row]
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection, scenario: str | None) -> _Rows:
+        names = ("verdict_counts", "verdict_habits", "repeated_verdicts", "judges_and_people", "pairs_of_annotators")
+        return cls(*(db.execute(query(f"judgment/{name}"), {"scenario": scenario}).fetchall() for name in names))
+
+
+def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreement:
+    counts = list(_of(found.counts, name))
+    table = np.array([[row[category] for category in CATEGORIES] for row in counts], dtype=np.int64)
+    items = np.array([row["items"] for row in counts], dtype=np.int64)
+    table = table.reshape(-1, len(CATEGORIES))
+    repeats = list(_of(found.repeats, name))
+    habits = [_habits(row, repeats) for row in found.habits if row["scenario"] == name]
+    people = next((one for one in habits if one.annotator is None and one.kind == "person"), None)
+    return ScenarioAgreement(
+        scenario=name,
+        people=people.annotators if people else 0,
+        verdicts=people.verdicts if people else 0,
+        items=int(items.sum()),
+        shared=int(items[table.sum(axis=1) >= 2].sum()),
+        same=observed_agreement(table, items),
+        alpha=krippendorff_alpha(table, items, rounds=rounds, seed=seed),
+        alpha_unordered=krippendorff_alpha(table, items, unordered=True, rounds=rounds, seed=seed),
+        everybody=[one for one in habits if one.annotator is None],
+        annotators=[one for one in habits if one.annotator is not None],
+        pairs=[_pair(row) for row in found.pairs if row["scenario"] == name],
+        judges=_judges(_of(found.judges, name)),
+    )
+
+
+def _of(rows: Iterable[sqlite3.Row], scenario: str) -> Iterable[sqlite3.Row]:
+    """The rows of a scenario; 'overall' has all of them."""
+    return (row for row in rows if scenario in (OVERALL, row["scenario"]))
+
+
+def _habits(row: sqlite3.Row, repeats: Sequence[sqlite3.Row]) -> Habits:
+    own = [one for one in repeats if one["kind"] == row["kind"] and row["annotator"] in (None, one["annotator"])]
+    table = confusion([(one["first"], one["again"], one["repeats"]) for one in own], CATEGORIES)
+    return Habits(
+        **{name: row[name] for name in ("annotator", "kind", "annotators", "verdicts", "items", "later", "both_bad")},
+        ties=share(row["ties"], row["verdicts"]),
+        first_wins=share(row["first_won"] or 0, row["decided"]),
+        seconds=row["seconds"],
+        again=share(int(np.trace(table)), int(table.sum())),
+        again_kappa=cohen_kappa(table),
+        again_kappa_unordered=cohen_kappa(table, unordered=True),
+    )
+
+
+def _pair(row: sqlite3.Row) -> Pair:
+    return Pair(**dict(zip(row.keys()[1:], tuple(row)[1:], strict=True)))
+
+
+def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:
+    def name(row: sqlite3.Row) -> Any:
+        return row["judge"]
+
+    found = []
+    for judge, group in groupby(sorted(rows, key=name), key=name):
+        table = confusion([(row["judged"], row["people"], row["items"]) for row in group], CATEGORIES)
+        agreed, items = int(np.trace(table)), int(table.sum())
+        kappas = cohen_kappa(table), cohen_kappa(table, unordered=True)
+        found.append(Judge(items, agreed, agreed / items, *kappas, judge))
+    return found

@@ -1,0 +1,248 @@
+"""Stage 5 by a model: a chat model as one more annotator. Reads `selections`, writes `judgments`.
+
+Each selected pair is asked about in both orders, as `judgment.verdicts` says, and becomes one judgment once both
+answers are there. The ledger keeps the first of the two meanwhile: a run that was stopped does not ask for it again. No
+assignment is dealt: those hold one order each.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from madetl.asking import prompts
+from madetl.asking.ask import AskOptions, AskReport, Estimate, Progress, Task, ask_all, estimate, in_pages
+from madetl.asking.ledger import Answer
+from madetl.asking.model_settings import Model, check_access, register
+from madetl.asking.prompts import Prompt
+from madetl.errors import ParameterError
+from madetl.judgment import verdicts
+from madetl.judgment.verdicts import Manner, Opinion
+from madetl.providers.base import ChatAnswer
+from madetl.selection.sets import LATEST, find_set
+from madetl.store import sqlfiles
+from madetl.store.database import insert_rows, transaction
+from madetl.store.runs import run
+from madetl.text import storable
+
+STAGE = "judgment"
+SOURCE, SOURCE_ID = "judge", "selection item"
+_COLUMNS = (
+    "annotator_id",
+    "response_a_id",
+    "response_b_id",
+    "winner",
+    "comment",
+    "source",
+    "source_id",
+    "created_at",
+    "run_id",
+)
+_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
+Show = Callable[[Progress, int], None]
+Pair = tuple[int, int]  # ids of the two responses, in canonical order
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What is to be judged, by whom and how. `annotator`: the name that the verdicts stand under, or the model's.
+
+    `said`: what of the manner the user gave (temperature, top_p, max_tokens), and `prompt` the user's own.
+    """
+
+    model: Model
+    selection: str = LATEST
+    annotator: str | None = None
+    said: Mapping[str, Any] | None = None
+    prompt: Prompt | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a run did, and what the judge said about the whole selection so far.
+
+    `flips`: verdicts that differed between the orders; `first` and `second`: those of them that went by the place.
+    `own_answers`: verdicts on pairs that have an answer of the judge's own.
+    """
+
+    annotator: str
+    selection: str
+    new: int
+    pairs: int
+    verdicts: int
+    flips: int
+    first: int
+    second: int
+    own_answers: int
+    report: AskReport
+
+    @property
+    def summary(self) -> str:
+        """The closing line."""
+        what = f"{self.annotator} on {self.selection}"
+        known, left = self.verdicts - self.new, self.pairs - self.verdicts
+        done = f"{self.new:,} verdicts ({known:,} known)" if self.new + left else f"nothing to do ({known:,} verdicts)"
+        return f"{what}: {done}{f', {left:,} pairs are left' if left else ''}"
+
+    @property
+    def flipping(self) -> str:
+        """How the order decided."""
+        if not self.verdicts:
+            return "No verdict yet."
+        places = f"{self.first:,} for the answer that stood first, {self.second:,} for the one that stood second"
+        ties = self.flips - self.first - self.second
+        share = f"{self.flips:,} of {self.verdicts:,} verdicts ({self.flips / self.verdicts:.1%})"
+        how = f": {places}, {ties:,} with a tie in one order" if self.flips else ""
+        return f"{share} flip with the order and count as ties{how}."
+
+
+def judge(db: sqlite3.Connection, wanted: Judging, options: AskOptions, *, show: Show | None = None) -> Judged:
+    """Asks the model about every selected pair that it has not judged, and stores its verdicts.
+
+    Raises ParameterError where there is no selection, where the annotator is a person, or has judged in another
+    manner; and what `ask_all` raises.
+    """
+    work = _Work(db, wanted)
+    if work.missing:
+        check_access(wanted.model)
+    with run(db, "judge", work.recorded(options)) as this:
+        report = work.do(this.id, options, show) if work.missing else AskReport()
+        result = work.result(report)
+        this.summary = f"{result.summary}\n{result.flipping}"
+    return result
+
+
+def dry_run(db: sqlite3.Connection, wanted: Judging, options: AskOptions) -> tuple[Estimate, int]:
+    """What `judge` would ask for, and how many pairs that is about. Writes nothing."""
+    work = _Work(db, wanted)
+    return estimate(db, wanted.model.asked(STAGE, 0), work.tasks(), options), work.missing
+
+
+class _Work:
+    """One run's work: which pairs, asked how, and the opinions that wait for their counterpart."""
+
+    def __init__(self, db: sqlite3.Connection, wanted: Judging) -> None:
+        self._db, self._model = db, wanted.model
+        self._set = find_set(db, wanted.selection)
+        self._annotator = (wanted.annotator or wanted.model.name).strip() or wanted.model.name
+        _check_is_judge(db, self._annotator)
+        self._manner = _manner(db, self._annotator, wanted)
+        self._waiting: dict[Pair, Opinion] = {}
+        self._annotator_id = self._run_id = self._new = 0
+        self.missing = sum(1 for _ in self._rows())
+
+    def recorded(self, options: AskOptions) -> dict[str, Any]:
+        """The run's parameters: everything that the verdicts depend on."""
+        endpoint = self._model.endpoint
+        who = {"model": self._model.name, "model_id": endpoint.model_id, "provider": endpoint.provider}
+        where = {"base_url": endpoint.base_url, "options": endpoint.options}
+        what = {"selection": self._set["name"], "annotator": self._annotator, "max_tokens": self._manner.max_tokens}
+        return who | where | what | self._manner.decides | {"asking": asdict(options)}
+
+    def do(self, run_id: int, options: AskOptions, show: Show | None) -> AskReport:
+        """Asks about every pair, in both orders."""
+        self._run_id = run_id
+        with transaction(self._db):
+            self._model = register(self._db, self._model)
+            insert_rows(self._db, "annotators", ("name", "kind"), [(self._annotator, "model")], conflict="OR IGNORE")
+        found = self._db.execute("SELECT id FROM annotators WHERE name = ?", (self._annotator,)).fetchone()
+        self._annotator_id = found["id"]
+        total = 2 * self.missing
+        progress = None if show is None else lambda moment: show(moment, total)
+        asked = self._model.asked(STAGE, run_id)
+        return ask_all(self._db, asked, self.tasks(), self._save, options, progress=progress)
+
+    def tasks(self) -> Iterator[Task]:
+        """Two tasks for each pair, one after the other."""
+        for row in self._rows():
+            for side in verdicts.ORDERS:
+                texts = (row["response_a"], row["response_b"])
+                first, second = texts if side == "model_a" else texts[::-1]
+                asked = verdicts.request(
+                    self._manner, row["instruction"], row["reference_answer"], first=first, second=second
+                )
+                pair = (row["response_a_id"], row["response_b_id"])
+                yield Task(asked, subject=(pair, side), check=verdicts.check(asked))
+
+    def result(self, report: AskReport) -> Judged:
+        """What the run did, beside what there is in all."""
+        whose = {"set_id": self._set["id"], "annotator": self._annotator, "model": self._model.name}
+        parameters = whose | {"flips": json.dumps(verdicts.FLIPS)}
+        rows = self._db.execute(sqlfiles.query("judgment/judge_counts"), parameters).fetchall()
+        by_flip = {row["flip"]: row["verdicts"] for row in rows}
+        total = "SELECT count(*) FROM selections WHERE set_id = ?"
+        return Judged(
+            annotator=self._annotator,
+            selection=self._set["name"],
+            new=self._new,
+            pairs=self._db.execute(total, (self._set["id"],)).fetchone()[0],
+            verdicts=sum(by_flip.values()),
+            flips=sum(number for flip, number in by_flip.items() if flip is not None),
+            first=by_flip.get(verdicts.FIRST, 0),
+            second=by_flip.get(verdicts.SECOND, 0),
+            own_answers=sum(row["own_answers"] for row in rows),
+            report=report,
+        )
+
+    def _rows(self) -> Iterator[sqlite3.Row]:
+        parameters = {"set_id": self._set["id"], "annotator": self._annotator}
+        return in_pages(self._db, sqlfiles.query("judgment/pairs_to_judge"), parameters)
+
+    def _save(self, db: sqlite3.Connection, task: Task, answer: Answer, _: int) -> None:
+        assert isinstance(answer, ChatAnswer)
+        pair, side = task.subject
+        given = verdicts.opinion(answer, side)
+        other = self._waiting.pop(pair, None)
+        if other is None:
+            self._waiting[pair] = given
+            return
+        # the reason that is kept is the one of the same order always, whichever answer comes first
+        winner, comment = verdicts.together(*sorted((given, other), key=lambda each: each.shown_first))
+        now = db.execute(f"SELECT {_NOW}").fetchone()[0]
+        values = (winner, storable(comment)[0], SOURCE, SOURCE_ID, now, self._run_id)
+        self._new += insert_rows(
+            db, "judgments", _COLUMNS, [(self._annotator_id, *pair, *values)], conflict="OR IGNORE"
+        )
+
+
+def _check_is_judge(db: sqlite3.Connection, annotator: str) -> None:
+    row = db.execute("SELECT kind FROM annotators WHERE name = ?", (annotator,)).fetchone()
+    if row is not None and row["kind"] != "model":
+        raise ParameterError(
+            f"{annotator} is a person among the annotators, whose votes would be mixed with the model's. "
+            "Give --annotator NAME."
+        )
+
+
+def _manner(db: sqlite3.Connection, annotator: str, wanted: Judging) -> Manner:
+    """How to ask: what was said, or else as this annotator was asked before, or else the default.
+
+    Raises ParameterError where the annotator has judged in another manner, or is another model.
+    """
+    said = dict(wanted.said or {})
+    before = _before(db, annotator)
+    kept = {name: before[name] for name in ("temperature", "top_p") if before}
+    prompt = wanted.prompt or (Prompt("judge", before["prompt"]) if before else prompts.packaged("judge"))
+    manner = replace(Manner(prompt), **kept | said)
+    now = manner.decides | {"provider": wanted.model.endpoint.provider, "model_id": wanted.model.endpoint.model_id}
+    for name, value in now.items():
+        if before and before[name] != value:
+            shown = f"{name} {before[name]}, not {value}" if "prompt" not in name else "another prompt"
+            raise ParameterError(
+                f"{annotator} has judged with {shown}. Another manner is another annotator: give --annotator NAME."
+            )
+    return manner
+
+
+def _before(db: sqlite3.Connection, annotator: str) -> dict[str, Any] | None:
+    """The parameters of the last run in which this annotator judged; None: it has not."""
+    row = db.execute(
+        "SELECT u.parameters FROM annotators AS n JOIN judgments AS j ON j.annotator_id = n.id"
+        " JOIN runs AS u ON u.id = j.run_id WHERE n.name = ? AND u.command = 'judge' ORDER BY j.id DESC LIMIT 1",
+        (annotator,),
+    ).fetchone()
+    return None if row is None else dict(json.loads(row["parameters"]))

@@ -1,0 +1,102 @@
+"""A chat model as a judge: how it is asked which of two answers is better, and what two answers of its own come to.
+
+It is asked in both orders, since models favour a place. Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from madetl.asking.prompts import Prompt
+from madetl.asking.structured import checked, object_schema, read
+from madetl.providers.base import ChatAnswer, ChatRequest
+from madetl.records import Winner
+from madetl.store.judgments import Side
+
+NEEDED = ("instruction", "first", "second")  # what a prompt has places for; {reference} is for a reference answer
+SCHEMA = object_schema(
+    reason={"type": "string", "description": "What decided, in two or three sentences."},
+    verdict={"type": "string", "enum": ["first", "second", "tie"], "description": "Which answer is better."},
+)
+ORDERS: tuple[Side, Side] = ("model_a", "model_b")
+
+_FLIPS = "Flips with the order"
+FIRST = f"{_FLIPS}: the answer that stood first, both times."
+SECOND = f"{_FLIPS}: the answer that stood second, both times."
+TIE_ONCE = f"{_FLIPS}: a tie in one order, a winner in the other."
+FLIPS = (FIRST, SECOND, TIE_ONCE)
+"""The remarks on verdicts that differ between the orders."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a judge is asked: the prompt and the sampling."""
+
+    prompt: Prompt
+    temperature: float | None = 0.0
+    top_p: float | None = None
+    max_tokens: int | None = 2048
+
+    @property
+    def decides(self) -> dict[str, Any]:
+        """What of it decides about verdicts, the full text of the prompt among it."""
+        return {
+            "prompt": self.prompt.text,
+            "prompt_hash": self.prompt.hash,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+        }
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """The verdict in one order, in canonical terms, and why."""
+
+    shown_first: Side
+    winner: Winner
+    reason: str
+
+
+def request(how: Manner, instruction: str, reference: str | None, *, first: str, second: str) -> ChatRequest:
+    """The question about two answers in one order."""
+    known = f"\n<reference_answer>\n{reference}\n</reference_answer>\n" if reference else ""
+    return ChatRequest(
+        prompt=how.prompt.fill(instruction=instruction, reference=known, first=first, second=second),
+        temperature=how.temperature,
+        top_p=how.top_p,
+        max_tokens=how.max_tokens,
+        schema=SCHEMA,
+        schema_name="verdict",
+    )
+
+
+def check(asked: ChatRequest) -> Callable[[ChatAnswer], None]:
+    """What says of an answer to this question that it cannot be used: once more with the fault named, then no more."""
+
+    def checks(answer: ChatAnswer) -> None:
+        checked(answer, asked)
+
+    return checks
+
+
+def opinion(answer: ChatAnswer, shown_first: Side) -> Opinion:
+    """What an answer that was checked says."""
+    found = read(answer, SCHEMA)
+    a_first = shown_first == "model_a"
+    sides: dict[str, Winner] = {
+        "first": "model_a" if a_first else "model_b",
+        "second": "model_b" if a_first else "model_a",
+        "tie": "tie",
+    }
+    return Opinion(shown_first, sides[found["verdict"]], str(found["reason"]))
+
+
+def together(one: Opinion, other: Opinion) -> tuple[Winner, str]:
+    """The verdict of both orders and its comment: the reason of one where they agree, else a tie with a remark."""
+    if one.winner == other.winner:
+        return one.winner, one.reason
+    if "tie" in (one.winner, other.winner):
+        return "tie", TIE_ONCE
+    return "tie", FIRST if one.winner == one.shown_first else SECOND

@@ -1,0 +1,215 @@
+"""Section 7, people and cost: agreement, ties, position, time; calls, tokens, money, hours. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from madetl.report.content import (
+    Block,
+    Cell,
+    Frame,
+    Group,
+    Missing,
+    Number,
+    Plot,
+    Remark,
+    Section,
+    Table,
+    Text,
+    count,
+    decimal,
+    duration,
+    percent,
+)
+from madetl.report.plots.models import SQUARE, Whisker, whiskers
+from madetl.report.rows import Study
+
+_Z = 1.959963984540054  # of the normal distribution, for 95 %
+
+
+def section(study: Study) -> Section:
+    """Everybody who judged, whoever's votes the ranking counts; and what it all cost."""
+    return Section("people", "People and cost", [Group("People", [*_people(study)]), Group("Cost", [*_cost(study)])])
+
+
+# --- people
+
+
+def _people(study: Study) -> Iterator[Block]:
+    rows = study.annotators.rows
+    if not rows:
+        yield Missing(
+            "Nobody has judged anything yet.", "export annotations -o sheet.csv" if study.selections else None
+        )
+        return
+    yield from _agreement(study)
+    yield Text(_habits(rows))
+    if any(row["decided"] for row in rows):
+        yield _position(study)
+    yield _table(study)
+
+
+def _agreement(study: Study) -> Iterator[Block]:
+    common = [row for row in study.common.rows if row["kind_a"] == row["kind_b"] == "person"]
+    items, same = sum(row["items"] for row in common), sum(row["same"] for row in common)
+    if not items:
+        people = sum(row["kind"] == "person" for row in study.annotators.rows)
+        why = "Only one person has judged" if people == 1 else "No pair of answers was judged by two people"
+        yield Missing(f"{why}, so nothing can be said about how well people agree.")
+    else:
+        yield Text(
+            f"Two people who judged the same pair of answers said the same in {same:,} of {items:,} cases "
+            f"({percent(same / items)}).{_alpha(study)}"
+        )
+    if study.common.rows:
+        yield _common_table(study)
+
+
+def _alpha(study: Study) -> str:
+    """Krippendorff's alpha where there is one."""
+    if study.alpha is None or study.alpha.alpha is None:
+        return ""
+    found = study.alpha
+    bounds = "" if found.lower is None else f" (95 % interval {found.lower:.2f} to {found.upper:.2f})"
+    return (
+        f" Krippendorff’s alpha is {found.alpha:.2f}{bounds} on {count(found.shared, 'shared item')}: 1 is agreement "
+        "in everything, 0 what chance alone would give."
+    )
+
+
+def _common_table(study: Study) -> Table:
+    rows: list[list[Cell]] = [
+        [row["annotator_a"], row["annotator_b"], row["items"], row["same"], percent(row["agreement"])]
+        for row in study.common.rows
+    ]
+    head = ["annotator", "and", "items in common", "said the same", "agreement"]
+    return Table("Who agrees with whom", head, rows, [study.common.source])
+
+
+def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
+    people = [row for row in rows if row["kind"] == "person"] or rows
+    verdicts, ties, bad, decided, first, timed = (
+        sum(row[key] for row in people) for key in ("verdicts", "ties", "both_bad", "decided", "first_won", "timed")
+    )
+    said = [f"{percent(ties / verdicts)} of the verdicts are ties, {percent(bad / verdicts)} both bad."]
+    if decided:
+        low, high = wilson(first, decided)
+        verdict = "no sign of a bias for a position" if low <= 0.5 <= high else "a bias for a position"
+        said.append(
+            f"The answer that stood first won {percent(first / decided)} of {count(decided, 'decided verdict')} "
+            f"(95 % interval {100 * low:.0f} to {100 * high:.0f}): {verdict}."
+        )
+    else:
+        said.append("No verdict tells which answer stood first, so a bias for a position cannot be seen.")
+    if timed:
+        hours = sum(row["hours"] or 0 for row in people)
+        said.append(f"{count(timed, 'verdict')} with a known time took {duration(hours * 3600)} in all.")
+    else:
+        said.append("No verdict tells how long it took.")
+    return " ".join(said)
+
+
+def wilson(part: int, whole: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    share, z2 = part / whole, _Z**2
+    middle = (share + z2 / (2 * whole)) / (1 + z2 / whole)
+    half = _Z * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole**2)) / (1 + z2 / whole)
+    return middle - half, middle + half
+
+
+def _position(study: Study) -> Plot:
+    lines = []
+    for row in study.annotators.rows:
+        if row["decided"]:
+            low, high = (100 * bound for bound in wilson(row["first_won"], row["decided"]))
+            note = f"{row['first_won']:,} of {row['decided']:,}"
+            lines.append(Whisker(row["annotator"], 100 * row["first_won"] / row["decided"], low, high, note))
+    caption = (
+        "How often the answer that stood first won, of the verdicts for one of the two, with 95 % intervals. On the "
+        "broken line, half, there is no bias."
+    )
+    return whiskers(
+        Frame("position", caption, _table(study, folded=True)),
+        lines,
+        "won by the first (%)",
+        look=SQUARE,
+        reference=50,
+    )
+
+
+def _table(study: Study, *, folded: bool = False) -> Table:
+    head = [
+        "annotator", "kind", "verdicts", "items", "ties", "both bad", "first won", "comments", "median seconds",
+    "hours", ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            row["annotator"],
+            "person" if row["kind"] == "person" else "judge model",
+            row["verdicts"],
+            row["items"],
+            _part(row["ties"], row["verdicts"]),
+            _part(row["both_bad"], row["verdicts"]),
+            _part(row["first_won"], row["decided"]),
+            row["comments"],
+            decimal(row["seconds_median"], 0),
+            decimal(row["hours"], 1),
+        ]
+        for row in study.annotators.rows
+    ]
+    return Table("Everybody who judged", head, rows, [study.annotators.source], folded)
+
+
+def _part(part: int, whole: int) -> Number:
+    return Number(f"{part:,} ({100 * part / whole:.0f} %)") if whole else Number("–")
+
+
+# --- cost
+
+
+def _cost(study: Study) -> Iterator[Block]:
+    yield Text(_hours(study))
+    rows = study.spend.rows
+    if not rows:
+        yield Text("No model was asked by madetl: the database holds no calls, so there is no bill.")
+        return
+    calls = sum(row["calls"] for row in rows)
+    tokens = [sum(row[key] or 0 for row in rows) for key in ("tokens_in", "tokens_out")]
+    known = [row["cost"] for row in rows if row["cost"] is not None]
+    yield Text(
+        f"Models were asked {count(calls, 'time')}: {tokens[0]:,} tokens in, {tokens[1]:,} out, {sum(known):,.2f} USD"
+        f"{'' if len(known) == len(rows) else ' where prices are known'}."
+    )
+    if len(known) < len(rows):
+        yield Remark("The price of some models is unknown, so the money is what is known of it.")
+    yield _spend_table(study)
+
+
+def _hours(study: Study) -> str:
+    people = sum(row["hours"] or 0 for row in study.annotators.rows if row["kind"] == "person")
+    seconds = sum(_seconds(row) or 0 for row in study.runs.rows)
+    return (
+        f"People’s time: {duration(people * 3600)}, as far as it is known. The machine’s: {duration(seconds)} in "
+        f"{count(len(study.runs.rows), 'run')}."
+    )
+
+
+def _seconds(run: Mapping[str, Any]) -> float | None:
+    if run["finished_at"] is None:
+        return None
+    start, end = (datetime.fromisoformat(run[key]) for key in ("started_at", "finished_at"))
+    return (end - start).total_seconds()
+
+
+def _spend_table(study: Study) -> Table:
+    head = ["stage", "model", "calls", "answered", "tokens in", "tokens out", "USD", "hours of answering"]
+    rows: list[list[Cell]] = [
+        [
+            row["stage"], row["model"], row["calls"], row["answered"], row["tokens_in"], row["tokens_out"],
+            decimal(row["cost"], 4), decimal(row["hours"], 2),
+        ]
+        for row in study.spend.rows
+    ]  # fmt: skip
+    return Table("Calls, tokens and money by stage and model", head, rows, [study.spend.source])

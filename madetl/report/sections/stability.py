@@ -1,0 +1,239 @@
+"""Section 4, how stable the ranking is: against fewer votes, a smaller K, and the loss of single verdicts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from madetl.ranking.votes import FloatArray, Standing, Votes
+from madetl.report import resilience
+from madetl.report.boards import Boards
+from madetl.report.content import (
+    NO_VOTES,
+    Block,
+    Cell,
+    Frame,
+    Group,
+    Missing,
+    Number,
+    Remark,
+    Row,
+    Section,
+    Source,
+    Table,
+    Text,
+    count,
+    decimal,
+    isolated,
+    percent,
+)
+from madetl.report.plots.series import Path, band, bumps, place_bands
+from madetl.report.rows import Selection, Study
+from madetl.report.tallies import votes_of
+
+_FEWEST_VOTES = 10
+_LISTED = 60  # verdicts of a removal
+_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the votes, in the table
+
+
+def section(study: Study, boards: Boards | None) -> Section:
+    """Places by number of judgments and by K, and the verdicts on which the first place hangs."""
+    title = "How stable is it?"
+    if boards is None:
+        return Section("stability", title, [NO_VOTES])
+    rows, left_out = _largest_island(study, boards)
+    if len(rows) < _FEWEST_VOTES:
+        few = f"Too few judgments to say: there are {len(rows)}, and {_FEWEST_VOTES} are needed."
+        return Section("stability", title, [Missing(few)])
+    votes = votes_of(rows, study.names, study.board)
+    how = (
+        "Places here are by Bradley–Terry, which does not depend on the order of battles, so that nothing moves a "
+        "model but the votes."
+    )
+    blocks: list[Block] = [Text(how)]
+    if left_out:
+        blocks.append(Remark(f"Only the largest group of models that battles connect; {left_out} votes are of others."))
+    blocks += [_by_judgments(study, votes), *_by_k(study, votes, rows), _first_place(study, votes, rows)]
+    return Section("stability", title, blocks)
+
+
+def _largest_island(study: Study, boards: Boards) -> tuple[Sequence[Mapping[str, Any]], int]:
+    """The votes between models that can be compared at all, and how many others there are."""
+    votes = boards.votes
+    island = Standing.of(votes).island
+    inside = {model for model, number in zip(votes.model_ids, island.tolist(), strict=True) if number == 0}
+    rows = [row for row in study.votes.rows if row["model_a_id"] in inside]
+    return rows, len(study.votes.rows) - len(rows)
+
+
+# --- the number of judgments
+
+
+def _by_judgments(study: Study, votes: Votes) -> Group:
+    grown = resilience.growth(votes, study.parameters.seed)
+    source = [study.votes.source]
+    order = np.argsort(resilience.final_places(votes), kind="stable")
+    paths = [_path(votes.models[m], grown.places[:, :, m]) for m in order]
+    how = (
+        f"The {grown.sizes[-1]:,} judgments in {resilience.ROUNDS} random orders (seed {study.parameters.seed}), "
+        f"ranked after every few. The band holds nine in ten of the orders. It closes at the right, since there all "
+        "orders have the same judgments; how sure the final places are is for the intervals above to say."
+    )
+    sizes = [int(size) for size in grown.sizes]
+    overall = _path("all", grown.correlation)
+    caption = "The place of each model as judgments come in: median and band."
+    plot = place_bands(
+        Frame("places", caption, _places_table(paths, sizes, source)),
+        sizes,
+        paths,
+        "judgments",
+    )
+    caption = "Spearman's correlation with the final ranking, by the number of judgments."
+    curve = band(
+        Frame("correlation", caption, _correlation_table(overall, sizes, source)),
+        sizes,
+        overall,
+        ("judgments", "Spearman's correlation"),
+    )
+    return Group("By the number of judgments", [Text(how), Text(_enough(overall, sizes)), plot, curve])
+
+
+def _path(name: str, rounds: FloatArray) -> Path:
+    low, middle, high = np.percentile(rounds, [resilience.BAND[0], 50, resilience.BAND[1]], axis=0)
+    return Path(name, middle.tolist(), low.tolist(), high.tolist())
+
+
+def _enough(path: Path, sizes: Sequence[int]) -> str:
+    reached = [size for size, low in zip(sizes, path.low, strict=True) if low >= 0.9]
+    if not reached:
+        return "All votes together put the models level, so there is no final ranking to compare with."
+    return (
+        f"From about {reached[0]:,} of the {sizes[-1]:,} judgments on, 19 in 20 orders give a ranking whose "
+        "correlation with the final one is 0.9 or more."
+    )
+
+
+def _places_table(paths: Sequence[Path], sizes: Sequence[int], sources: Sequence[Source]) -> Table:
+    at = list(dict.fromkeys(int(np.abs(np.array(sizes) - share * sizes[-1]).argmin()) for share in _SHARES))
+    head = ["model", *(f"{sizes[n]:,} judgments" for n in at)]
+    rows: list[list[Cell]] = [
+        [path.name, *(Number(f"{path.middle[n]:g} ({path.low[n]:.3g}–{path.high[n]:.3g})") for n in at)]
+        for path in paths
+    ]
+    return Table("Places: median, and what nine in ten orders give", head, rows, sources, folded=True)
+
+
+def _correlation_table(path: Path, sizes: Sequence[int], sources: Sequence[Source]) -> Table:
+    rows: list[list[Cell]] = [
+        [size, decimal(low, 3), decimal(middle, 3), decimal(high, 3)]
+        for size, low, middle, high in zip(sizes, path.low, path.middle, path.high, strict=True)
+    ]
+    head = ["judgments", "5 % of orders below", "median", "95 % of orders below"]
+    return Table("Spearman's correlation with the final ranking", head, rows, sources, folded=True)
+
+
+# --- K
+
+
+def _by_k(study: Study, votes: Votes, rows: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
+    judged = {(row["response_a_id"], row["response_b_id"]) for row in rows}
+    selection = max(study.selections, key=lambda one: _judged_picks(one, judged), default=None)
+    if selection is None or not _judged_picks(selection, judged):
+        why = "There is no selection whose picks are judged, so nothing can be said about K."
+        yield Group("By K", [Missing(why)])
+        return
+    if selection.parameters["pair_policy"] == "adaptive":
+        name = isolated(selection.parameters["selection"])
+        why = f"The selection {name} was picked adaptively: it has no K, only what the votes asked for."
+        yield Group("By K", [Missing(why)])
+        return
+    ranks = {(row["response_a_id"], row["response_b_id"]): row["rank"] for row in selection.picks.rows}
+    pick = [ranks.get((row["response_a_id"], row["response_b_id"])) for row in rows]
+    steps, places, correlation = resilience.by_k(votes, pick)
+    if len(steps) < 2:
+        yield Group("By K", [Missing("Picks of one rank only are judged: K = 1 has nothing to be compared with.")])
+        return
+    yield Group("By K", [*_k_blocks(study, selection, votes, pick, (steps, places, correlation))])
+
+
+def _judged_picks(selection: Selection, judged: set[tuple[int, int]]) -> int:
+    return sum((row["response_a_id"], row["response_b_id"]) in judged for row in selection.picks.rows)
+
+
+def _k_blocks(
+    study: Study,
+    selection: Selection,
+    votes: Votes,
+    pick: Sequence[int | None],
+    found: tuple[list[int], FloatArray, FloatArray],
+) -> Iterator[Block]:
+    steps, places, correlation = found
+    outside = sum(k is None for k in pick)
+    votes_by_k = [sum(k is not None and k <= step for k in pick) for step in steps]
+    yield Text(
+        f"The ranking from the first 1, 2, … {steps[-1]} picks of each pair of models in the selection "
+        f"{selection.parameters['selection']}. {_stands_still(votes, steps, places)}"
+        + (f" {count(outside, 'judgment')} of other pairs of answers left out." if outside else "")
+    )
+    order = np.argsort(places[-1], kind="stable")
+    paths = {votes.models[m]: places[:, m].tolist() for m in order}
+    sources = [study.votes.source, selection.picks.source]
+    head = ["K", "judgments", "Spearman", *paths]
+    rows: list[list[Cell]] = [
+        [step, votes_by_k[n], decimal(float(correlation[n]), 3), *(Number(f"{path[n]:g}") for path in paths.values())]
+        for n, step in enumerate(steps)
+    ]
+    table = Table("Places by K, and Spearman's correlation with the ranking from all picks", head, rows, sources, True)
+    curve = [float(value) for value in correlation]
+    caption = "Spearman's correlation with the ranking from all picks, by K."
+    axis = ("K", "Spearman's correlation")
+    yield Row(
+        [
+            bumps(Frame("bumps", "The place of each model by K.", table), steps, paths),
+            band(Frame("correlation-k", caption, table), steps, Path("all", curve, curve, curve), axis),
+        ]
+    )
+
+
+def _stands_still(votes: Votes, steps: Sequence[int], places: FloatArray) -> str:
+    """From which K on the first place, and the whole ranking, are the final ones."""
+    first = [int(row.argmin()) for row in places]
+    since = next(steps[n] for n in range(len(steps)) if all(f == first[-1] for f in first[n:]))
+    whole = next(steps[n] for n in range(len(steps)) if (places[n:] == places[-1]).all())
+    return (
+        f"{isolated(votes.models[first[-1]])} is first from K = {since} on; all places are final from K = {whole} on."
+    )
+
+
+# --- the verdicts that carry the first place
+
+
+def _first_place(study: Study, votes: Votes, rows: Sequence[Mapping[str, Any]]) -> Group:
+    title = "How many verdicts the first place hangs on"
+    removal = resilience.smallest_removal(votes)
+    if removal is None:
+        text = "No set of up to half of the verdicts was found whose removal would put another model first."
+        return Group(title, [Text(f"{text} (Greedy search; it does not rule one out.)")])
+    leader, rival = isolated(votes.models[removal.leader]), isolated(votes.models[removal.rival])
+    number = len(removal.votes)
+    text = (
+        f"Without {count(number, 'verdict')} of {len(rows):,} ({percent(number / len(rows))}), {rival} would be first "
+        f"instead of {leader}. The set was found greedily, so this is an upper bound on the fewest: a smaller one may "
+        "do."
+    )
+    return Group(title, [Text(text), _removed_table(study, rows, removal.votes)])
+
+
+def _removed_table(study: Study, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> Table:
+    names = study.names
+    lines: list[list[Cell]] = []
+    for row in [rows[number] for number in numbers[:_LISTED]]:
+        a, b = names[row["model_a_id"]], names[row["model_b_id"]]
+        verdict = {"model_a": f"{isolated(a)} won", "model_b": f"{isolated(b)} won"}.get(row["winner"], row["winner"])
+        lines.append([Number(row["judgment_id"]), row["annotator"], a, b, verdict.replace("_", " "), row["opening"]])
+    more = len(numbers) - len(lines)
+    title = "The verdicts" + (f", the first {len(lines)} of {len(numbers)}" if more else "")
+    head = ["judgment", "annotator", "model", "opponent", "verdict", "instruction (its beginning)"]
+    return Table(title, head, lines, [study.votes.source], folded=len(lines) > 12)

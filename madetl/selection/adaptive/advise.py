@@ -1,0 +1,350 @@
+"""When to stop: how sure people's votes are of each order of neighbours, and how many more judgments would settle it.
+
+Reads `judgments` by way of `standing`; nothing is written. The numbers are made in `sampling`: Bradley–Terry's
+posterior, and judgments simulated from it. The sentences that people read are made here, for the command line and
+whoever else shows advice.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from madetl.errors import ParameterError
+from madetl.ranking import bradley_terry, components, votes_so_far
+from madetl.ranking.votes_so_far import Standing
+from madetl.selection.adaptive import forecasts
+from madetl.selection.adaptive.forecasts import Forecast, Plan
+from madetl.selection.sets import NGRAMS, SelectionParameters
+from madetl.store import sqlfiles
+from madetl.store.metrics import metric_label
+from madetl.store.scope import check_scenario
+
+FEW_ITEMS = 3  # judged ones per pair of models; below, what models are usually like says more than the votes
+_MOST_PAIRS = 3  # that one sentence names
+_ALIKE = 0.1  # a dispersion so near 1 is called that of coin flips
+
+# Measured by `python -m tests.calibration`, tables 1 to 3.
+STOPPING = (
+    "in simulated studies that stopped the moment an order was called 95 % sure, it was right in 95 to 96 %, and in "
+    "97 to 98 % with a look after every 21 votes alone. Where models stand very close, it is called too sure."
+)
+
+
+@dataclass(frozen=True)
+class PairShare:
+    """A pair of models, and which share of the judgments it would get: about `judgments` (None: nobody can say)."""
+
+    model_a: str
+    model_b: str
+    share: float
+    judgments: int | None
+
+
+@dataclass(frozen=True)
+class Needed:
+    """How many more judgments: the median of the simulations and their middle half; None: more than the cap.
+
+    A median of 0: settled as it is. `pairs`: where they would go, most of them first.
+    """
+
+    median: int | None
+    lower: int | None
+    upper: int | None
+    pairs: list[PairShare]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Two models next to each other, and how sure it is that `higher` is the stronger one."""
+
+    higher: str
+    lower: str
+    sure: float
+    needed: Needed
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know to read the advice."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The orders from the top down, each by itself, and all of them together. `spread` of the models is in points."""
+
+    scenario: str | None
+    target: float
+    cap: int
+    simulations: int
+    seed: int
+    models: int
+    votes: int
+    items: int
+    dispersion: float
+    spread: float
+    orders: list[Order]
+    all_orders: Needed
+    command: str | None
+    notes: list[Note]
+
+
+def advise(
+    db: sqlite3.Connection,
+    *,
+    scenario: str | None = None,
+    target: float = 0.95,
+    simulations: int = 200,
+    seed: int = 42,
+    cap: int = 2000,
+) -> Advice:
+    """Advice on people's votes in a scenario (None: all). No more than `cap` judgments are simulated at a time.
+
+    Raises ParameterError where there is no vote, the scenario is unknown, or a number makes no sense.
+    """
+    if not 0.5 < target < 1:
+        raise ParameterError(f"--target is how sure to be, above 0.5 and below 1, not {target}.")
+    if simulations < 1 or seed < 0:
+        raise ParameterError("--simulations must be 1 or more, and --seed 0 or more.")
+    check_scenario(db, scenario)
+    found = votes_so_far.read(db, scenario)
+    if len(found.names) < 2:
+        raise ParameterError(_no_votes(db, scenario))
+    plan = Plan(target, cap, simulations, seed)
+    orders = _orders(found, plan)
+    together = _needed(found, forecasts.of_all_orders(_pairs(found), found.votes, found.posterior, plan))
+    unjudged = [
+        row["name"] for row in db.execute(sqlfiles.query("selection/models_without_votes"), {"scenario": scenario})
+    ]
+    return Advice(
+        scenario, target, cap, simulations, seed, len(found.names),
+        votes=int(found.votes.votes.sum()),
+        items=int(found.items.sum()),
+        dispersion=float(found.posterior.dispersion[0]),
+        spread=float(found.posterior.prior_precision[0] ** -0.5 * bradley_terry.POINTS),
+        orders=orders,
+        all_orders=together,
+        command=_command(
+            db, scenario, target, rounded(_within_reach(orders, together)), found.names if unjudged else None
+        ),
+        notes=_notes(found, unjudged),
+    )  # fmt: skip
+
+
+def _orders(found: Standing, plan: Plan) -> list[Order]:
+    each = forecasts.of_each_order(_pairs(found), found.votes, found.posterior, plan)
+    higher, lower = found.posterior.neighbours()
+    sureness = found.posterior.sureness(higher, lower)[0].tolist()
+    sides = zip(higher[0].tolist(), lower[0].tolist(), sureness, each, strict=True)
+    return [Order(found.names[a], found.names[b], sure, _needed(found, of)) for a, b, sure, of in sides]
+
+
+def _pairs(found: Standing) -> tuple[Any, Any]:
+    return found.model_a, found.model_b
+
+
+def _needed(found: Standing, forecast: Forecast) -> Needed:
+    lower, median, upper = (_whole(forecast.quantile(share)) for share in (0.25, 0.5, 0.75))
+    if median == 0:
+        return Needed(median, lower, upper, [])
+    totals = forecast.judgments.sum(axis=1, keepdims=True)
+    asked = totals[:, 0] > 0
+    share = (forecast.judgments[asked] / totals[asked]).mean(axis=0)
+    pairs = [
+        PairShare(
+            *_stronger_first(found, pair), float(share[pair]), None if median is None else round(share[pair] * median)
+        )
+        for pair in np.argsort(-share, kind="stable").tolist()
+        if share[pair] > 0
+    ]
+    return Needed(median, lower, upper, pairs)
+
+
+def _stronger_first(found: Standing, pair: int) -> tuple[str, str]:
+    sides = [int(found.model_a[pair]), int(found.model_b[pair])]
+    first, second = sorted(sides, key=lambda model: -float(found.posterior.mean[0, model]))
+    return found.names[first], found.names[second]
+
+
+def _whole(judgments: float) -> int | None:
+    return None if math.isinf(judgments) else int(judgments)
+
+
+def _within_reach(orders: Sequence[Order], together: Needed) -> int:
+    """How many judgments to ask for next: for all orders, or else for those that can be settled; 0: for none."""
+    if together.median is not None:
+        return together.median
+    return sum(order.needed.median or 0 for order in orders)
+
+
+# --- the words
+
+
+def order_sentence(order: Order, target: float, cap: int) -> str:
+    """'gpt-4 before claude-v1: 71 % sure; about 40 more judgments to 95 %, mostly on gpt-4 – claude-v1 (28).'"""
+    begin = f"{order.higher} before {order.lower}: {percent(order.sure)} sure"
+    if order.needed.median == 0:
+        return f"{begin}: settled."
+    if order.needed.median is None:
+        return f"{begin}; more than {cap:,} more judgments to {percent(target)}: call it a tie?"
+    about = f"about {_judgments(order.needed.median)} to {percent(target)}"
+    return f"{begin}; {about}, mostly on {_mostly(order.needed.pairs)}."
+
+
+def all_sentence(advice: Advice) -> str:
+    """'All 6 orders at 95 %: about 180 more judgments, on: koala – alpaca 80, …'"""
+    needed, number = advice.all_orders, len(advice.orders)
+    begin = f"{'The only order' if number == 1 else f'All {number} orders'} at {percent(advice.target)}"
+    if needed.median == 0:
+        return f"{begin}: settled. More judgments would hardly change the order."
+    if needed.median is None:
+        return f"{begin}: more than {advice.cap:,} more judgments."
+    named = ", ".join(
+        f"{_named(pair)} {rounded(pair.judgments or 0):,}" for pair in _most(needed.pairs, 2 * _MOST_PAIRS)
+    )
+    return f"{begin}: about {_judgments(needed.median)}, most of them on: {named}."
+
+
+def votes_sentence(advice: Advice) -> str:
+    """What the advice rests on, and what the dispersion means."""
+    on = f"Rests on {advice.votes:,} votes of people on {advice.items:,} items, {advice.models} models"
+    if abs(advice.dispersion - 1) < _ALIKE:
+        return f"{on}. Votes vary as coin flips would (dispersion {advice.dispersion:.2f})."
+    each = f"each says as much as {1 / advice.dispersion:.2g} votes"
+    if advice.dispersion < 1:
+        how, what = "less than coin flips would, as votes with ties do", "without ties"
+    else:
+        how, what = "more than coin flips would, since those on one item are alike", "on items of their own"
+    return f"{on}. Votes vary {how} (dispersion {advice.dispersion:.2f}): {each} {what}."
+
+
+def percent(share: float) -> str:
+    """Rounded down, so that nothing short of a target looks as if it had reached it: 0.949 is '94 %'."""
+    share = min(share, 0.999) + 1e-9
+    return f"{math.floor(1000 * share) / 10:g} %" if share >= 0.99 else f"{math.floor(100 * share)} %"
+
+
+def rounded(judgments: int) -> int:
+    """A forecast in as many figures as it deserves: 17, 60, 430, 1,200."""
+    unit = 1 if judgments < 20 else 5 if judgments < 100 else 10 if judgments < 500 else 50
+    return unit * round(judgments / unit)
+
+
+def _judgments(number: int) -> str:
+    return f"{rounded(number):,} more judgment{'' if number == 1 else 's'}"
+
+
+def _mostly(pairs: Sequence[PairShare]) -> str:
+    *first, last = [f"{_named(pair)} ({rounded(pair.judgments or 0):,})" for pair in _most(pairs, _MOST_PAIRS)]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _most(pairs: Sequence[PairShare], number: int) -> Sequence[PairShare]:
+    """The pairs that together get two thirds of the judgments, `number` of them at most."""
+    before = np.cumsum([0.0] + [pair.share for pair in pairs])
+    return [pair for pair, so_far in zip(pairs, before, strict=False) if so_far < 2 / 3 and pair.judgments][
+        :number
+    ] or pairs[:1]
+
+
+def _named(pair: PairShare) -> str:
+    return f"{pair.model_a} – {pair.model_b}"
+
+
+# --- what a reader must know, and what to do next
+
+
+def _no_votes(db: sqlite3.Connection, scenario: str | None) -> str:
+    where = f" in scenario {scenario}" if scenario else ""
+    elsewhere = scenario and votes_so_far.read(db, None).names
+    others = " `madetl advise` without --scenario takes all scenarios." if elsewhere else ""
+    return (
+        f"There are no votes by people{where} to go by.{others} `madetl select` picks what to judge, and "
+        "`madetl annotate` opens a page to judge on."
+    )
+
+
+def _notes(found: Standing, unjudged: Sequence[str]) -> list[Note]:
+    notes = [_islands(found), _few(found), _unjudged(unjudged), Note("stopping", STOPPING)]
+    return [note for note in notes if note]
+
+
+def _islands(found: Standing) -> Note | None:
+    met = found.items[0] > 0
+    island = components.islands(found.model_a[met], found.model_b[met], len(found.names))
+    groups = [[name for name, of in zip(found.names, island, strict=True) if of == i] for i in range(max(island) + 1)]
+    if len(groups) == 1:
+        return None
+    named = "; ".join(", ".join(group) for group in groups)
+    return Note("islands", f"no chain of votes connects these groups, so nothing is known of their order: {named}.")
+
+
+def _few(found: Standing) -> Note | None:
+    items, pairs = int(found.items.sum()), len(found.model_a)
+    if items >= FEW_ITEMS * pairs:
+        return None
+    return Note(
+        "few",
+        f"{items} judged items on {pairs} pairs of models are few: what models are usually like says much of this.",
+    )
+
+
+def _unjudged(names: Sequence[str]) -> Note | None:
+    if not names:
+        return None
+    named = ", ".join(names[:_MOST_PAIRS]) + (
+        f" and {len(names) - _MOST_PAIRS} more" if len(names) > _MOST_PAIRS else ""
+    )
+    place = f"`madetl select --adaptive --place {shlex.quote(names[0])} --budget N`"
+    return Note(
+        "unjudged", f"nobody has voted on an answer of {named}, so the order is without: {place} finds its place."
+    )
+
+
+def _command(
+    db: sqlite3.Connection, scenario: str | None, target: float, judgments: int, models: Sequence[str] | None
+) -> str | None:
+    """The selection that asks for so many more judgments: the adaptive one that there is, or a new one.
+
+    `models` are those that the advice is about; None: there are no others. Where nothing is measured, that comes first.
+    """
+    if not judgments:
+        return None
+    if db.execute(sqlfiles.query("selection/metric_to_select_by"), {"usual": NGRAMS}).fetchone() is None:
+        return "madetl similarity"
+    row = db.execute(sqlfiles.query("selection/adaptive_selection"), {"scenario": scenario}).fetchone()
+    options = {"scenario": scenario, "models": ",".join(models) if models else None}
+    options |= _options(db, row) if row else _new_options(db)
+    budget = max(row["budget"], row["judged"] + judgments) if row else judgments
+    named = [
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items() if value is not None
+    ]
+    return " ".join(["madetl select --adaptive", *named, f"--budget {budget} --stop-at {target:g}"])
+
+
+def _new_options(db: sqlite3.Connection) -> dict[str, Any]:
+    """What must be said to begin a selection: the metric, where the default one has measured nothing."""
+    usual = SelectionParameters().metric
+    row = db.execute(sqlfiles.query("selection/metric_to_select_by"), {"usual": usual}).fetchone()
+    label = metric_label(db, row["id"]) if row else usual
+    return {} if label == usual else {"metric": label}
+
+
+def _options(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
+    """What must be said again to extend a selection: its name, and what is not the default."""
+    names = ("strategy", "diversity", "min_words", "max_length_ratio", "seed")
+    usual = SelectionParameters(strategy=row["strategy"])
+    metrics = {name: row[f"{name}_id"] for name in ("metric", "instruction_metric")}
+    labels = {name: metric_label(db, metric) if metric else NGRAMS for name, metric in metrics.items() if metric}
+    given = {"name": row["name"]} | labels | {name: row[name] for name in names}
+    default = vars(usual) | usual.filters | {"strategy": SelectionParameters.strategy}
+    return {name: value for name, value in given.items() if value != default[name]}

@@ -1,0 +1,286 @@
+"""Stage 3: how alike two models' answers to one instruction are. Reads `responses`, writes `pairs` and `similarities`.
+
+A metric measures texts, or the vectors that `embeddings` holds for them; what it is and how it measures stands in
+`madetl.metrics`. The work goes in chunks of whole instructions, each one transaction: memory stays bounded, and a run
+that was stopped goes on with the pairs that are still unmeasured.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madetl.errors import ParameterError
+from madetl.metrics import cosine
+from madetl.store import sqlfiles
+from madetl.store.database import insert_rows, transaction
+from madetl.store.metrics import ensure_metric, existing_metric
+from madetl.store.runs import run
+from madetl.store.scope import check_scenario, model_ids
+from madetl.text import counted
+
+Indices = NDArray[np.intp]
+Scores = NDArray[np.float64]
+Pairs = Literal["all", "judged"]
+
+FIRST_CHUNK = 64  # answers; chunks grow from there while one takes less than half a second
+_SECONDS_PER_CHUNK = 0.5
+_COLUMNS = (
+    "pair_id",
+    "instruction_id",
+    "response_a_id",
+    "response_b_id",
+    "shorter_words",
+    "length_ratio",
+    "metric_id",
+    "score",
+    "run_id",
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A way to measure.
+
+    `scores(texts, left, right)` gives the scores of the pairs (texts[left[i]], texts[right[i]]); None: cosines of the
+    vectors stored for metric `id`. `most_answers`: how many may be in memory at once. `remarks`: what to tell the user
+    when all is done.
+    """
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    scores: Callable[[Sequence[str], Indices, Indices], Scores] | None = None
+    id: int | None = None
+    most_answers: int = 1024
+    remarks: Callable[[], list[str]] = list
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run did: pairs measured, pairs known before, pairs left for want of a vector, pairs of models."""
+
+    metric: str
+    measured: int
+    known: int
+    model_pairs: int
+    without_vector: int = 0
+    remarks: Sequence[str] = ()
+    judged_only: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The closing line."""
+        if not self.measured + self.known + self.without_vector:
+            missing = "response pair with a judgment" if self.judged_only else "instruction with answers of two models"
+            return f"{self.metric}: nothing to measure, there is no {missing}"
+        model_pairs = counted(self.model_pairs, "model pair")
+        if not self.measured + self.without_vector:
+            return f"{self.metric}: nothing to do ({counted(self.known, 'pair')} known), {model_pairs}"
+        left = f", {self.without_vector} left: no embedding stored" if self.without_vector else ""
+        return f"{self.metric}: {counted(self.measured, 'pair')} measured ({self.known} known){left}, {model_pairs}"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which pairs are asked for, as the queries' parameters."""
+
+    scenario: str | None
+    model_ids: str | None  # JSON array
+    pairs: Pairs
+
+
+class UnmeasuredPair(NamedTuple):
+    """A row of unmeasured_pairs.sql."""
+
+    model_a_id: int
+    model_b_id: int
+    instruction_id: int
+    response_a_id: int
+    response_b_id: int
+    shorter_words: int
+    length_ratio: float
+
+    @property
+    def models(self) -> tuple[int, int]:
+        return self.model_a_id, self.model_b_id
+
+    @property
+    def responses(self) -> tuple[int, int]:
+        return self.response_a_id, self.response_b_id
+
+
+def measure(
+    db: sqlite3.Connection,
+    metric: Metric,
+    *,
+    scenario: str | None = None,
+    models: Sequence[str] | None = None,
+    pairs: Pairs = "all",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Measured:
+    """Measures all pairs of different models' answers to one instruction that the metric has not measured yet.
+
+    `pairs="judged"`: only response pairs that have a judgment. `progress` is called with pairs done and pairs to do.
+    Raises ParameterError where the scenario or a model is unknown, or fewer than two models are named.
+    """
+    scope = scope_of(db, scenario, models, pairs)
+    parameters = {"metric": metric.name, **metric.parameters, "scenario": scenario, "models": models, "pairs": pairs}
+    with run(db, "similarity", parameters) as this:
+        result = measure_within(db, metric, scope, this.id, progress)
+        this.summary = result.summary
+    return result
+
+
+def scope_of(db: sqlite3.Connection, scenario: str | None, models: Sequence[str] | None, pairs: Pairs) -> Scope:
+    """The scope with its names looked up. Raises ParameterError where the scenario or a model is unknown."""
+    check_scenario(db, scenario)
+    ids = model_ids(db, models)
+    if ids is not None and len(ids) < 2:
+        raise ParameterError("--models needs at least two different models: similarity compares their answers.")
+    return Scope(scenario, None if ids is None else json.dumps(ids), pairs)
+
+
+def ensure_pair(db: sqlite3.Connection, models: tuple[int, int]) -> int:
+    """The id of the row of `pairs` for two models, the lower id first; made if there is none."""
+    db.execute("INSERT OR IGNORE INTO pairs (model_a_id, model_b_id) VALUES (?, ?)", models)
+    row = db.execute("SELECT id FROM pairs WHERE model_a_id = ? AND model_b_id = ?", models).fetchone()
+    return int(row["id"])
+
+
+def unmeasured(
+    db: sqlite3.Connection, metric_id: int | None, scope: Scope, answers: int
+) -> Iterator[list[UnmeasuredPair]]:
+    """The pairs that a metric has not measured, instruction by instruction, in groups of about so many answers.
+
+    No statement stays open between two groups.
+    """
+    after = 0
+    last_of_chunk, of_chunk = sqlfiles.query("similarity/last_of_chunk"), sqlfiles.query("similarity/unmeasured_pairs")
+    walk = {"answers": answers, "scenario": scope.scenario}
+    while (last := db.execute(last_of_chunk, walk | {"after": after}).fetchone()["last_id"]) is not None:
+        rows = db.execute(of_chunk, {"metric_id": metric_id, "after": after, "last": last, **vars(scope)}).fetchall()
+        yield [UnmeasuredPair(*row) for row in rows]
+        after = last
+
+
+def selectable(db: sqlite3.Connection, scope: Scope, top_k: int) -> int:
+    """How many response pairs a selection of the first `top_k` per model pair has, if every pair is measured."""
+    counts = db.execute(sqlfiles.query("similarity/similarity_counts"), {"metric_id": None, **vars(scope)}).fetchall()
+    return sum(min(row["possible"], top_k) for row in counts)
+
+
+def measure_within(
+    db: sqlite3.Connection, metric: Metric, scope: Scope, run_id: int, progress: Callable[[int, int], None]
+) -> Measured:
+    """`measure`, as part of a run that does more."""
+    metric_id = metric.id if metric.id is not None else existing_metric(db, metric.name, metric.parameters)
+    counts = db.execute(
+        sqlfiles.query("similarity/similarity_counts"), {"metric_id": metric_id, **vars(scope)}
+    ).fetchall()
+    known = sum(row["known"] for row in counts)
+    to_do = sum(row["possible"] for row in counts) - known
+    if not to_do:
+        return Measured(metric.name, 0, known, len(counts), judged_only=scope.pairs == "judged")
+    work = _Work(db, metric, metric_id, scope, run_id)
+    measured = work.go_through(lambda seen: progress(seen, to_do))
+    return Measured(metric.name, measured, known, len(counts), work.without_vector, metric.remarks())
+
+
+@dataclass
+class _Work:
+    """One run's walk over the instructions, and what it has to remember on the way."""
+
+    db: sqlite3.Connection
+    metric: Metric
+    metric_id: int | None  # None until something is measured: a metric that fails leaves no row behind
+    scope: Scope
+    run_id: int
+    pair_ids: dict[tuple[int, int], int] = field(default_factory=dict)
+    without_vector: int = 0
+
+    def go_through(self, progress: Callable[[int], None]) -> int:
+        """Measures chunk by chunk, larger ones as long as they are quick; returns how many rows are new."""
+        measured = seen = after = 0
+        answers = min(FIRST_CHUNK, self.metric.most_answers)
+        while (last := self._last_of_chunk(after, answers)) is not None:
+            start = time.monotonic()
+            rows = self._unmeasured(after, last)
+            if rows:
+                measured += self._measure_chunk(rows)
+                seen += len(rows)
+                progress(seen)
+            faster = time.monotonic() - start < _SECONDS_PER_CHUNK
+            answers = min(answers * 2, self.metric.most_answers) if faster else max(answers // 2, 1)
+            after = last
+        return measured
+
+    def _last_of_chunk(self, after: int, answers: int) -> int | None:
+        parameters = {"after": after, "answers": answers, "scenario": self.scope.scenario}
+        last = self.db.execute(sqlfiles.query("similarity/last_of_chunk"), parameters).fetchone()["last_id"]
+        return None if last is None else int(last)
+
+    def _unmeasured(self, after: int, last: int) -> list[tuple[Any, ...]]:
+        cursor = self.db.cursor()
+        cursor.row_factory = None  # plain tuples: they go back into the database as they are
+        parameters = {"metric_id": self.metric_id, "after": after, "last": last, **vars(self.scope)}
+        return cursor.execute(sqlfiles.query("similarity/unmeasured_pairs"), parameters).fetchall()
+
+    def _measure_chunk(self, rows: list[tuple[Any, ...]]) -> int:
+        a, b = np.array([row[3:5] for row in rows]).T
+        scores, has_score = self._scores(a, b)
+        self.without_vector += int(np.count_nonzero(~has_score))
+        with transaction(self.db):
+            if self.metric_id is None:
+                self.metric_id = ensure_metric(self.db, self.metric.name, self.metric.parameters)
+            self._make_pairs({row[:2] for row in rows})
+            new = (
+                (self.pair_ids[row[:2]], *row[2:], self.metric_id, score, self.run_id)
+                for row, score, there in zip(rows, scores.tolist(), has_score.tolist(), strict=True)
+                if there
+            )
+            # OR IGNORE: another process may have measured the same pair meanwhile, and got the same score
+            return insert_rows(self.db, "similarities", _COLUMNS, new, conflict="OR IGNORE")
+
+    def _scores(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Scores, NDArray[np.bool_]]:
+        """The scores of the response pairs, and which pairs have one (those with an empty answer have 0)."""
+        ids = np.unique(np.concatenate([a, b]))
+        if self.metric.scores is None:
+            return self._cosines(ids, np.searchsorted(ids, a), np.searchsorted(ids, b))
+        texts, distinct = self._texts(ids)
+        left, right = distinct[np.searchsorted(ids, a)], distinct[np.searchsorted(ids, b)]
+        return self.metric.scores(texts, left, right), np.ones(len(a), dtype=bool)
+
+    def _texts(self, ids: NDArray[np.int64]) -> tuple[list[str], Indices]:
+        """The distinct texts of these responses, and for each response which of them is its own."""
+        rows = self.db.execute(
+            sqlfiles.query("similarity/responses_to_compare"), {"ids": json.dumps(ids.tolist())}
+        ).fetchall()
+        places: dict[str, int] = {}
+        distinct = [places.setdefault(row["hash"], len(places)) for row in rows]
+        texts = {row["hash"]: row["response"] for row in rows}
+        return [texts[key] for key in places], np.array(distinct, dtype=np.intp)
+
+    def _cosines(self, ids: NDArray[np.int64], left: Indices, right: Indices) -> tuple[Scores, NDArray[np.bool_]]:
+        parameters = {"ids": json.dumps(ids.tolist()), "metric_id": self.metric_id}
+        rows = self.db.execute(sqlfiles.query("similarity/vectors_to_compare"), parameters).fetchall()
+        stored = np.array([row["vector"] is not None for row in rows])
+        sizes = {len(row["vector"]) for row in rows if row["vector"] is not None}
+        if len(sizes) > 1:
+            raise ParameterError(f"The embeddings stored for {self.metric.name} have different numbers of dimensions.")
+        vectors = np.zeros((len(rows), max(sizes, default=4) // 4), dtype=np.float32)
+        for place in np.flatnonzero(stored):
+            vectors[place] = cosine.from_blob(rows[place]["vector"])
+        usable = stored | np.array([bool(row["is_empty"]) for row in rows])
+        return cosine.scores(vectors, left, right), usable[left] & usable[right]
+
+    def _make_pairs(self, models: set[tuple[int, int]]) -> None:
+        """Makes the rows of `pairs` that these pairs of models still lack."""
+        for pair in sorted(models - self.pair_ids.keys()):
+            self.pair_ids[pair] = ensure_pair(self.db, pair)

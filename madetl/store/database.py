@@ -1,0 +1,307 @@
+"""Opens the SQLite file, brings it up to date, and writes to it: the one place that knows how madetl uses SQLite.
+
+`reading` opens a file without changing it; `writing` creates or migrates it and leaves one complete file behind.
+Every write happens inside `transaction`, which takes the write lock at once: a read that turns into a write fails
+immediately when somebody else writes, whatever the timeout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from madetl.errors import DatabaseError
+from madetl.store import sqlfiles
+
+APPLICATION_ID = 0x4D414431  # "MAD1", set by schema/0001_initial.sql
+BUSY_TIMEOUT = 30.0  # seconds to wait for another writer
+_MAX_VARIABLES = 30_000  # SQLite's own limit is 32,766 in one statement
+# Measured: three times as fast as executemany. A statement keeps a copy of every index page that it touches, so that it
+# can be undone; with 200 rows each those copies were a quarter of the time.
+_ROWS_PER_STATEMENT = 1000
+
+
+@contextmanager
+def reading(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:
+    """Opens an up-to-date database for reading; neither the file nor its folder changes.
+
+    `timeout` is how many seconds to wait for a lock. Raises DatabaseError if the file is missing, not madetl's, or of
+    another version.
+    """
+    path = _existing(path)
+    with _errors_named(path, timeout):
+        db = _open(_read_only_uri(path), timeout)
+        try:
+            _check_version(db, path, may_migrate=False)
+            db.execute("PRAGMA query_only = ON")
+            yield db
+        finally:
+            db.close()
+
+
+@contextmanager
+def writing(path: str | Path, *, create: bool = True, timeout: float = BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:
+    """Opens a database for writing, created or migrated where needed; the log is folded into the one file at the end.
+
+    With `create` false, a missing file is an error: for commands that find nothing to do in a new one. `timeout` is
+    how many seconds to wait for a lock. Raises DatabaseError if the file cannot be created, is not madetl's, is newer
+    than this program, or stays locked; the file is then as it was.
+    """
+    path = _file(path) if create else _existing(path)
+    if not path.parent.is_dir():
+        raise DatabaseError(f"{path}: the folder {path.parent} does not exist. Make it, or name another file.")
+    with _errors_named(path, timeout):
+        db = _open(f"{_uri(path)}?mode=rwc", timeout)
+        try:
+            _check_version(db, path, may_migrate=True)
+            _use_wal(db, timeout)
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA cache_size = -65536")  # 64 MB: with the usual 2 a bulk write rereads its index pages
+            migrate(db)
+        except BaseException:
+            db.close()  # nothing to fold in, and perhaps not our file
+            raise
+        try:
+            yield db
+        finally:
+            _checkpoint_and_close(db)
+
+
+@contextmanager
+def joining(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:
+    """Opens a database that this process holds open for `writing`, for the short work of another thread.
+
+    Nothing is checked, migrated or folded in: who opened it first has done the one and will do the other. Raises
+    DatabaseError if it stays locked for `timeout` seconds.
+    """
+    path = _existing(path)
+    with _errors_named(path, timeout):
+        db = _open(f"{_uri(path)}?mode=rw", timeout)
+        try:
+            db.execute("PRAGMA synchronous = NORMAL")
+            yield db
+        finally:
+            db.close()
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One transaction that writes: committed as a whole, or rolled back as a whole if anything is raised."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def migrate(db: sqlite3.Connection) -> list[int]:
+    """Applies the files of schema/ that the database lacks, each in one transaction; returns their versions.
+
+    Foreign keys are off meanwhile, so that a migration can make a table anew without taking its children along; what
+    it leaves is checked before it is committed.
+    """
+    pending = [(version, script) for version, script in sqlfiles.migrations() if version > _user_version(db)]
+    if not pending:
+        return []
+    db.execute("PRAGMA foreign_keys = OFF")  # does nothing inside a transaction
+    try:
+        return [version for version, script in pending if _apply(db, version, script)]
+    finally:
+        db.execute("PRAGMA foreign_keys = ON")
+
+
+def insert_rows(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], conflict: str = ""
+) -> int:
+    """Inserts rows many to a statement; returns how many were new.
+
+    `conflict` goes between INSERT and INTO ("OR IGNORE"). Call it inside a `transaction`.
+    """
+    before = db.total_changes
+    per_statement = min(_ROWS_PER_STATEMENT, _MAX_VARIABLES // len(columns))
+    one = f"({', '.join('?' * len(columns))})"
+    head = f"INSERT {conflict} INTO {table} ({', '.join(columns)}) VALUES "
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, per_statement)):
+        db.execute(head + ", ".join([one] * len(chunk)), [value for row in chunk for value in row])
+    return db.total_changes - before
+
+
+def _apply(db: sqlite3.Connection, version: int, script: str) -> bool:
+    with transaction(db):
+        if version <= _user_version(db):  # another process was faster
+            return False
+        for statement in _statements(script):
+            db.execute(statement)
+        if orphan := db.execute("PRAGMA foreign_key_check").fetchone():
+            raise DatabaseError(
+                f"Migration {version} would leave rows of {orphan[0]} without their parents in {orphan[2]}."
+            )
+        db.execute(f"PRAGMA user_version = {version}")
+    return True
+
+
+def _file(path: str | Path) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise DatabaseError(f"{path} is a folder. Give the name of a database file.")
+    return path
+
+
+def _existing(path: str | Path) -> Path:
+    path = _file(path)
+    if not path.exists():
+        raise DatabaseError(f"{path}: there is no such database. `{_init_command(path)}` makes one.")
+    return path
+
+
+def _init_command(path: Path) -> str:
+    return f"madetl --db {shlex.quote(str(path))} init"
+
+
+def ids_by_name(db: sqlite3.Connection, table: str, names: Iterable[str]) -> dict[str, int]:
+    """The id of each name in a table whose key is a name (models, annotators), its row made where it is new.
+
+    Call it inside a `transaction`.
+    """
+    from sqlite_utils import Database
+
+    wanted = list(dict.fromkeys(names))
+    Database(db)[table].insert_all(({"name": name} for name in wanted), ignore=True)  # type: ignore[union-attr]
+    found = db.execute(
+        f"SELECT id, name FROM {table} WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
+    )
+    return {row["name"]: row["id"] for row in found}
+
+
+def _open(uri: str, timeout: float) -> sqlite3.Connection:
+    db = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def _uri(path: Path) -> str:
+    return path.absolute().as_uri()
+
+
+def _read_only_uri(path: Path) -> str:
+    """The address that reads without leaving anything behind.
+
+    With a log beside the file, mode=ro reads both and touches neither (SQLite may make its index of the log, -shm,
+    anew). Without one, mode=ro would create a log and leave it; an ordinary connection removes its own again (and
+    query_only keeps it from writing). Where the folder cannot be written to, nobody here can write, and immutable needs
+    no log at all.
+    """
+    if path.with_name(path.name + "-wal").exists():
+        return f"{_uri(path)}?mode=ro"
+    writable = os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
+    return f"{_uri(path)}?mode=rw" if writable else f"{_uri(path)}?immutable=1"
+
+
+def _user_version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check_version(db: sqlite3.Connection, path: Path, *, may_migrate: bool) -> None:
+    ours = sqlfiles.migrations()[-1][0]
+    application, theirs, empty = _identity(db)
+    if application != APPLICATION_ID and not (empty and may_migrate):
+        what = "is empty" if empty else "is an SQLite database, but not one of madetl's"
+        raise DatabaseError(f"{path} {what}. Name a database that `madetl init` made, or a new file.")
+    if theirs > ours:
+        raise DatabaseError(
+            f"{path} has schema version {theirs}; this madetl knows versions up to {ours}. "
+            "Upgrade it: pip install --upgrade madetl"
+        )
+    if theirs < ours and not may_migrate:
+        raise DatabaseError(
+            f"{path} has schema version {theirs}, and reading needs {ours}. `{_init_command(path)}` migrates it."
+        )
+
+
+def _identity(db: sqlite3.Connection) -> tuple[int, int, bool]:
+    """(application id, schema version, whether it is empty), all of one moment: another process may be migrating."""
+    db.execute("BEGIN")
+    try:
+        empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        return db.execute("PRAGMA application_id").fetchone()[0], _user_version(db), empty
+    finally:
+        db.rollback()
+
+
+def _use_wal(db: sqlite3.Connection, timeout: float) -> None:
+    """Switches to WAL. SQLite does not wait for this lock by itself, so two first openers must take turns."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not _named(error, "SQLITE_BUSY", "SQLITE_LOCKED") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one, since executescript would commit before the first."""
+    statement = ""
+    for piece in re.split(r"(?<=;)", script):
+        statement += piece
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    yield statement  # a closing comment, or what SQLite shall complain about
+
+
+def _checkpoint_and_close(db: sqlite3.Connection) -> None:
+    try:
+        db.execute("PRAGMA busy_timeout = 0")  # somebody else still works on it: the last one to leave folds the log in
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        if not _named(error, "SQLITE_BUSY", "SQLITE_LOCKED"):
+            raise
+    finally:
+        db.close()
+
+
+def _named(error: sqlite3.Error, *names: str) -> bool:
+    """Whether SQLite's name for the error is one of these, or a finer one of it (SQLITE_BUSY_SNAPSHOT)."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(names)
+
+
+@contextmanager
+def _errors_named(path: Path, timeout: float) -> Iterator[None]:
+    """Turns SQLite's own words about the file into ones that say which file and what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if (message := _file_error(error, timeout)) is None:
+            raise
+        raise DatabaseError(f"{path} {message}") from error
+
+
+def _file_error(error: sqlite3.DatabaseError, timeout: float) -> str | None:
+    """What is wrong with the file and what to do; None where the error is not about the file."""
+    if _named(error, "SQLITE_NOTADB"):
+        return "is not an SQLite database. Name another file."
+    if _named(error, "SQLITE_BUSY", "SQLITE_LOCKED"):
+        return f"is locked: another program has been writing for over {timeout:g} s. Try again when it has finished."
+    if _named(error, "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"):
+        return "cannot be opened or written. Check the permissions of the file and its folder."
+    if _named(error, "SQLITE_CORRUPT"):
+        return f"is damaged ({error}). Restore a copy, or save what is left: sqlite3 FILE .recover"
+    if _named(error, "SQLITE_FULL", "SQLITE_IOERR"):
+        return f"could not be written ({error}). Make room on the disk and run the command again."
+    return None

@@ -1,0 +1,147 @@
+"""What a study will ask for before it is begun: requests, tokens and USD per step, and judgments of people.
+
+Works on a copy of the database that goes away again: seeds are brought into it, and nobody is asked. What depends on
+answers that do not exist yet is counted as if every request succeeded; its tokens are unknown.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from madetl.asking.ask import Estimate
+from madetl.evolution import evolve
+from madetl.inference import infer
+from madetl.similarity.embed import MOST_TEXTS
+from madetl.similarity.measuring import BUILT_IN
+from madetl.similarity.named import kind_of
+from madetl.store import database
+from madetl.study.file import StudyFile
+from madetl.study.steps import Study, import_seeds
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one step will ask for. None: unknown."""
+
+    step: str
+    requests: int
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`judgments`: those that people will be asked for, at most. `cost`: of the steps whose cost can be said."""
+
+    steps: list[Expected]
+    judgments: int
+
+    @property
+    def cost(self) -> float:
+        return sum(step.cost for step in self.steps if step.cost is not None)
+
+
+def forecast(file: StudyFile, source: Path) -> Forecast:
+    """What `madetl run` would ask for. `source` is the study's database, which need not exist."""
+    with TemporaryDirectory(prefix="madetl-") as folder:
+        copy = Path(folder) / "copy.db"
+        if source.exists():
+            with database.reading(source) as db, closing(sqlite3.connect(copy)) as target:
+                db.backup(target)
+        with database.writing(copy) as db:
+            return _Forecaster(Study(file), db).forecast()
+
+
+class _Forecaster:
+    """`pool`: instructions of each scenario of the study, with those that its evolution would add."""
+
+    def __init__(self, study: Study, db: sqlite3.Connection) -> None:
+        self._study, self._db = study, db
+        for seeds in study.file.seeds:
+            import_seeds(seeds, db, lambda moment, total: None, lambda done, total: None)
+        study.keep_models(db)
+        self._pool = {scenario: self._count(scenario) for scenario in study.scenarios}
+
+    def forecast(self) -> Forecast:
+        steps = [*self._evolving(), *self._inferring(), *self._measuring()]
+        judgments = sum(self._picks().values())
+        for name in (self._study.file.judge or {"models": []})["models"]:
+            steps.append(Expected(f"judge --model {name}", 2 * judgments))
+        return Forecast(steps, judgments)
+
+    def _count(self, scenario: str | None) -> int:
+        sql = "SELECT count(*) FROM instructions WHERE ? IS NULL OR scenario = ?"
+        return int(self._db.execute(sql, (scenario, scenario)).fetchone()[0])
+
+    def _evolving(self) -> list[Expected]:
+        steps = []
+        for wanted in self._study.evolutions():
+            given, options = self._study.given(wanted.model), self._study.options(self._db)
+            found = evolve.dry_run(self._db, wanted, given, options)
+            steps.append(_expected(f"evolve --model {wanted.model}", wanted.scenario, found))
+            for scenario in self._pool:
+                self._pool[scenario] += found.requests if scenario in (None, wanted.scenario) else 0
+        return steps
+
+    def _inferring(self) -> list[Expected]:
+        return [self._infer(wanted) for wanted in self._study.inferences()]
+
+    def _infer(self, wanted: infer.Inference) -> Expected:
+        """The estimate for the pool as it is, in proportion for what evolution would add."""
+        given, options = self._study.given(wanted.model), self._study.options(self._db)
+        found = infer.dry_run(self._db, wanted, given, options)
+        there, then = self._count(wanted.scenario), self._pool[wanted.scenario]
+        if wanted.limit is not None:
+            there, then = min(there, wanted.limit), min(then, wanted.limit)
+        added = (then - there) * wanted.samples
+        each = max(1, found.requests)
+        found.cost = None if found.cost is None else found.cost * (1 + added / each)
+        found.tokens_in += found.tokens_in * added // each
+        found.tokens_out += found.tokens_out * added // each
+        found.requests += added
+        return _expected(f"infer --model {wanted.model}", wanted.scenario, found)
+
+    def _measuring(self) -> list[Expected]:
+        """Requests of the metrics that ask, if nothing is measured yet."""
+        steps = []
+        models, pairs = self._models()
+        for metric in self._study.file.metrics:
+            if metric["name"] in BUILT_IN or (kind := kind_of(self._db, metric["name"], metric.get("as"))) is None:
+                continue
+            most = int(metric["prefilter"].rpartition(":")[2]) if "prefilter" in metric else None
+            for scenario, size in self._sizes().items():
+                asked = pairs * (size if most is None else min(size, most))
+                batches = -(-models * size // MOST_TEXTS)
+                requests = batches if kind == "embedding" else asked
+                steps.append(Expected(_step(f"similarity --metric {metric['name']}", scenario), requests))
+        return steps
+
+    def _models(self) -> tuple[int, int]:
+        """How many models will have answers, and pairs of them."""
+        names = {wanted.model for wanted in self._study.inferences()}
+        sql = "SELECT DISTINCT m.name FROM responses AS r JOIN models AS m ON m.id = r.model_id"
+        names |= {row["name"] for row in self._db.execute(sql)}
+        return len(names), len(names) * (len(names) - 1) // 2
+
+    def _sizes(self) -> dict[str | None, int]:
+        """Instructions of each scenario that will have answers."""
+        limit = self._study.file.infer.get("limit")
+        return {name: size if limit is None else min(size, limit) for name, size in self._pool.items()}
+
+    def _picks(self) -> dict[str | None, int]:
+        """Response pairs that will be selected in each scenario, at most."""
+        top_k = self._study.file.select.get("top_k", 10)
+        return {name: self._models()[1] * min(size, top_k) for name, size in self._sizes().items()}
+
+
+def _expected(step: str, scenario: str | None, found: Estimate) -> Expected:
+    return Expected(_step(step, scenario), found.requests, found.tokens_in, found.tokens_out, found.cost)
+
+
+def _step(step: str, scenario: str | None) -> str:
+    return step if scenario is None else f"{step} --scenario {scenario}"

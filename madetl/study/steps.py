@@ -1,0 +1,250 @@
+"""A whole study, stage after stage, out of one file. Each stage is called as its command calls it; they meet in tables.
+
+Every stage asks for what is missing, so that a study can be started again at any point. It goes on past requests that
+failed for good, and stops where starting it again would bring more: a selection, once made, stays. Nothing is printed
+here.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from madetl.asking import model_settings, prompts
+from madetl.asking.ask import AskOptions, AskReport, Progress
+from madetl.asking.model_settings import Given, Model
+from madetl.asking.prompts import Prompt
+from madetl.evolution import evolve
+from madetl.importing import answers
+from madetl.inference import infer
+from madetl.judgment import judge, verdicts
+from madetl.providers.base import TRANSIENT
+from madetl.ranking import rank
+from madetl.ranking.votes import RankParameters
+from madetl.selection import select
+from madetl.selection.sets import NGRAMS, SelectionParameters
+from madetl.similarity import ask, embed, prefilter, rubric
+from madetl.similarity.measure import measure, scope_of
+from madetl.similarity.measuring import BUILT_IN, metric_named
+from madetl.similarity.named import kind_of, model_name
+from madetl.store.database import transaction
+from madetl.study.file import StudyFile, Values
+
+Show = Callable[[Progress, int], None]
+Bar = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a step: its closing line, what its asking came to, and what the reader should know besides."""
+
+    result: str
+    report: AskReport = field(default_factory=AskReport)
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: the command that does the same, whether it asks models, and how to do it."""
+
+    command: str
+    asks: bool
+    do: Callable[[sqlite3.Connection, Show, Bar], Outcome]
+
+
+@dataclass
+class Study:
+    """A study under way. `selected` fills as selections are made: (name, response pairs, those that people judged)."""
+
+    file: StudyFile
+    selected: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def keep_models(self, db: sqlite3.Connection) -> None:
+        """Keeps with each model how the file says it is asked. Raises ParameterError where its answers forbid that."""
+        with transaction(db):
+            for model in self.file.models:
+                model_settings.add(db, model["name"], _kept(model))
+
+    def steps(self) -> Iterator[Step]:
+        """Every step but the ranking, in order."""
+        for seeds in self.file.seeds:
+            command = _command("import instructions", seeds["file"], scenario=seeds.get("scenario"))
+            yield Step(command, False, partial(import_seeds, seeds))
+        yield from self._evolving()
+        yield from self._inferring()
+        for metric, scenario in product(self.file.metrics or [{"name": NGRAMS}], self.scenarios):
+            command = _command("similarity", scenario=scenario, **_without(metric, "name"), metric=metric["name"])
+            asks = metric["name"] not in BUILT_IN
+            yield Step(command, asks, partial(self._measure, metric, scenario))
+        yield from self._selecting()
+        for name, place in product((self.file.judge or {"models": []})["models"], range(len(self.scenarios))):
+            yield Step(_command("judge", model=name), True, partial(self._judge, name, place))
+
+    def rank(self, db: sqlite3.Connection, bar: Bar) -> list[tuple[RankParameters, rank.Ranking]]:
+        """Ranks by the votes there are: those of people, and those of the judges where the file names some."""
+        whose = [RankParameters(**self.file.rank)] if any(judged for _, _, judged in self.selected) else []
+        whose += [RankParameters(judges=True, **self.file.rank)] if self.file.judge else []
+        return [(parameters, rank.rank(db, parameters, bar)) for parameters in whose]
+
+    @property
+    def scenarios(self) -> list[str | None]:
+        """The scenarios that are kept apart; None alone: all together."""
+        return list(self.file.scenarios) if self.file.scenarios else [None]
+
+    def evolutions(self) -> list[evolve.Evolution]:
+        """What is to be rewritten, by whom."""
+        table = self.file.evolve or {"models": []}
+        return [_evolution(table, *each) for each in product(table["models"], table.get("scenarios", self.scenarios))]
+
+    def inferences(self) -> list[infer.Inference]:
+        """What is to be answered, by whom."""
+        names = [model["name"] for model in self.file.models if model.get("answers", True)]
+        return [infer.Inference(*each, **self.file.infer) for each in product(names, self.scenarios)]
+
+    def given(self, name: str) -> Given:
+        """What the file says about a model for this run alone: its key's variable, and what code it may run."""
+        said = next((model for model in self.file.models if model["name"] == name), {})
+        asking = self.file.asking
+        return Given(
+            key_env=said.get("key_env"),
+            trust_remote_code=said.get("trust_remote_code", False),
+            timeout=asking.get("timeout"),
+            prices=Path(asking["prices"]) if "prices" in asking else None,
+        )
+
+    def options(self, db: sqlite3.Connection) -> AskOptions:
+        """How to ask. The limit of cost is the whole study's: what the ledger's requests cost already counts."""
+        said = _only(self.file.asking, "concurrency", "max_attempts", "retry_failed")
+        if "max_cost" in self.file.asking:
+            spent = db.execute("SELECT coalesce(sum(cost), 0.0) FROM calls").fetchone()[0]
+            said["max_cost"] = max(0.0, self.file.asking["max_cost"] - spent)
+        return AskOptions(**said)
+
+    def model(self, db: sqlite3.Connection, name: str) -> Model:
+        """A model as it is to be asked in this study."""
+        return model_settings.find(db, name, self.given(name))
+
+    def _evolving(self) -> Iterator[Step]:
+        for wanted in self.evolutions():
+            command = _command("evolve", model=wanted.model, scenario=wanted.scenario, rounds=wanted.rounds)
+            yield Step(command, True, partial(self._evolve, wanted))
+
+    def _evolve(self, wanted: evolve.Evolution, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        done = evolve.evolve(db, wanted, self.given(wanted.model), self.options(db), progress=show)
+        return Outcome(done.summary, done.report)
+
+    def _inferring(self) -> Iterator[Step]:
+        for wanted in self.inferences():
+            command = _command("infer", model=wanted.model, scenario=wanted.scenario, **self.file.infer)
+            yield Step(command, True, partial(self._infer, wanted))
+
+    def _infer(self, wanted: infer.Inference, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        done = infer.infer(db, wanted, self.given(wanted.model), self.options(db), progress=show)
+        return Outcome(done.summary, done.report)
+
+    def _measure(self, metric: Values, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        kind = kind_of(db, metric["name"], metric.get("as"))
+        if kind is None:
+            measured = measure(db, metric_named(db, metric["name"]), scenario=scenario, progress=bar)
+            return Outcome(measured.summary, remarks=tuple(measured.remarks))
+        model, scope = self.model(db, model_name(db, metric["name"])), scope_of(db, scenario, None, "all")
+        if kind == "embedding":
+            embedded = embed.measure(db, model, scope, self.options(db), show=show)
+            return Outcome(embedded.summary, embedded.report)
+        said, own = _only(metric, *model_settings.SAMPLING), _own_prompt(metric, *rubric.NEEDED)
+        asked_by = ask.rubric_for(db, metric["name"], said if own is None else said | {"prompt": own.text})
+        wanted = ask.Wanted(model, asked_by, scope, self._prefilter(metric))
+        asked = ask.measure(db, wanted, self.options(db), show=show)
+        return Outcome(asked.summary, asked.report)
+
+    def _prefilter(self, metric: Values) -> prefilter.Prefilter | None:
+        """By the filters of the selection: a pair that it would not take is not worth its price."""
+        if "prefilter" not in metric:
+            return None
+        return prefilter.parsed(metric["prefilter"], **self._selection().filters)
+
+    def _selection(self, scenario: str | None = None) -> SelectionParameters:
+        metric = self.file.metrics[0]["name"] if self.file.metrics else NGRAMS
+        return SelectionParameters(scenario=scenario, **{"metric": metric, **self.file.select})
+
+    def _selecting(self) -> Iterator[Step]:
+        vectors = self.file.select.get("instruction_metric", NGRAMS)
+        for scenario in self.scenarios:
+            if self.file.select.get("diversity") and vectors not in BUILT_IN:
+                command = f"{_command('similarity', metric=vectors, scenario=scenario)} --instructions"
+                yield Step(command, True, partial(self._embed_instructions, vectors, scenario))
+            yield Step(
+                _command("select", scenario=scenario, **self.file.select), False, partial(self._select, scenario)
+            )
+
+    def _embed_instructions(
+        self, metric: str, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar
+    ) -> Outcome:
+        model, options = self.model(db, model_name(db, metric)), self.options(db)
+        done = embed.embed_instructions(db, model, scenario, options, show=show)
+        return Outcome(done.summary, done.report)
+
+    def _select(self, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        result = select.select(db, self._selection(scenario))
+        self.selected.append((result.name, result.selected, result.judged))
+        return Outcome(result.summary, remarks=tuple(result.warnings))
+
+    def _judge(self, name: str, place: int, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        table, (selection, _, _) = self.file.judge or {}, self.selected[place]
+        said, own = _only(table, *model_settings.SAMPLING), _own_prompt(table, *verdicts.NEEDED)
+        wanted = judge.Judging(self.model(db, name), selection, None, said, own)
+        done = judge.judge(db, wanted, self.options(db), show=show)
+        return Outcome(done.summary, done.report, (done.flipping,))
+
+
+def to_be_started_again(report: AskReport) -> int:
+    """How many answers are missing that starting the study again may bring."""
+    return report.not_asked + sum(count for outcome, count in report.failed.items() if outcome in TRANSIENT)
+
+
+def import_seeds(seeds: Values, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+    """Imports one file of instructions."""
+    done = answers.import_instructions(db, [seeds["file"]], scenario=seeds.get("scenario"), progress=bar)
+    return Outcome(done.summary, remarks=tuple(done.warnings))
+
+
+def _kept(model: Values) -> Values:
+    """What `madetl models add` would keep of a model's table."""
+    asked = ("provider", "model_id", "base_url", "options", "price_in", "price_out")
+    kept = _only(model, *asked, *model_settings.ANSWERING)
+    if "chat_template" in model:
+        template = Path(model["chat_template"]).read_text(encoding="utf-8")
+        kept["options"] = kept.get("options", {}) | {"chat_template": template}
+    return kept
+
+
+def _evolution(table: Values, model: str, scenario: str | None) -> evolve.Evolution:
+    said = _only(table, "rounds", "per_seed", "limit", *model_settings.SAMPLING)
+    said |= {"threshold": table["duplicate_above"]} if "duplicate_above" in table else {}
+    return evolve.Evolution(model, scenario, prompt=_own_prompt(table, "instruction"), **said)
+
+
+def _own_prompt(table: Values, *needed: str) -> Prompt | None:
+    """A prompt of the user's own. Raises InputError where it lacks what it needs."""
+    return prompts.from_file(table["prompt"], *needed) if "prompt" in table else None
+
+
+def _only(table: Values, *names: str) -> Values:
+    return {name: table[name] for name in names if name in table}
+
+
+def _without(table: Values, *names: str) -> Values:
+    return {name: value for name, value in table.items() if name not in names}
+
+
+def _command(name: str, *arguments: str, **options: Any) -> str:
+    """The command line that does the same."""
+    said = [f"--{option.replace('_', '-')} {shlex.quote(str(value))}" for option, value in options.items()
+            if value is not None]  # fmt: skip
+    return " ".join([name, *map(shlex.quote, arguments), *said])

@@ -1,0 +1,255 @@
+"""How a model is asked: what its row keeps, what the command line says for one run, and what may not change."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from madetl.asking import model_settings
+from madetl.asking.model_settings import Given
+from madetl.errors import InputError, ParameterError
+from madetl.store.database import transaction
+from madetl.text import text_hash
+from tests.conftest import Study
+
+Madetl = Callable[..., CompletedProcess[str]]
+
+
+def add(db: sqlite3.Connection, name: str, **said: Any) -> model_settings.Model:
+    with transaction(db):
+        return model_settings.add(db, name, said)
+
+
+def row(db: sqlite3.Connection, name: str = "m") -> dict[str, Any]:
+    found = dict(db.execute("SELECT * FROM models WHERE name = ?", (name,)).fetchone())
+    return found | {"settings": json.loads(found["settings"])}
+
+
+def answered(study: Study, name: str = "m") -> None:
+    """The model has an answer that was asked for."""
+    model_id = study.model(name)
+    call = study.db.execute(
+        "INSERT INTO calls (stage, model_id, request_hash, outcome, answer) VALUES ('inference', ?, ?, 'ok', 'a')",
+        (model_id, text_hash(name)),
+    ).lastrowid
+    response = study.response(study.instruction("ask"), name, "a")
+    study.db.execute("UPDATE responses SET call_id = ? WHERE id = ?", (call, response))
+
+
+# Who is asked
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "provider"),
+    [
+        ("gpt-4.1", Given(), "openai"),
+        ("o3-mini", Given(), "openai"),
+        ("text-embedding-3-small", Given(), "openai"),
+        ("gemini-pro", Given(), "gemini"),
+        ("gemini-2.5-pro", Given(base_url="http://127.0.0.1:1"), "gemini"),
+        ("Qwen/Qwen3-8B", Given(), "vllm"),
+        ("Qwen/Qwen3-8B", Given(base_url="http://127.0.0.1:1/v1"), "openai"),  # what has an address is a server
+        ("my-model", Given(base_url="http://127.0.0.1:1/v1"), "openai"),
+        ("my-model", Given(provider="gemini"), "gemini"),
+    ],
+)
+def test_provider_follows_from_the_name_unless_it_is_given(db, name, given, provider):
+    assert model_settings.find(db, name, given).endpoint.provider == provider
+
+
+def test_a_folder_is_a_model_of_vllm_wherever_madetl_runs(db, tmp_path, monkeypatch):
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    added = add(db, "tiny", model_id="./tiny", options={"max_model_len": 512})
+    assert (added.endpoint.provider, added.endpoint.model_id) == ("vllm", str(tmp_path / "tiny"))
+    assert added.endpoint.options == {"max_model_len": 512}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("nobody", Given(), "Who is to be asked for 'nobody'"),
+        ("  ", Given(), "empty"),
+        ("m", Given(base_url="http://me:secret@host/v1"), "name or password"),
+        ("m", Given(base_url="host:8000"), "not a base URL"),
+        ("gpt-4.1", Given(trust_remote_code=True), "--provider vllm"),
+    ],
+)
+def test_what_cannot_be_asked_is_an_error(db, name, given, words):
+    with pytest.raises(ParameterError, match=words) as error:
+        model_settings.find(db, name, given)
+    assert "secret" not in str(error.value)
+
+
+def test_finding_writes_nothing_and_registering_keeps_the_address(db):
+    # given a model that is new, with an address
+    model = model_settings.find(db, "m", Given(base_url="http://127.0.0.1:8000/v1"))
+    assert db.execute("SELECT count(*) FROM models").fetchone()[0] == model.id == 0
+    # when it is asked for the first time, then its row says who and where
+    with transaction(db):
+        model = model_settings.register(db, model)
+    assert model.id == row(db)["id"]
+    assert (row(db)["provider"], row(db)["base_url"]) == ("openai", "http://127.0.0.1:8000/v1")
+    assert model_settings.find(db, "m").endpoint.base_url == "http://127.0.0.1:8000/v1"
+
+
+def test_another_address_later_holds_for_the_run_alone(db, study):
+    add(db, "m", base_url="http://127.0.0.1:8000/v1")
+    answered(study)
+    model = model_settings.find(db, "m", Given(base_url="http://127.0.0.1:9000/v1"))
+    with transaction(db):
+        model_settings.register(db, model)
+    assert model.endpoint.base_url == "http://127.0.0.1:9000/v1"
+    assert row(db)["base_url"] == "http://127.0.0.1:8000/v1"
+
+
+# What a database that somebody sent may not do
+
+
+def test_a_row_names_no_key_and_trusts_no_code(db):
+    # given a row whose settings ask for a variable and for code that comes with the model
+    settings = {"options": {"trust_remote_code": True, "key_env": "AWS_SECRET", "dtype": "float32"}, "key_env": "HOME"}
+    db.execute(
+        "INSERT INTO models (name, provider, base_url, settings) VALUES ('m', 'vllm', NULL, ?)", (json.dumps(settings),)
+    )
+    # when it is read, then neither reaches the provider
+    endpoint = model_settings.find(db, "m").endpoint
+    assert (endpoint.key_env, endpoint.options) == (None, {"dtype": "float32"})
+    assert "key_env" not in row(db)
+    # but the command line may say both
+    given = Given(key_env="MY_KEY", trust_remote_code=True)
+    assert model_settings.find(db, "m", given).endpoint.key_env == "MY_KEY"
+    assert model_settings.find(db, "m", given).endpoint.options["trust_remote_code"] is True
+
+
+def test_the_default_key_does_not_go_to_an_address_of_the_database(db, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-secret")
+    add(db, "gpt-4.1", base_url="http://127.0.0.1:1/v1")
+    model_settings.check_access(model_settings.find(db, "gpt-4.1"))  # asked, without the key
+    with pytest.raises(ParameterError, match="does not go to") as error:
+        model_settings.check_access(model_settings.find(db, "gpt-4.1", Given(key_env="OPENAI_API_KEY")))
+    assert "sk-secret" not in str(error.value)
+
+
+def test_a_row_cannot_change_who_is_asked_and_what_it_costs(db):
+    body = {"model": "o1-pro", "n": 100, "max_completion_tokens": 10**6, "reasoning_effort": "low"}
+    settings = json.dumps({"options": {"extra_body": body}})
+    db.execute("INSERT INTO models (name, provider, settings) VALUES ('m', 'openai', ?)", (settings,))
+    assert model_settings.find(db, "m").endpoint.options == {"extra_body": {"reasoning_effort": "low"}}
+    with pytest.raises(ParameterError, match="extra_body cannot say 'model'"):
+        add(db, "other", provider="openai", options={"extra_body": body})
+
+
+# What may change
+
+
+def test_what_is_not_said_stays(db):
+    add(db, "m", provider="openai", temperature=0.5, price_in=1.0, options={"extra_body": {"a": 1}})
+    db.execute("UPDATE models SET settings = json_set(settings, '$.omit', json('[\"top_p\"]'))")
+    add(db, "m", price_out=2.0, max_tokens=10)
+    assert row(db)["settings"] == {
+        "temperature": 0.5, "max_tokens": 10, "options": {"extra_body": {"a": 1}}, "omit": ["top_p"]
+    }  # fmt: skip
+    assert (row(db)["price_in"], row(db)["price_out"]) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"provider": "gemini"},
+        {"model_id": "else"},
+        {"temperature": 0.7},
+        {"system_prompt": "Be brief."},
+        {"options": {"extra_body": {"a": 2}}},
+    ],
+)
+def test_what_answers_hang_on_stands(db, study, said):
+    # given a model without an answer, then everything may change
+    add(db, "m", provider="openai", temperature=0.0)
+    add(db, "m", **said)
+    add(db, "other", provider="openai", temperature=0.0)
+    # but with one, another setting is another name
+    answered(study, "other")
+    before = row(db, "other")
+    with pytest.raises(ParameterError, match="madetl models add NEW-NAME --model-id"):
+        add(db, "other", **said)
+    assert row(db, "other") == before
+    add(db, "other", price_in=3.0, base_url="http://127.0.0.1:2/v1", temperature=0.0)
+
+
+def test_answers_out_of_files_settle_nothing(db, study):
+    study.response(study.instruction("ask"), "gpt-4", "an imported answer")
+    assert add(db, "gpt-4", temperature=0.7).answering == {"temperature": 0.7}
+
+
+def test_settings_that_differ_from_those_kept_are_an_error(db):
+    add(db, "m", provider="openai", temperature=0.5)
+    model = model_settings.find(db, "m")
+    settled = model_settings.answering(model, {"max_tokens": 99}, {"temperature": 0.0, "max_tokens": 2048})
+    assert settled == {"system_prompt": None, "temperature": 0.5, "top_p": None, "max_tokens": 99}
+    with pytest.raises(ParameterError, match=r"--temperature 0.5, not 0.0.*madetl models add m changes it"):
+        model_settings.answering(model, {"temperature": 0.0}, {})
+
+
+def test_unknown_option_of_a_provider_is_an_error(db):
+    with pytest.raises(ParameterError, match="trust_remote_code"):
+        add(db, "m", provider="vllm", options={"trust_remote_code": True})
+
+
+# What it costs
+
+
+def test_the_nearest_price_counts(db, tmp_path):
+    file = tmp_path / "prices.toml"
+    file.write_text('[openai.prices]\n"gpt-4.1" = [5.0, 6.0]\n')
+    assert model_settings.find(db, "gpt-4.1").price.per_million_in == 2.0  # madetl's own table
+    assert model_settings.find(db, "gpt-4.1", Given(prices=file)).price.per_million_in == 5.0
+    add(db, "gpt-4.1", price_in=7.0)
+    assert model_settings.find(db, "gpt-4.1", Given(prices=file)).price.per_million_in == 7.0
+    found = model_settings.find(db, "gpt-4.1", Given(prices=file, price_in=0.0)).price
+    assert (found.per_million_in, found.per_million_out) == (0.0, 6.0)
+
+
+def test_an_unreadable_file_of_prices_is_an_error(db):
+    with pytest.raises(InputError, match=r"absent\.toml"):
+        model_settings.find(db, "gpt-4.1", Given(prices=Path("absent.toml")))
+
+
+# The command
+
+
+def test_models_are_kept_and_listed(db, madetl: Madetl, tmp_path):
+    (tmp_path / "system.txt").write_text("Answer in one word.\n")
+    done = madetl(
+        "models", "add", "brief", "--model-id", "gpt-4.1", "--system-prompt", tmp_path / "system.txt",
+        "--temperature", 1, "--max-tokens", 50, "--option", 'extra_body={"seed": 1}',
+    )  # fmt: skip
+    assert done.stdout == "brief is asked as gpt-4.1 of openai.\n"
+    [listed] = json.loads(madetl("models", "--json").stdout)
+    assert (listed["model"], listed["model_id"], listed["system_prompt"]) == ("brief", "gpt-4.1", "Answer in one word.")
+    assert listed["settings"] == {"temperature": 1.0, "max_tokens": 50, "options": {"extra_body": {"seed": 1}}}
+    assert "temperature 1.0, max_tokens 50" in madetl("models").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["nobody"], 1, "Who is to be asked"),
+        (["m", "--provider", "openai", "--temperature", "3"], 2, "0<=x<=2"),
+        (["m", "--provider", "openai", "--option", "seed"], 2, "NAME=VALUE"),
+        (["m", "--provider", "openai", "--option", "foo=1"], 1, "no option 'foo'"),
+        (["m", "--provider", "openai", "--option", "extra_body=low"], 1, "a JSON object"),
+        (["m", "--provider", "openai", "--base-url", "http://a:b@c"], 1, "name or password"),
+        (["m", "--provider", "openai", "--price-in", "-1"], 2, "--price-in"),
+        (["m", "--provider", "openai", "--system-prompt", "absent.txt"], 2, "absent.txt"),
+    ],
+)
+def test_bad_input_is_one_line(db, madetl: Madetl, arguments, status, words):
+    assert words in madetl("models", "add", *arguments, status=status).stderr
+    assert db.execute("SELECT count(*) FROM models").fetchone()[0] == 0

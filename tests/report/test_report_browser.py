@@ -1,0 +1,199 @@
+"""The report in a real Chromium: a silent console, no requests, letters that can be read, light and dark, print."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from madetl.ranking import rank
+from madetl.ranking.votes import RankParameters
+from madetl.report import page
+from madetl.store import database
+from tests.support import report_study
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="Chromium is not installed: apt-get install chromium chromium-driver"
+)
+
+PHONE, DESKTOP = 390, 1280
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+@pytest.fixture(scope="module", params=[8, 30])
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on so many models."""
+    folder = tmp_path_factory.mktemp("browser")
+    report_study.build(folder / "study.db", models=request.param, instructions=45, top_k=4, repeated=20)
+    with database.writing(folder / "study.db") as db:
+        rank.rank(db, RankParameters(rounds=100))
+        db.execute("UPDATE judgments SET comment = '<script>document.title = \"taken over\"</script>'")
+        page.write(db, folder / "report.html", title="study", program="madetl", command_line=lambda *_: None)
+    return folder / "report.html"
+
+
+def show(driver: webdriver.Chrome, report: Path, width: int = DESKTOP, scheme: str = "light") -> None:
+    """Opens the report in a window of that width, with the colours that a reader prefers."""
+    driver.get("about:blank")
+    for log in ("browser", "performance"):
+        driver.get_log(log)  # what came before is read and gone
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == PHONE}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    driver.get(report.as_uri())
+
+
+def test_the_console_stays_silent_and_nothing_is_asked_for(driver: webdriver.Chrome, report: Path) -> None:
+    show(driver, report)
+    driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert driver.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    requests = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert [address for address in requests if not address.startswith(("data:", "about:"))] == [report.as_uri()]
+    assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_no_text_of_a_model_or_a_person_runs(driver: webdriver.Chrome, report: Path) -> None:
+    show(driver, report)
+    assert driver.title == "study: report"
+    assert driver.execute_script("return document.scripts.length + document.images.length") == 0
+    assert "taken over" in driver.execute_script("return document.body.textContent")
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_the_page_is_as_wide_as_the_window(driver: webdriver.Chrome, report: Path, width: int) -> None:
+    show(driver, report, width)
+    driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    page_width, window = driver.execute_script(
+        "const e = document.documentElement; return [e.scrollWidth, e.clientWidth]"
+    )
+    assert page_width == window
+
+
+_LETTERS = """
+    return [...document.querySelectorAll('figure svg')].map(svg => ({
+        name: svg.getAttribute('aria-label').slice(0, 40),
+        scale: svg.getBoundingClientRect().width / svg.viewBox.baseVal.width,
+        box: (({left, right, top, bottom}) => [left, right, top, bottom])(svg.getBoundingClientRect()),
+        texts: [...svg.querySelectorAll('text')].map(text => ({
+            text: text.textContent,
+            size: parseFloat(getComputedStyle(text).fontSize),
+            slanted: text.hasAttribute('transform'),
+            box: (({left, right, top, bottom}) => [left, right, top, bottom])(text.getBoundingClientRect()),
+        })),
+    }))
+"""
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_letters_in_plots_are_large_enough(driver: webdriver.Chrome, report: Path, width: int) -> None:
+    show(driver, report, width)
+    for plot in driver.execute_script(_LETTERS):
+        assert min(text["size"] for text in plot["texts"]) * plot["scale"] >= 6.9, plot["name"]
+
+
+def test_labels_stand_inside_their_plots_and_apart(driver: webdriver.Chrome, report: Path) -> None:
+    show(driver, report)
+    plots = driver.execute_script(_LETTERS)
+    assert len(plots) >= 15
+    for plot in plots:
+        for text in plot["texts"]:
+            assert outside(text["box"], plot["box"]) <= 2, (plot["name"], text["text"])
+        upright = [text for text in plot["texts"] if not text["slanted"] and text["text"].strip()]
+        for one, other in combinations(upright, 2):
+            assert overlap(one["box"], other["box"]) < 0.2, (plot["name"], one["text"], other["text"])
+
+
+def outside(box: list[float], around: list[float]) -> float:
+    """By how many pixels a box reaches out of another."""
+    return max(around[0] - box[0], box[1] - around[1], around[2] - box[2], box[3] - around[3])
+
+
+def overlap(one: list[float], other: list[float]) -> float:
+    """The share of the smaller box that both cover."""
+    wide = min(one[1], other[1]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[2], other[2])
+    smaller = min((box[1] - box[0]) * (box[3] - box[2]) for box in (one, other))
+    return wide * high / smaller if wide > 0 and high > 0 and smaller > 0 else 0.0
+
+
+_COLOURS = """
+    const style = getComputedStyle(document.documentElement);
+    const names = ['ink', 'muted', 'link', 'surface', 'raised', 'note', 'careful', 'blue', 'vermillion', 'green'];
+    for (let n = 0; n < 9; n++) names.push('tint' + n);
+    return Object.fromEntries(names.map(name => [name, style.getPropertyValue('--' + name).trim()]));
+"""
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, by WCAG 2."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(driver: webdriver.Chrome, report: Path, scheme: str) -> None:
+    show(driver, report, scheme=scheme)
+    colours: dict[str, str] = driver.execute_script(_COLOURS)
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours.values())
+    behind = ["surface", "raised", "note", "careful", *(f"tint{n}" for n in range(9))]
+    assert {name: contrast(colours["ink"], colours[name]) for name in behind if
+            contrast(colours["ink"], colours[name]) < 4.5} == {}  # fmt: skip
+    assert contrast(colours["muted"], colours["surface"]) >= 4.5
+    assert contrast(colours["link"], colours["surface"]) >= 4.5
+    for name in ("blue", "vermillion", "green"):
+        assert contrast(colours[name], colours["surface"]) >= 3  # WCAG 2.1 for what is drawn
+    background = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert background == f"rgb{tuple(int(colours['surface'][n : n + 2], 16) for n in (1, 3, 5))}"
+
+
+def test_numbers_and_sql_unfold(driver: webdriver.Chrome, report: Path) -> None:
+    show(driver, report)
+    figures = driver.find_elements("css selector", "figure")
+    for figure in figures:
+        numbers = figure.find_element("css selector", "details.numbers")
+        driver.execute_script("arguments[0].querySelector('summary').click()", numbers)
+        assert len(numbers.find_elements("css selector", "tbody tr")) > 0
+        sql = numbers.find_element("css selector", "details.sql")
+        driver.execute_script("arguments[0].querySelector('summary').click()", sql)
+        assert "SELECT" in sql.text
+        assert "madetl query " in sql.text
+
+
+def test_it_prints_without_what_is_folded(driver: webdriver.Chrome, report: Path) -> None:
+    show(driver, report)
+    printed: dict[str, Any] = driver.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
+    pdf = base64.b64decode(printed["data"])
+    assert pdf.startswith(b"%PDF")
+    pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
+    assert 8 <= pages <= 60
