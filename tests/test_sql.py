@@ -72,12 +72,6 @@ def test_duckdb_takes_it_for_one_statement(name: str) -> None:
     assert len(duckdb.extract_statements(sqlfiles.query(name))) == 1
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_it_is_used(name: str) -> None:
-    package = Path(sqlfiles.__file__).parents[1]
-    assert any(f'"{name}"' in file.read_text(encoding="utf-8") for file in package.rglob("*.py"))
-
-
 def test_parameters_are_found_where_they_are_and_nowhere_else() -> None:
     sql = """SELECT :a, ':b', ":c", [:d], `:e`, x::f, :g -- :h
         /* :i

@@ -13,7 +13,6 @@ from madetl.cli.asking import (
     asking_bar,
     asking_options,
     conclude,
-    read_text,
     sampling_options,
     show_estimate,
 )
@@ -97,63 +96,4 @@ def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: As
     conclude(result, asking.as_json, model=model, rounds=rounds)
 
 
-@click.command(
-    cls=Command,
-    epilog=examples(
-        "madetl infer --model gpt-4.1 --dry-run",
-        "madetl infer --model gpt-4.1 --scenario Writing --max-cost 2",
-        "madetl infer --model gemini-pro",
-        "madetl infer --model Qwen/Qwen3-8B --base-url http://127.0.0.1:8000/v1",
-    ),
-)
-@click.option("--model", required=True, metavar="NAME", help="Who answers.")
-@scenario_option
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N instructions.")
-@click.option(
-    "--samples",
-    type=click.IntRange(1, 1000),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Answers to each instruction.",
-)
-@sampling_options(temperature="0.0", max_tokens="2048")
-@click.option("--system-prompt", type=FILE, metavar="FILE", help="What stands before every instruction.")
-@asking_options
-@click.pass_obj
-def infer(
-    settings: Settings,
-    /,
-    *,
-    model: str,
-    scenario: str | None,
-    limit: int | None,
-    samples: int,
-    system_prompt: Path | None,
-    asking: Asking,
-    **sampling: Any,
-) -> None:
-    """Ask a model for an answer to every instruction that has none from it.
-
-    Answers are stored as they come, and nothing is paid for twice: a run that was stopped goes on where it was.
-    Settings are kept with the model; other settings need another name (madetl models add). Instructions of the
-    scenario Reasoning ask for a step-by-step solution.
-    """
-    from madetl.inference import infer
-    from madetl.store import database
-
-    said = {name: value for name, value in sampling.items() if value is not None}
-    if system_prompt is not None:
-        said["system_prompt"] = read_text(system_prompt)
-    wanted = infer.Inference(model, scenario, limit, samples, said)
-    if asking.dry_run:
-        with database.reading(settings.db) as db:
-            estimate = infer.dry_run(db, wanted, asking.given, asking.options)
-        show_estimate(estimate, asking.as_json)
-        return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"infer {model}") as progress:
-        result = infer.infer(db, wanted, asking.given, asking.options, progress=progress)
-    conclude(result, asking.as_json, model=model, known=result.known, truncated=result.truncated)
-
-
-COMMANDS: list[click.Command] = [evolve, infer]
+COMMANDS: list[click.Command] = [evolve]

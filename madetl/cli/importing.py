@@ -1,4 +1,4 @@
-"""Commands that bring files in: import instructions, responses, alpaca-eval, mad-eval, arena."""
+"""The group `import`: instructions, responses, judgments, and the files of other projects."""
 
 from __future__ import annotations
 
@@ -138,6 +138,72 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
     text: the user's turns are the instruction, the model's turns its response.
     """
     _run(settings, "import_arena", files, as_json, **options)
+
+
+@import_group.command(
+    epilog=examples(
+        "madetl import judgments sheet.csv --annotator alice",
+        "madetl import judgments votes.csv --scenario Writing",
+    )
+)
+@files_argument
+@click.option("--annotator", metavar="NAME", help="Who judged, where the file does not say.")
+@click.option("--scenario", metavar="NAME", help="Scenario of the instructions, where the rows name none.")
+@json_counts_option
+@click.pass_obj
+def judgments(
+    settings: Settings, *, files: tuple[str, ...], annotator: str | None, scenario: str | None, as_json: bool
+) -> None:
+    """Import people's verdicts from CSV, JSONL or Parquet.
+
+    A sheet of `madetl export annotations`: the column winner holds response_1, response_2, tie or both_bad, or nothing
+    yet. A table: instruction, model_a, model_b, winner (a model's name, or one of those words), and optionally
+    annotator, created_at, comment; scenario, input, response_a and response_b where the others leave a doubt.
+
+    Verdicts on items that were removed since the sheet was made are left out, and counted.
+    """
+    from madetl.importing import judgments
+    from madetl.store import database
+
+    with database.writing(settings.db) as db:
+        done = judgments.import_judgments(db, files, annotator=annotator, scenario=scenario)
+    show(done, as_json)
+
+
+@import_group.command(
+    "label-studio",
+    epilog=examples(
+        "madetl import label-studio project-1.json",
+        "madetl import label-studio project-1.json --annotator alice",
+        "madetl import label-studio project-1.json --annotator 1=alice --annotator bob@example.org=bob",
+    ),
+)
+@files_argument
+@click.option(
+    "--annotator",
+    "annotators",
+    multiple=True,
+    metavar="[WHO=]NAME",
+    help="Who judged: one name for the whole file, or a name for each of Label Studio's e-mail addresses or ids; may "
+    "be repeated.  [default: the address, or label-studio:ID]",
+)
+@json_counts_option
+@click.pass_obj
+def import_label_studio(
+    settings: Settings, *, files: tuple[str, ...], annotators: tuple[str, ...], as_json: bool
+) -> None:
+    """Import verdicts from Label Studio's JSON export.
+
+    Tasks are those of `madetl export label-studio`, annotated by any number of people. Times and seconds come along;
+    skipped tasks are kept as skipped. Predictions, drafts and ground truths are no verdicts and are left out.
+    """
+    from madetl.importing import label_studio
+    from madetl.store import database
+
+    names = label_studio.Names.of(annotators)
+    with database.writing(settings.db) as db:
+        done = label_studio.import_annotations(db, files, names)
+    show(done, as_json)
 
 
 def _run(settings: Settings, name: str, files: tuple[str, ...], as_json: bool, **options: Any) -> None:

@@ -159,7 +159,7 @@ def _compute(
 ) -> None:
     """Measures with what needs nobody's answer."""
     from madetl.similarity.measure import measure
-    from madetl.similarity.measuring import metric_named
+    from madetl.similarity.named import metric_named
 
     chosen = metric_named(db, metric, **of_bert_score)
     if asking.dry_run:

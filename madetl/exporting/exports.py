@@ -18,8 +18,8 @@ from typing import Any
 
 from madetl.errors import ParameterError
 from madetl.formats import writing
-from madetl.selection.select import find_set
 from madetl.store.metrics import find_metric, metric_label
+from madetl.store.selections import find_set
 from madetl.store.sqlfiles import query
 
 

@@ -16,9 +16,9 @@ from madetl.errors import ParameterError
 from madetl.formats import sheets as layout
 from madetl.formats import writing
 from madetl.judgment import assign
-from madetl.selection.select import find_set
 from madetl.store import runs
 from madetl.store.database import transaction
+from madetl.store.selections import find_set
 from madetl.store.sqlfiles import query
 
 CELL_LIMIT = layout.CELL_LIMIT

@@ -1,7 +1,6 @@
-"""Judging in Label Studio: deals items and writes its tasks, and takes its export in as the verdicts of a sheet.
+"""Takes an export of Label Studio's in as the verdicts of a sheet: its tasks hold items under their numbers.
 
-What its files look like is known in formats; items are dealt as for a sheet, under the same numbers, so that one item
-may be judged here and there, and no verdict counts twice.
+What its files look like is known in `formats`; one item may be judged here and on a sheet, and no verdict counts twice.
 """
 
 from __future__ import annotations
@@ -10,21 +9,14 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from madetl.errors import InputError, ParameterError
-from madetl.exporting import sheets
-from madetl.exporting.sheets import Exported
 from madetl.formats import label_studio as layout
-from madetl.formats import writing
 from madetl.formats.reading import read_rows
 from madetl.formats.verdicts import Problems, SheetRow, where
 from madetl.importing import judgments
 from madetl.importing.each_file import Imported, import_each
-from madetl.selection.select import find_set
-from madetl.store import runs
 from madetl.store.database import ids_by_name, transaction
 from madetl.store.sqlfiles import query
 
@@ -51,31 +43,6 @@ class Names:
         return cls(plain[0] if plain else None, known)
 
 
-def export(
-    db: sqlite3.Connection, output: Path, *, selection: str, annotator: str | None, seed: int, both_bad: bool = False
-) -> Exported:
-    """Deals what was not dealt yet, and writes the tasks and the configuration; nothing where no item is left.
-
-    They are FILE.json and FILE.xml where `output` is FILE.json, else tasks.json and config.xml in a folder of its name.
-    Raises ParameterError where it is the name of another kind of file.
-    """
-    if output.suffix.lower() in {".xml", ".jsonl", ".csv", ".parquet"}:
-        raise ParameterError(f"{output}: name a folder, or a file .json for the tasks.")
-    chosen = find_set(db, selection)
-    annotator = annotator and annotator.strip()
-    parameters = {"selection": chosen["name"], "annotator": annotator, "output": output, "both_bad": both_bad}
-    # The files appear after the commit: nobody gets tasks whose items are unknown.
-    with runs.run(db, "export label-studio", parameters, seed) as run, ExitStack() as files:
-        with transaction(db):
-            dealt = sheets.deal_items(db, chosen, annotator, seed, run.id)
-            if dealt.items:
-                tasks, config = _opened(files, output)
-                writing.write_json(tasks, layout.tasks(dealt.items))
-                config.write_text(layout.labelling_config(dealt.items, both_bad=both_bad), encoding="utf-8")
-        run.summary = f"{output}: {len(dealt.items)} tasks of selection {chosen['name']}"
-    return Exported(chosen["name"], len(dealt.items), dealt.new, names_itself=dealt.names_itself)
-
-
 def import_annotations(db: sqlite3.Connection, files: Sequence[str], names: Names | None = None) -> Imported:
     """Imports exports of Label Studio's ('-': standard input), each in one transaction.
 
@@ -88,15 +55,6 @@ def import_annotations(db: sqlite3.Connection, files: Sequence[str], names: Name
 
     given = {"annotator": names.everybody, "annotators": names.known}
     return import_each(db, "label-studio", files, given, take)
-
-
-def _opened(files: ExitStack, output: Path) -> tuple[Path, Path]:
-    """Where to write the tasks and the configuration; they take their places when `files` closes."""
-    if output.suffix.lower() == ".json":
-        tasks = files.enter_context(writing.whole_file(output))
-        return tasks, files.enter_context(writing.whole_file(output.with_suffix(".xml")))
-    folder = files.enter_context(writing.whole_folder(output))
-    return folder / "tasks.json", folder / "config.xml"
 
 
 def _import_file(db: sqlite3.Connection, file: str, names: Names, run_id: int) -> Counter[str]:

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 
 from madetl.errors import ParameterError
-from madetl.judgment import agreement_notes
-from madetl.judgment.agreement_notes import Note
 from madetl.judgment.reliability import (
     Alpha,
     Share,
@@ -32,6 +30,16 @@ from madetl.store.sqlfiles import query
 
 CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
 OVERALL = "overall"
+LOPSIDED = 0.05  # between alpha and unordered alpha; less is not worth a reader's time
+FEW_ITEMS = 20  # below, alpha's interval says more about the draw than about the people
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know; `kind` names what it is about."""
+
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ def report(db: sqlite3.Connection, *, scenario: str | None = None, rounds: int =
     scenarios = [
         _scenario(name, found, rounds, seed) for name in dict.fromkeys(row["scenario"] for row in found.habits)
     ]
-    return Report(scenarios, agreement_notes.notes(scenarios))
+    return Report(scenarios, notes(scenarios))
 
 
 @dataclass(frozen=True)
@@ -157,8 +165,14 @@ class _Rows:
 
     @classmethod
     def read(cls, db: sqlite3.Connection, scenario: str | None) -> _Rows:
-        names = ("verdict_counts", "verdict_habits", "repeated_verdicts", "judges_and_people", "pairs_of_annotators")
-        return cls(*(db.execute(query(f"judgment/{name}"), {"scenario": scenario}).fetchall() for name in names))
+        queries = (
+            "judgment/verdict_counts",
+            "judgment/verdict_habits",
+            "judgment/repeated_verdicts",
+            "judgment/judges_and_people",
+            "judgment/pairs_of_annotators",
+        )
+        return cls(*(db.execute(query(name), {"scenario": scenario}).fetchall() for name in queries))
 
 
 def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreement:
@@ -219,3 +233,87 @@ def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:
         kappas = cohen_kappa(table), cohen_kappa(table, unordered=True)
         found.append(Judge(items, agreed, agreed / items, *kappas, judge))
     return found
+
+
+# What a reader must know, in words: each function looks at one thing
+
+
+def notes(scenarios: Sequence[ScenarioAgreement]) -> list[Note]:
+    """The notes on the first of the scenarios, which holds all verdicts that the report is about."""
+    first = scenarios[0]
+    about_all = (_overlap, _alike, _lopsided, _later, _order, _time, _repeats)
+    found = [_few(scenarios), *(about(first) for about in about_all)]
+    return [note for note in found if note]
+
+
+def _overlap(found: ScenarioAgreement) -> Note | None:
+    """Where nothing can be said about people: why, and which command mends it."""
+    if found.shared:
+        return None
+    why = {0: "No person has judged anything", 1: "Only one person has judged"}.get(
+        found.people, "No item was judged by two people"
+    )
+    return Note(
+        "overlap",
+        f"{why}, so nothing can be said about how well people agree. `madetl annotate --overlap 2` deals every item to "
+        "two people; or give two people a copy of one sheet (`madetl export annotations -o sheet.csv`), and import "
+        "each with `--annotator NAME`.",
+    )
+
+
+def _alike(found: ScenarioAgreement) -> Note | None:
+    if not found.shared or found.alpha.alpha is not None:
+        return None
+    return Note("alike", "all shared items have one and the same verdict, so chance alone would agree: no alpha.")
+
+
+def _few(scenarios: Sequence[ScenarioAgreement]) -> Note | None:
+    few = [found for found in scenarios if 0 < found.shared < FEW_ITEMS]
+    if not few:
+        return None
+    named = ", ".join(f"{found.scenario} ({found.shared})" for found in few)
+    return Note("few", f"fewer than {FEW_ITEMS} items were judged by two people or more in {named}: rough figures.")
+
+
+def _lopsided(found: ScenarioAgreement) -> Note | None:
+    ordered, unordered = found.alpha.alpha, found.alpha_unordered.alpha
+    if ordered is None or unordered is None or unordered - ordered < LOPSIDED:
+        return None
+    return Note(
+        "lopsided",
+        "alpha and kappa name the model that was imported first model_a. Here one of the two sides wins most, so that "
+        "much of the agreement looks like chance; the unordered figures do not depend on the order of models.",
+    )
+
+
+def _later(found: ScenarioAgreement) -> Note | None:
+    later = sum(one.later for one in found.everybody)
+    if not later:
+        return None
+    return Note(
+        "later",
+        f"{later:,} further verdict{'s' if later != 1 else ''} of annotators on items that they had judged before (and "
+        "were not asked to repeat): the first counts between annotators.",
+    )
+
+
+def _order(found: ScenarioAgreement) -> Note | None:
+    if any(one.first_wins for one in found.everybody):
+        return None
+    return Note("order", "no vote tells which answer was shown first, so a bias for a position cannot be seen.")
+
+
+def _time(found: ScenarioAgreement) -> Note | None:
+    if any(one.seconds is not None for one in found.everybody):
+        return None
+    return Note("time", "no vote tells how long it took.")
+
+
+def _repeats(found: ScenarioAgreement) -> Note | None:
+    if any(one.again for one in found.everybody):
+        return None
+    return Note(
+        "repeats",
+        "nobody was asked the same twice, so how far annotators agree with themselves is unknown: "
+        "`madetl annotate --repeat 0.05` asks it.",
+    )

@@ -22,10 +22,10 @@ from madetl.errors import ParameterError
 from madetl.judgment import verdicts
 from madetl.judgment.verdicts import Manner, Opinion
 from madetl.providers.base import ChatAnswer
-from madetl.selection.sets import LATEST, find_set
 from madetl.store import sqlfiles
 from madetl.store.database import insert_rows, transaction
 from madetl.store.runs import run
+from madetl.store.selections import LATEST, find_set
 from madetl.text import storable
 
 STAGE = "judgment"

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madetl.errors import ParameterError
-from madetl.metrics.cosine import from_blob
 from madetl.selection.diversity import DenseVectors, SparseVectors, Vectors
 from madetl.store import sqlfiles
+from madetl.store.embeddings import from_blob
 from madetl.store.metrics import existing_metric, metric_label
 
 _UNIT_TOLERANCE = 1e-3

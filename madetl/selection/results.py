@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from madetl.selection.sets import Request, set_row
+from madetl.selection.sets import Request
 from madetl.store import sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
+from madetl.store.selections import set_row
 
 _PAIRS_NAMED = 5  # in a warning; the rest is counted
 

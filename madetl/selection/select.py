@@ -16,12 +16,13 @@ from typing import Any
 from madetl.errors import ParameterError
 from madetl.selection import results, sets
 from madetl.selection.results import FilterCounts, PairPicks, SelectionResult
-from madetl.selection.sets import Adaptive, Ending, Request, SelectionParameters, find_set
+from madetl.selection.sets import Adaptive, Ending, Request, SelectionParameters
 from madetl.selection.strategies import Known, Pick, next_picks
 from madetl.store import sqlfiles
 from madetl.store.database import insert_rows, transaction
 from madetl.store.metrics import metric_label
 from madetl.store.runs import run
+from madetl.store.selections import LATEST, latest_adaptive, set_row
 
 __all__ = [
     "Adaptive",
@@ -31,7 +32,6 @@ __all__ = [
     "SelectionParameters",
     "SelectionResult",
     "ending",
-    "find_set",
     "grow",
     "growing",
     "keep",
@@ -105,7 +105,7 @@ def _extend(db: sqlite3.Connection, request: Request, parameters: SelectionParam
         known = _known(db, request)
         picks = _next(db, request, known)
         with transaction(db):
-            if sets.set_row(db, request.name) == request.found and _known(db, request) == known:
+            if set_row(db, request.name) == request.found and _known(db, request) == known:
                 _store(db, request, picks, known, run_id)
                 return
         request = sets.resolve(db, parameters)
@@ -125,8 +125,8 @@ def growing(db: sqlite3.Connection, name: str, plan: Adaptive, seed: int) -> Req
     Writes nothing: `keep` does. Raises ParameterError where it is not adaptive or has a larger budget already, and
     where one would have to be begun without a budget, or from nothing.
     """
-    if name == sets.LATEST:
-        latest = sets.latest_adaptive(db)
+    if name == LATEST:
+        latest = latest_adaptive(db)
         if latest is None:
             return _new(db, SelectionParameters(adaptive=plan, seed=seed))
         name = latest["name"]

@@ -17,16 +17,11 @@ from madetl.errors import ParameterError
 from madetl.selection.orders import DRAWN, Strategy, usual_filters
 from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
 from madetl.store.scope import check_scenario, model_ids
+from madetl.store.selections import LATEST, find_set, set_row
 
 DEFAULT_TOP_K = 10
-LATEST = "latest"  # what a person may write instead of a selection's name
 NGRAMS = "char-ngram"  # the metric whose instruction vectors are made on the fly
 
-_LAST_EXTENDED_FIRST = """
-    SELECT t.*
-    FROM selection_sets AS t
-    ORDER BY (SELECT max(s.id) FROM selections AS s WHERE s.set_id = t.id) DESC, t.id DESC
-"""
 _OPTIONS = {
     "scenario": "--scenario",
     "metric_id": "--metric",
@@ -151,27 +146,6 @@ class Request:
         return self.top_k is not None and self.top_k < self.found["top_k"]
 
 
-def find_set(db: sqlite3.Connection, name: str = LATEST) -> sqlite3.Row:
-    """The row of `selection_sets` called `name`; 'latest' is the one that was begun or extended last.
-
-    Raises ParameterError if there is none; the message lists what there is.
-    """
-    sets: dict[str, sqlite3.Row] = {row["name"]: row for row in db.execute(_LAST_EXTENDED_FIRST)}
-    if not sets:
-        raise ParameterError("There is no selection yet. `madetl select` makes one.")
-    if name == LATEST:
-        return next(iter(sets.values()))
-    if name not in sets:
-        raise ParameterError(f"No selection is called {name!r}. This database has: {', '.join(sorted(sets))}")
-    return sets[name]
-
-
-def latest_adaptive(db: sqlite3.Connection) -> sqlite3.Row | None:
-    """The row of the adaptive selection that was begun or extended last; None: there is none."""
-    rows: list[sqlite3.Row] = db.execute(_LAST_EXTENDED_FIRST).fetchall()
-    return next((row for row in rows if row["pair_policy"] == "adaptive"), None)
-
-
 def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
     """Looks up every name. Raises ParameterError for a value that makes no sense or a name that is unknown."""
     request = unnamed(db, parameters)
@@ -205,12 +179,6 @@ def reopen(db: sqlite3.Connection, name: str, adaptive: Adaptive) -> Request:
         )
     columns = {column: found[column] for column in _OPTIONS}
     return Request(found["name"], columns, None, None, found, adaptive)
-
-
-def set_row(db: sqlite3.Connection, name: str) -> sqlite3.Row | None:
-    """The row of the selection called `name`, or None."""
-    row: sqlite3.Row | None = db.execute("SELECT * FROM selection_sets WHERE name = ?", (name,)).fetchone()
-    return row
 
 
 def save(db: sqlite3.Connection, request: Request, top_k: int, run_id: int) -> int:

@@ -19,7 +19,7 @@ from madetl.asking.model_settings import Model, check_access, register
 from madetl.providers.base import ChatAnswer
 from madetl.similarity import prefilter as prefilters
 from madetl.similarity import rubric
-from madetl.similarity.measure import Scope, UnmeasuredPair, ensure_pair, selectable, unmeasured
+from madetl.similarity.measure import Scope, UnmeasuredPair, selectable, unmeasured
 from madetl.similarity.named import LLM, model_name
 from madetl.similarity.prefilter import Prefilter
 from madetl.similarity.rubric import Rubric
@@ -27,6 +27,7 @@ from madetl.store import sqlfiles
 from madetl.store.database import insert_rows, transaction
 from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
 from madetl.store.runs import run
+from madetl.store.similarities import ensure_pair
 from madetl.text import storable
 
 STAGE = "similarity"

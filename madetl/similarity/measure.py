@@ -21,9 +21,11 @@ from madetl.errors import ParameterError
 from madetl.metrics import cosine
 from madetl.store import sqlfiles
 from madetl.store.database import insert_rows, transaction
+from madetl.store.embeddings import from_blob
 from madetl.store.metrics import ensure_metric, existing_metric
 from madetl.store.runs import run
 from madetl.store.scope import check_scenario, model_ids
+from madetl.store.similarities import ensure_pair
 from madetl.text import counted
 
 Indices = NDArray[np.intp]
@@ -145,13 +147,6 @@ def scope_of(db: sqlite3.Connection, scenario: str | None, models: Sequence[str]
     if ids is not None and len(ids) < 2:
         raise ParameterError("--models needs at least two different models: similarity compares their answers.")
     return Scope(scenario, None if ids is None else json.dumps(ids), pairs)
-
-
-def ensure_pair(db: sqlite3.Connection, models: tuple[int, int]) -> int:
-    """The id of the row of `pairs` for two models, the lower id first; made if there is none."""
-    db.execute("INSERT OR IGNORE INTO pairs (model_a_id, model_b_id) VALUES (?, ?)", models)
-    row = db.execute("SELECT id FROM pairs WHERE model_a_id = ? AND model_b_id = ?", models).fetchone()
-    return int(row["id"])
 
 
 def unmeasured(
@@ -276,7 +271,7 @@ class _Work:
             raise ParameterError(f"The embeddings stored for {self.metric.name} have different numbers of dimensions.")
         vectors = np.zeros((len(rows), max(sizes, default=4) // 4), dtype=np.float32)
         for place in np.flatnonzero(stored):
-            vectors[place] = cosine.from_blob(rows[place]["vector"])
+            vectors[place] = from_blob(rows[place]["vector"])
         usable = stored | np.array([bool(row["is_empty"]) for row in rows])
         return cosine.scores(vectors, left, right), usable[left] & usable[right]
 

@@ -75,9 +75,9 @@ def _free_names() -> Iterator[Path]:
 
 def measure(db: sqlite3.Connection) -> Step:
     """Measures all answers with the embedded metric."""
-    from madetl.similarity import measure, measuring
+    from madetl.similarity import measure, named
 
-    measured = measure.measure(db, measuring.metric_named(db, "char-ngram"))
+    measured = measure.measure(db, named.metric_named(db, "char-ngram"))
     return Step("similarity", measured.summary)
 
 

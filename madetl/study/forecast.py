@@ -16,8 +16,7 @@ from madetl.asking.ask import Estimate
 from madetl.evolution import evolve
 from madetl.inference import infer
 from madetl.similarity.embed import MOST_TEXTS
-from madetl.similarity.measuring import BUILT_IN
-from madetl.similarity.named import kind_of
+from madetl.similarity.named import BUILT_IN, kind_of
 from madetl.store import database
 from madetl.study.file import StudyFile
 from madetl.study.steps import Study, import_seeds

@@ -31,8 +31,7 @@ from madetl.selection import select
 from madetl.selection.sets import NGRAMS, SelectionParameters
 from madetl.similarity import ask, embed, prefilter, rubric
 from madetl.similarity.measure import measure, scope_of
-from madetl.similarity.measuring import BUILT_IN, metric_named
-from madetl.similarity.named import kind_of, model_name
+from madetl.similarity.named import BUILT_IN, kind_of, metric_named, model_name
 from madetl.store.database import transaction
 from madetl.study.file import StudyFile, Values
 

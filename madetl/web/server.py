@@ -18,9 +18,10 @@ from madetl.judgment import assign
 from madetl.judgment.annotate import Progress, is_shared, progress
 from madetl.rendering.markdown import render
 from madetl.selection import select
-from madetl.selection.sets import Adaptive, find_set
+from madetl.selection.sets import Adaptive
 from madetl.store import runs
 from madetl.store.database import transaction
+from madetl.store.selections import find_set
 from madetl.web.access import Access, key_file, read_key
 from madetl.web.app import Setting, create_app
 

@@ -19,7 +19,7 @@ from madetl.asking.model_settings import Given
 from madetl.similarity import ask, embed
 from madetl.similarity.embed import MOST_TEXTS
 from madetl.similarity.measure import Scope, measure, scope_of
-from madetl.similarity.measuring import metric_named
+from madetl.similarity.named import metric_named
 from madetl.similarity.prefilter import Prefilter
 from madetl.store import database
 from tests.benchmarks import Figure

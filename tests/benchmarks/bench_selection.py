@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from madetl.metrics import char_ngram
-from madetl.metrics.cosine import from_blob
 from madetl.store import database, embeddings, sqlfiles
+from madetl.store.embeddings import from_blob
 from madetl.store.metrics import ensure_metric
 from madetl.text import text_hash
 from tests.benchmarks import Figure, median_seconds

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from madetl.similarity.measure import measure
-from madetl.similarity.measuring import metric_named
+from madetl.similarity.named import metric_named
 from madetl.store import database, embeddings
 from madetl.store.metrics import ensure_metric
 from madetl.text import instruction_hash, text_hash

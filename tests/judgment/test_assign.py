@@ -15,9 +15,9 @@ from madetl.errors import ParameterError
 from madetl.exporting import sheets
 from madetl.judgment import annotate, assign
 from madetl.judgment.assign import Study
-from madetl.selection.sets import find_set
 from madetl.store import runs
 from madetl.store.database import transaction
+from madetl.store.selections import find_set
 from tests.conftest import Study as Rows
 from tests.support.sheet_study import MODELS, fresh, select, small_study
 

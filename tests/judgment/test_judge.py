@@ -26,7 +26,7 @@ from madetl.judgment.judge import Judged, Judging
 from madetl.judgment.verdicts import Opinion
 from madetl.selection import select as selection
 from madetl.similarity.measure import measure
-from madetl.similarity.measuring import metric_named
+from madetl.similarity.named import metric_named
 from madetl.store import database
 from madetl.store.database import transaction
 from tests.conftest import Study

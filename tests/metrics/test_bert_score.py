@@ -10,7 +10,7 @@ import pytest
 from madetl.errors import MissingExtraError, ParameterError
 from madetl.metrics import bert_score as metric
 from madetl.similarity.measure import measure
-from madetl.similarity.measuring import metric_named
+from madetl.similarity.named import metric_named
 from madetl.store import database
 from tests.conftest import Study
 

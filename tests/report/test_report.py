@@ -37,7 +37,7 @@ from madetl.report.tallies import bt_ratings, places, spearman, votes_of
 from madetl.selection import select
 from madetl.selection.sets import SelectionParameters
 from madetl.similarity import measure
-from madetl.similarity.measuring import metric_named
+from madetl.similarity.named import metric_named
 from madetl.store import database
 from madetl.study import demo
 from tests.conftest import Study

@@ -24,11 +24,12 @@ from hypothesis import strategies as st
 
 from madetl.errors import ParameterError
 from madetl.metrics import char_ngram
-from madetl.metrics.cosine import unit
 from madetl.selection.diversity import DenseVectors, SparseVectors, greedy
-from madetl.selection.select import FilterCounts, SelectionParameters, SelectionResult, find_set, select
+from madetl.selection.select import FilterCounts, SelectionParameters, SelectionResult, select
 from madetl.store import database, sqlfiles
+from madetl.store.embeddings import unit
 from madetl.store.metrics import ensure_metric
+from madetl.store.selections import find_set
 from tests.conftest import Study
 from tests.support.pool import Pool
 

@@ -23,7 +23,7 @@ from madetl.similarity import ask, rubric
 from madetl.similarity.ask import AskedAbout, Wanted
 from madetl.similarity.measure import measure as compute
 from madetl.similarity.measure import scope_of
-from madetl.similarity.measuring import metric_named
+from madetl.similarity.named import metric_named
 from madetl.similarity.prefilter import Prefilter, parsed
 from madetl.store import database
 from madetl.store.database import transaction

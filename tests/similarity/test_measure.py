@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from madetl.errors import ParameterError
 from madetl.metrics import cosine
 from madetl.similarity.measure import Measured, Metric, measure
-from madetl.similarity.measuring import metric_named
+from madetl.similarity.named import metric_named
 from madetl.store import database, embeddings
+from madetl.store.embeddings import from_blob, unit
 from madetl.store.metrics import ensure_metric
 from madetl.text import text_hash
 from tests.conftest import Study
@@ -186,7 +187,7 @@ def test_progress_ends_at_its_total(db, study):
 _SLOW = """
 import sys, time
 from madetl.store import database
-from madetl.similarity.measuring import metric_named
+from madetl.similarity.named import metric_named
 from madetl.similarity.measure import Metric, measure
 with database.writing(sys.argv[1]) as db:
     plain = metric_named(db, "char-ngram")
@@ -290,13 +291,13 @@ class TestStoredVectors:
             assert embeddings.store(db, metric_id, [text_hash("a")], [[1.0, 0.0]], [True]) == 0
         row = db.execute("SELECT dimensions, vector, truncated FROM embeddings").fetchone()
         assert (row["dimensions"], row["truncated"]) == (2, 0)
-        assert cosine.from_blob(row["vector"]).tolist() == pytest.approx([0.6, 0.8])
+        assert from_blob(row["vector"]).tolist() == pytest.approx([0.6, 0.8])
 
     @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
     @settings(deadline=None, max_examples=30)
     def test_a_score_does_not_depend_on_the_batch(self, pairs, seed):
         rng = np.random.default_rng(seed)
-        vectors = cosine.unit(rng.standard_normal((12, 33)))
+        vectors = unit(rng.standard_normal((12, 33)))
         left, right = rng.integers(0, 12, pairs), rng.integers(0, 12, pairs)
         together = cosine.scores(vectors, left, right)
         alone = [cosine.scores(vectors, left[[i]], right[[i]])[0] for i in range(pairs)]

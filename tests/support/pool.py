@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from madetl.metrics.cosine import to_blobs
+from madetl.store.embeddings import to_blobs
 from madetl.store.metrics import ensure_metric
 from tests.conftest import Study
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from madetl.selection import select
 from madetl.selection.sets import SelectionParameters
-from madetl.similarity import measure, measuring
+from madetl.similarity import measure, named
 from madetl.store import database
 from madetl.text import count_words, text_hash
 
@@ -39,7 +39,7 @@ def build(
     with database.writing(path) as db:
         with database.transaction(db):
             _answers(db, model_names(models), instructions)
-        measure.measure(db, measuring.metric_named(db, "char-ngram"))
+        measure.measure(db, named.metric_named(db, "char-ngram"))
         select.select(db, SelectionParameters(top_k=top_k))
         with database.transaction(db):
             _judge(db, people, repeated)

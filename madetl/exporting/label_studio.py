@@ -1,0 +1,54 @@
+"""Judging in Label Studio: deals items and writes its tasks and its configuration.
+
+What its files look like is known in `formats`; items are dealt as for a sheet, under the same numbers, so that one item
+may be judged here and there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import ExitStack
+from pathlib import Path
+
+from madetl.errors import ParameterError
+from madetl.exporting import sheets
+from madetl.exporting.sheets import Exported
+from madetl.formats import label_studio as layout
+from madetl.formats import writing
+from madetl.store import runs
+from madetl.store.database import transaction
+from madetl.store.selections import find_set
+
+
+def export(
+    db: sqlite3.Connection, output: Path, *, selection: str, annotator: str | None, seed: int, both_bad: bool = False
+) -> Exported:
+    """Deals what was not dealt yet, and writes the tasks and the configuration; nothing where no item is left.
+
+    They are FILE.json and FILE.xml where `output` is FILE.json, else tasks.json and config.xml in a folder of its name.
+    Raises ParameterError where it is the name of another kind of file.
+    """
+    if output.suffix.lower() in {".xml", ".jsonl", ".csv", ".parquet"}:
+        raise ParameterError(f"{output}: name a folder, or a file .json for the tasks.")
+    chosen = find_set(db, selection)
+    annotator = annotator and annotator.strip()
+    parameters = {"selection": chosen["name"], "annotator": annotator, "output": output, "both_bad": both_bad}
+    # The files appear after the commit: nobody gets tasks whose items are unknown.
+    with runs.run(db, "export label-studio", parameters, seed) as run, ExitStack() as files:
+        with transaction(db):
+            dealt = sheets.deal_items(db, chosen, annotator, seed, run.id)
+            if dealt.items:
+                tasks, config = _opened(files, output)
+                writing.write_json(tasks, layout.tasks(dealt.items))
+                config.write_text(layout.labelling_config(dealt.items, both_bad=both_bad), encoding="utf-8")
+        run.summary = f"{output}: {len(dealt.items)} tasks of selection {chosen['name']}"
+    return Exported(chosen["name"], len(dealt.items), dealt.new, names_itself=dealt.names_itself)
+
+
+def _opened(files: ExitStack, output: Path) -> tuple[Path, Path]:
+    """Where to write the tasks and the configuration; they take their places when `files` closes."""
+    if output.suffix.lower() == ".json":
+        tasks = files.enter_context(writing.whole_file(output))
+        return tasks, files.enter_context(writing.whole_file(output.with_suffix(".xml")))
+    folder = files.enter_context(writing.whole_folder(output))
+    return folder / "tasks.json", folder / "config.xml"
