@@ -74,7 +74,7 @@ def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: As
     any other      the same kind of instruction about something else
 
     Running it again asks for what is missing: after --rounds 1, --rounds 2 adds a round, and another model adds
-    rewritings of its own. The prompts stand in madetl/prompts/; the one in force is kept with the run.
+    rewritings of its own. The prompts stand in madetl/asking/prompts/; the one in force is kept with the run.
     """
     from madetl.asking import prompts
     from madetl.evolution import evolve

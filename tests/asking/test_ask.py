@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from madetl.asking import estimate, ledger
-from madetl.asking.ask import Asked, AskingError, AskOptions, EmbedRequest, Task, Unusable, ask_all, in_pages
+from madetl.asking import ledger
+from madetl.asking.ask import Asked, AskingError, AskOptions, EmbedRequest, Task, Unusable, ask_all, estimate, in_pages
 from madetl.asking.prices import Price
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError

@@ -250,8 +250,8 @@ def test_mean_tokens_out_is_of_answers_of_that_model_and_stage(db):
 
 def test_ledger_is_read_by_its_indexes(db):
     for name, parameters in [
-        ("call_attempts", {"request_hash": "a", "sample": 0, "model_id": 1}),
-        ("runs_with_open_calls", {}),
+        ("asking/call_attempts", {"request_hash": "a", "sample": 0, "model_id": 1}),
+        ("asking/runs_with_open_calls", {}),
     ]:
         plan = db.execute("EXPLAIN QUERY PLAN " + sqlfiles.query(name), parameters).fetchall()
         assert not any("SCAN c" in row["detail"] for row in plan), name
@@ -352,7 +352,7 @@ def test_answer_is_closed_with_its_outcome():
 def test_madetl_prices_table_is_dated_and_has_its_sources():
     import tomllib
 
-    tables = tomllib.loads((ROOT / "madetl" / "prices.toml").read_text())
+    tables = tomllib.loads((ROOT / "madetl" / "asking" / "prices.toml").read_text())
     for table in tables.values():
         assert table["source"].startswith("https://")
         assert table["date"].year >= 2026

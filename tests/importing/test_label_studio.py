@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madetl.errors import InputError, ParameterError
+from madetl.exporting import label_studio as tasks_of
 from madetl.formats.label_studio import labelling_config, tasks
 from madetl.formats.sheets import SheetItem
 from madetl.importing import label_studio
@@ -23,9 +24,7 @@ CHOICE = ("response_1", "tie", "response_2", "both_bad")
 
 
 def write(db, folder, **options):
-    return label_studio.export(
-        db, folder / "project", **({"selection": "latest", "annotator": None, "seed": 42} | options)
-    )
+    return tasks_of.export(db, folder / "project", **({"selection": "latest", "annotator": None, "seed": 42} | options))
 
 
 def dealt(folder):
@@ -97,7 +96,7 @@ class TestExport:
 
     def test_a_file_has_its_configuration_beside_it(self, db, tmp_path):
         small_study(db, 1)
-        label_studio.export(db, tmp_path / "ann.json", selection="pilot", annotator="ann", seed=1)
+        tasks_of.export(db, tmp_path / "ann.json", selection="pilot", annotator="ann", seed=1)
         assert sorted(path.name for path in tmp_path.iterdir() if "mad.db" not in path.name) == ["ann.json", "ann.xml"]
 
     def test_what_an_annotator_judged_is_left_out_and_nothing_left_writes_nothing(self, db, tmp_path):
@@ -107,14 +106,14 @@ class TestExport:
         take(db, str(filled(tmp_path / "ann.csv", {str(rows[0]): "tie"})))
         assert write(db, tmp_path, annotator="ann").items == 2
         take(db, str(filled(tmp_path / "ann.csv", {"*": "tie"})))
-        assert label_studio.export(db, tmp_path / "new", selection="pilot", annotator="ann", seed=1).items == 0
+        assert tasks_of.export(db, tmp_path / "new", selection="pilot", annotator="ann", seed=1).items == 0
         assert not (tmp_path / "new").exists()
 
     @pytest.mark.parametrize("name", ["project.xml", "project.csv", "missing/project", "missing/project.json"])
     def test_a_place_that_cannot_be_written_deals_nothing(self, db, tmp_path, name):
         small_study(db, 1)
         with pytest.raises(ParameterError):
-            label_studio.export(db, tmp_path / name, selection="pilot", annotator=None, seed=1)
+            tasks_of.export(db, tmp_path / name, selection="pilot", annotator=None, seed=1)
         assert db.execute("SELECT count(*) FROM assignments").fetchone()[0] == 0
 
 

@@ -19,6 +19,7 @@ from madetl.replay.accuracy import accuracy
 from madetl.replay.replay import ReplayParameters
 from madetl.selection import select, strategies
 from madetl.selection.adaptive import pair_policies
+from madetl.selection.adaptive.simulate import play as simulate
 from madetl.selection.select import SelectionParameters
 from madetl.store.metrics import ensure_metric
 from tests.conftest import Study
@@ -154,7 +155,7 @@ def test_a_smaller_budget_is_the_beginning_of_a_larger_one_also_within_a_batch(p
         assert (battles(budget) == whole[:, :budget]).all()
     # And the counts are those of the play that a live study follows
     source = play.known_votes(ballots, order, chance.vote)
-    states = play(policy, source, PAIRS, models=3, judgments=8, rng=np.random.default_rng(3), batch=4)
+    states = simulate(policy, source, PAIRS, models=3, judgments=8, rng=np.random.default_rng(3), batch=4)
     for state in states:
         seen = whole[:, : state.judgments]
         counts = np.stack([(seen // 3 == pair).sum(axis=1) for pair in range(3)], axis=1)

@@ -19,7 +19,7 @@ import pytest
 
 from madetl.errors import InputError, MadetlError
 from madetl.store import database
-from madetl.study import file
+from madetl.study import file as study_file
 from madetl.study.forecast import forecast
 from tests.support.provider_server import ProviderServer
 
@@ -260,7 +260,7 @@ def test_a_setting_that_its_answers_hang_on_is_an_error(server, folder, db_file,
 
 def test_dry_run_counts_requests_and_judgments_and_leaves_nothing(server, folder, db_file, madetl: Madetl):
     file = write(folder, STUDY, url=server.url)
-    found = forecast(file.read(file), db_file)
+    found = forecast(study_file.read(file), db_file)
     assert [(step.step.split(" --scenario")[0], step.requests) for step in found.steps] == [
         ("evolve --model a", 2),
         ("infer --model a", 8),
@@ -276,7 +276,7 @@ def test_dry_run_counts_requests_and_judgments_and_leaves_nothing(server, folder
     assert len(server.requests) == 0
     # and of what is there already, nothing counts
     madetl("run", file)
-    assert sum(step.requests for step in forecast(file.read(file), db_file).steps) == 0
+    assert sum(step.requests for step in forecast(study_file.read(file), db_file).steps) == 0
 
 
 def test_eight_models_and_k_10_ask_for_280_judgments(folder, db_file):
@@ -296,7 +296,7 @@ metric = "gpt-4.1"
 [judge]
 models = ["gpt-4.1"]
 """
-    found = forecast(file.read(write(folder, text)), db_file)
+    found = forecast(study_file.read(write(folder, text)), db_file)
     requests = {step.step: step.requests for step in found.steps}
     assert found.judgments == 280
     assert requests["infer --model gpt-0"] == 1000
@@ -311,7 +311,7 @@ models = ["gpt-4.1"]
 def test_the_readme_s_example_is_a_study(folder):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     [example] = re.findall(r"^```toml\n(.*?)^```$", readme, flags=re.MULTILINE | re.DOTALL)
-    study = file.read(write(folder, example))
+    study = study_file.read(write(folder, example))
     assert [model["name"] for model in study.models] == ["gpt-4.1", "gemini-2.5-pro", "qwen"]
     # six seeds and as many rewritten ones leave room for K = 10 in each of three pairs
     assert forecast(study, folder / "none.db").judgments == 30
@@ -343,7 +343,7 @@ def test_the_readme_s_example_is_a_study(folder):
 )
 def test_errors_name_the_file_the_table_and_the_key(folder, text, words):
     with pytest.raises(InputError, match=re.escape(words)) as error:
-        file.read(write(folder, text))
+        study_file.read(write(folder, text))
     assert str(error.value).startswith(f"{folder / 'study.toml'}")
 
 
@@ -356,7 +356,7 @@ def test_a_file_that_is_not_there_is_one_line(madetl: Madetl, db_file, tmp_path)
 
 def test_files_are_looked_for_beside_the_study(folder, monkeypatch, tmp_path_factory):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    found = file.read(write(folder, "[[seeds]]\nfile = 'seeds.jsonl'"))
+    found = study_file.read(write(folder, "[[seeds]]\nfile = 'seeds.jsonl'"))
     assert found.seeds[0]["file"] == str(folder / "seeds.jsonl")
     assert issubclass(InputError, MadetlError)
 
