@@ -60,7 +60,7 @@ def status(db: sqlite3.Connection) -> Status:
     try:
         scenarios, models = _rows(db, "status/status_scenarios"), _rows(db, "store/model_list")
         metrics = [row | _measured_with(db, row["metric_id"]) for row in _rows(db, "status/status_similarities")]
-        sets = [row | _metric_names(db, row) for row in _rows(db, "status/status_selections")]
+        sets = [row | _metric_names(db, row) | _new(db, row) for row in _rows(db, "status/status_selections")]
         [ranking] = _rows(db, "status/status_ranking")
         overall = (
             "SELECT rank, model, rating, lower, upper, battles, resample FROM leaderboard WHERE scenario = 'overall'"
@@ -97,6 +97,13 @@ def _metric_names(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, str 
         "metric": metric_label(db, row["metric_id"]),
         "instruction_metric": None if by is None else metric_label(db, by),
     }
+
+
+def _new(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, int]:
+    """`new_model_pairs`: how many model pairs the selection has nothing of yet."""
+    names = ("set_id", "pair_policy", "metric_id", "scenario", "min_words", "max_length_ratio")
+    parameters = {name: row[name] for name in names} | {"pairs": row["candidates"]}
+    return dict(db.execute(sqlfiles.query("status/new_model_pairs"), parameters).fetchone())
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How far the sureness of `ranking.posterior` can be trusted: tables over simulated worlds whose truth is known.
+"""How far the probabilities of `ranking.posterior` can be trusted: tables over simulated worlds whose truth is known.
 
 `python -m tests.calibration [TABLE …]`, or `make calibrate`; a few minutes for all of them. The worlds are those of
 `support.worlds`; where nothing else is said, 7 models with strengths of standard deviation 0.8, luck of the single
@@ -158,7 +158,7 @@ def stopped_one(
     true = worlds.strength[rounds, higher] > worlds.strength[rounds, lower]
 
     def look(now: Posterior) -> tuple[np.ndarray, np.ndarray]:
-        says = now.sureness(higher, lower)
+        says = now.probability(higher, lower)
         return np.maximum(says, 1 - says), (says > 0.5) == true
 
     states = play(
@@ -186,7 +186,7 @@ def until_sure(
 def least_sure(found: Posterior) -> tuple[np.ndarray, np.ndarray]:
     """The order of neighbours that is least sure: its higher and lower model, each (R, 1)."""
     higher, lower = found.neighbours()
-    at = found.sureness(higher, lower).argmin(axis=1)[:, None]
+    at = found.probability(higher, lower).argmin(axis=1)[:, None]
     return np.take_along_axis(higher, at, 1), np.take_along_axis(lower, at, 1)
 
 
@@ -194,7 +194,7 @@ def forecast_and_truth(worlds: Worlds, items: int) -> list[np.float64]:
     """The shares of worlds that needed no more judgments than the forecast's quartiles."""
     votes = worlds.judged(items)
     found = w.fitted(worlds, votes)
-    at = found.sureness(*found.neighbours()).argmin(axis=1)
+    at = found.probability(*found.neighbours()).argmin(axis=1)
     quartiles = np.empty((len(at), 3))
     for world, order in enumerate(at):
         plan = Plan(cap=CAP, simulations=100, seed=world)
@@ -210,9 +210,9 @@ def coverage(worlds: Worlds, votes: PairVotes) -> Iterator[tuple[np.ndarray, np.
     The truth is where Bradley–Terry would settle with endless votes, evenly spread over the pairs.
     """
     a, b = worlds.pairs
-    island = np.zeros(worlds.models, dtype=int)
+    component = np.zeros(worlds.models, dtype=int)
     rates = worlds.rates() * 1e7
-    truth = bradley_terry.fit(a, b, rates, 1e7 - rates, island)
+    truth = bradley_terry.fit(a, b, rates, 1e7 - rates, component)
     rounds = np.stack([bootstrap(worlds, votes, world) for world in range(len(truth))])
     order = np.argsort(-truth, axis=1)
     here = np.arange(len(truth))[:, None]

@@ -23,7 +23,7 @@ VIEWS = [
 
 def header(name: str) -> str:
     """The comment that a file begins with."""
-    match = re.match(r"(?:--[^\n]*\n)+", sqlfiles.query(name))
+    match = re.match(r"(?:--[^\n]*\n)+", FILES[name].read_text(encoding="utf-8"))
     assert match, f"{FILES[name]} begins without a comment"
     return match.group()
 
@@ -45,7 +45,7 @@ def test_the_header_says_what_and_at_what_grain(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_lines_are_short_and_nothing_is_starred(name: str) -> None:
-    sql = sqlfiles.query(name)
+    sql = FILES[name].read_text(encoding="utf-8")
     assert sql.endswith("\n")
     assert max(map(len, sql.splitlines())) <= 120
     if name in SQLITE:
@@ -55,7 +55,23 @@ def test_lines_are_short_and_nothing_is_starred(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_parameters_are_documented(name: str) -> None:
     for parameter in sqlfiles.query_parameters(sqlfiles.query(name)):
-        assert re.search(rf":{parameter}\b", header(name)), f":{parameter} is not explained"
+        assert re.search(rf":{parameter}\b", explained(name)), f":{parameter} is not explained"
+
+
+def explained(name: str) -> str:
+    """The header with those of the files that it names: `as in eligible.sql`."""
+    bare = {file.rpartition("/")[2]: file for file in FILES}
+    named = re.findall(r"as in (?:the view )?(\w+)\.sql", header(name))
+    return header(name) + "".join(explained(bare[one]) for one in named)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_included_is_there_and_named_in_the_header(name: str) -> None:
+    included = re.findall(r"-- include (\S+)", FILES[name].read_text(encoding="utf-8"))
+    assert "-- include" not in sqlfiles.query(name)
+    for one in included:
+        assert one in FILES
+        assert f"{one.rpartition('/')[2]}.sql" in explained(name)
 
 
 @pytest.mark.parametrize("name", SQLITE)

@@ -14,7 +14,7 @@ from madetl.cli.options import json_option, scenario_option, seed_option
 if TYPE_CHECKING:
     from madetl.selection.adaptive.advise import Advice, Needed, Order
 
-_WARNINGS = ("islands", "few")  # kinds of notes that are more than information
+_WARNINGS = ("components", "few")  # kinds of notes that are more than information
 
 
 @click.command(

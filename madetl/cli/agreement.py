@@ -64,7 +64,9 @@ def _print(found: Report) -> None:
         habits.sort(key=lambda row: -row["verdicts"])
     _print_some(_without_empty(habits), f"Annotators{where}")
     if first.pairs:
-        _print_some([_pair_row(one) for one in first.pairs], f"Two annotators on the items that both judged{where}")
+        _print_some(
+            [_pair_row(one) for one in first.pairs], f"Two annotators on the pairs of answers that both judged{where}"
+        )
     if first.judges:
         rows = [{"judge": one.judge} | _equal(one) for one in first.judges]
         output.print_table(rows, title=f"Judge models beside what most people said{where}")
@@ -89,7 +91,7 @@ def _people_row(one: ScenarioAgreement) -> dict[str, Any]:
     return {
         "scenario": one.scenario,
         "people": one.people,
-        "items": one.items,
+        "pairs of answers": one.response_pairs,
         "by two or more": one.shared,
         "same verdict": "" if one.same is None else f"{100 * one.same:.0f} %",
         "alpha (95 % interval)": _alpha(one.alpha),
@@ -100,7 +102,7 @@ def _people_row(one: ScenarioAgreement) -> dict[str, Any]:
 def _habits_row(whose: dict[str, Any], one: Habits) -> dict[str, Any]:
     return whose | {
         "verdicts": one.verdicts,
-        "items": one.items,
+        "pairs of answers": one.response_pairs,
         "ties": _percent(one.ties),
         "both bad": one.both_bad or None,
         "first-shown wins": _with_interval(one.first_wins),
@@ -116,7 +118,7 @@ def _pair_row(one: Pair) -> dict[str, Any]:
 
 def _equal(one: TwoVerdicts) -> dict[str, Any]:
     return {
-        "items": one.items,
+        "pairs of answers": one.response_pairs,
         "same verdict": f"{100 * one.agreement:.0f} %",
         "kappa": _number(one.kappa),
         "unordered kappa": _number(one.kappa_unordered),

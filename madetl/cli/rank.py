@@ -148,14 +148,14 @@ def _heading(board: Leaderboard) -> str:
 
 
 def _table(board: Leaderboard, parameters: RankParameters) -> list[dict[str, Any]]:
-    """The columns island and remark only where they say something."""
-    islands = any(line.island > 1 for line in board.ratings)
+    """The columns component and remark only where they say something."""
+    components = any(line.component > 1 for line in board.ratings)
     remarks = any(line.remark for line in board.ratings)
     range_name = "range over orders" if parameters.resample == "permute" else "95 % interval"
     width = max(len(f"{bound:.0f}") for line in board.ratings for bound in (line.lower, line.upper))
 
     def row(line: Rating) -> dict[str, Any]:
-        cells: dict[str, Any] = {"island": line.island} if islands else {}
+        cells: dict[str, Any] = {"component": line.component} if components else {}
         cells |= {"rank": line.rank, "model": line.model, "rating": round(line.rating)}
         cells[range_name] = f"{line.lower:{width}.0f} to {line.upper:{width}.0f}"
         cells["battles"] = line.battles

@@ -1,6 +1,6 @@
 """How well annotators agree: judgments out of the database, a report per scenario out of it. Nothing is stored.
 
-Between annotators the first verdict of each on an item counts, an item being a response pair; repeats tell how far an
+Between annotators the first verdict of each on a response pair counts; repeats tell how far an
 annotator agrees with themselves; habits (ties, position, time) rest on every verdict. The numbers are made in
 `reliability` and in SQL.
 """
@@ -31,7 +31,7 @@ from madetl.store.sqlfiles import query
 CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
 OVERALL = "overall"
 LOPSIDED = 0.05  # between alpha and unordered alpha; less is not worth a reader's time
-FEW_ITEMS = 20  # below, alpha's interval says more about the draw than about the people
+FEW = 20  # below, alpha's interval says more about the draw than about the people
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Note:
 
 @dataclass(frozen=True)
 class TwoVerdicts:
-    """Pairs of verdicts on the same items: how many there are and agree, and Cohen's kappa (None: it has no meaning).
+    """Pairs of verdicts on the same response pairs: how many there are and agree, and Cohen's kappa (None: no meaning).
 
     `kappa_unordered` does not depend on which of two models is called the first.
     """
 
-    items: int
+    response_pairs: int
     agreed: int
     agreement: float
     kappa: float | None
@@ -58,7 +58,7 @@ class TwoVerdicts:
 
 @dataclass(frozen=True)
 class Pair(TwoVerdicts):
-    """Two annotators on the items that both judged."""
+    """Two annotators on the response pairs that both judged."""
 
     annotator_a: str
     kind_a: str
@@ -68,7 +68,7 @@ class Pair(TwoVerdicts):
 
 @dataclass(frozen=True)
 class Judge(TwoVerdicts):
-    """A judge model beside what most people said of an item (a tie where no verdict has most)."""
+    """A judge model beside what most people said of a response pair (a tie where no verdict has most)."""
 
     judge: str
 
@@ -78,15 +78,15 @@ class Habits:
     """How somebody judges. `annotator` is None for everybody of the kind together.
 
     `first_wins`: the share of first-shown answers among the wins whose order is known. `seconds` is a median, None
-    where no time is known. `again`: verdicts on repeats that were the same as before. `later`: further verdicts on an
-    item, neither first nor asked for again.
+    where no time is known. `again`: verdicts on repeats that were the same as before. `later`: further verdicts on a
+    response pair, neither first nor asked for again.
     """
 
     annotator: str | None
     kind: str
     annotators: int
     verdicts: int
-    items: int
+    response_pairs: int
     later: int
     ties: Share | None
     both_bad: int
@@ -99,17 +99,18 @@ class Habits:
 
 @dataclass(frozen=True)
 class ScenarioAgreement:
-    """Everything about one scenario ('overall': all of them). `shared`: items with verdicts of two people or more.
+    """Everything about one scenario ('overall': all of them).
 
-    `same`: the share of equal ones among all pairs of people's verdicts on an item, each item counting alike per
-    verdict, as in alpha's observed agreement. `alpha` is of model_a, model_b, tie and both_bad in canonical order;
-    `alpha_unordered` does not depend on which of two models is called the first.
+    `shared`: response pairs with verdicts of two people or more. `same`: the share of equal ones among all pairs of
+    people's verdicts on a response pair, each response pair counting alike per verdict, as in alpha's observed
+    agreement. `alpha` is of model_a, model_b, tie and both_bad in canonical order; `alpha_unordered` does not depend
+    on which of two models is called the first.
     """
 
     scenario: str
     people: int
     verdicts: int
-    items: int
+    response_pairs: int
     shared: int
     same: float | None
     alpha: Alpha
@@ -178,7 +179,7 @@ class _Rows:
 def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreement:
     counts = list(_of(found.counts, name))
     table = np.array([[row[category] for category in CATEGORIES] for row in counts], dtype=np.int64)
-    items = np.array([row["items"] for row in counts], dtype=np.int64)
+    items = np.array([row["response_pairs"] for row in counts], dtype=np.int64)
     table = table.reshape(-1, len(CATEGORIES))
     repeats = list(_of(found.repeats, name))
     habits = [_habits(row, repeats) for row in found.habits if row["scenario"] == name]
@@ -187,7 +188,7 @@ def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreem
         scenario=name,
         people=people.annotators if people else 0,
         verdicts=people.verdicts if people else 0,
-        items=int(items.sum()),
+        response_pairs=int(items.sum()),
         shared=int(items[table.sum(axis=1) >= 2].sum()),
         same=observed_agreement(table, items),
         alpha=krippendorff_alpha(table, items, rounds=rounds, seed=seed),
@@ -208,7 +209,10 @@ def _habits(row: sqlite3.Row, repeats: Sequence[sqlite3.Row]) -> Habits:
     own = [one for one in repeats if one["kind"] == row["kind"] and row["annotator"] in (None, one["annotator"])]
     table = confusion([(one["first"], one["again"], one["repeats"]) for one in own], CATEGORIES)
     return Habits(
-        **{name: row[name] for name in ("annotator", "kind", "annotators", "verdicts", "items", "later", "both_bad")},
+        **{
+            name: row[name]
+            for name in ("annotator", "kind", "annotators", "verdicts", "response_pairs", "later", "both_bad")
+        },
         ties=share(row["ties"], row["verdicts"]),
         first_wins=share(row["first_won"] or 0, row["decided"]),
         seconds=row["seconds"],
@@ -228,10 +232,10 @@ def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:
 
     found = []
     for judge, group in groupby(sorted(rows, key=name), key=name):
-        table = confusion([(row["judged"], row["people"], row["items"]) for row in group], CATEGORIES)
-        agreed, items = int(np.trace(table)), int(table.sum())
+        table = confusion([(row["judged"], row["people"], row["response_pairs"]) for row in group], CATEGORIES)
+        agreed, both = int(np.trace(table)), int(table.sum())
         kappas = cohen_kappa(table), cohen_kappa(table, unordered=True)
-        found.append(Judge(items, agreed, agreed / items, *kappas, judge))
+        found.append(Judge(both, agreed, agreed / both, *kappas, judge))
     return found
 
 
@@ -251,28 +255,32 @@ def _overlap(found: ScenarioAgreement) -> Note | None:
     if found.shared:
         return None
     why = {0: "No person has judged anything", 1: "Only one person has judged"}.get(
-        found.people, "No item was judged by two people"
+        found.people, "No pair of answers was judged by two people"
     )
     return Note(
         "overlap",
-        f"{why}, so nothing can be said about how well people agree. `madetl annotate --overlap 2` deals every item to "
-        "two people; or give two people a copy of one sheet (`madetl export annotations -o sheet.csv`), and import "
-        "each with `--annotator NAME`.",
+        f"{why}, so nothing can be said about how well people agree. `madetl annotate --overlap 2` deals every pair of "
+        "answers to two people; or give two people a copy of one sheet (`madetl export annotations -o sheet.csv`), and "
+        "import each with `--annotator NAME`.",
     )
 
 
 def _alike(found: ScenarioAgreement) -> Note | None:
     if not found.shared or found.alpha.alpha is not None:
         return None
-    return Note("alike", "all shared items have one and the same verdict, so chance alone would agree: no alpha.")
+    return Note(
+        "alike", "all shared pairs of answers have one and the same verdict, so chance alone would agree: no alpha."
+    )
 
 
 def _few(scenarios: Sequence[ScenarioAgreement]) -> Note | None:
-    few = [found for found in scenarios if 0 < found.shared < FEW_ITEMS]
+    few = [found for found in scenarios if 0 < found.shared < FEW]
     if not few:
         return None
     named = ", ".join(f"{found.scenario} ({found.shared})" for found in few)
-    return Note("few", f"fewer than {FEW_ITEMS} items were judged by two people or more in {named}: rough figures.")
+    return Note(
+        "few", f"fewer than {FEW} pairs of answers were judged by two people or more in {named}: rough figures."
+    )
 
 
 def _lopsided(found: ScenarioAgreement) -> Note | None:
@@ -292,8 +300,8 @@ def _later(found: ScenarioAgreement) -> Note | None:
         return None
     return Note(
         "later",
-        f"{later:,} further verdict{'s' if later != 1 else ''} of annotators on items that they had judged before (and "
-        "were not asked to repeat): the first counts between annotators.",
+        f"{later:,} further verdict{'s' if later != 1 else ''} of annotators on pairs of answers that they had judged "
+        "before (and were not asked to repeat): the first counts between annotators.",
     )
 
 

@@ -96,19 +96,19 @@ def cohen_kappa(table: IntArray, *, unordered: bool = False) -> float | None:
     return float((items * np.trace(table) - by_chance) / (items**2 - by_chance))
 
 
-def share(count: int, of: int) -> Share | None:
+def share(count: int, whole: int) -> Share | None:
     """The share with Wilson's 95 % interval; None where there is nothing to have a share of.
 
     Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference (1927).
     """
-    if of == 0:
+    if whole == 0:
         return None
-    p, spread = count / of, _Z**2 / of
+    p, spread = count / whole, _Z**2 / whole
     middle = (p + spread / 2) / (1 + spread)
-    half = _Z / (1 + spread) * math.sqrt(p * (1 - p) / of + spread / (4 * of))
+    half = _Z / (1 + spread) * math.sqrt(p * (1 - p) / whole + spread / (4 * whole))
     # The bounds of none and of all are 0 and 1, but for rounding.
     lower = 0.0 if count == 0 else middle - half
-    return Share(count, of, p, lower, 1.0 if count == of else middle + half)
+    return Share(count, whole, p, lower, 1.0 if count == whole else middle + half)
 
 
 def confusion(rows: Sequence[tuple[str, str, int]], categories: Sequence[str]) -> IntArray:

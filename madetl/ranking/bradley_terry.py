@@ -30,20 +30,22 @@ _MAX_STEPS = 1000
 _MAX_ENTRIES = 2_000_000  # of the matrices solved at a time: 16 MB
 
 
-def fit(model_a: IntArray, model_b: IntArray, wins_a: FloatArray, wins_b: FloatArray, island: IntArray) -> FloatArray:
-    """Ratings on the Elo scale, of shape (rounds, models), with mean 1000 over the models of each island.
+def fit(
+    model_a: IntArray, model_b: IntArray, wins_a: FloatArray, wins_b: FloatArray, component: IntArray
+) -> FloatArray:
+    """Ratings on the Elo scale, of shape (rounds, models), with mean 1000 over the models of each component.
 
     Pair p, which stands once, is of models `model_a[p]` and `model_b[p]`; `wins_a[r, p]` and `wins_b[r, p]` are how
-    often each won in round r, ties as halves. `island[m]` numbers the parts that no pair connects
-    (`connections.islands`).
+    often each won in round r, ties as halves. `component[m]` numbers the parts that no pair connects
+    (`connections.components`).
     """
-    rounds, models = len(wins_a), len(island)
+    rounds, models = len(wins_a), len(component)
     strength = np.zeros((rounds, models))
     step = max(1, _MAX_ENTRIES // max(models**2, len(model_a), 1))
     with one_thread():
         for chunk in (slice(start, start + step) for start in range(0, rounds, step)):
             strength[chunk] = _maximise(model_a, model_b, wins_a[chunk], wins_b[chunk], models)
-        return MEAN + POINTS * _centred(strength, island)
+        return MEAN + POINTS * _centred(strength, component)
 
 
 def _maximise(model_a: IntArray, model_b: IntArray, wins_a: FloatArray, wins_b: FloatArray, models: int) -> FloatArray:
@@ -100,7 +102,7 @@ def step(matrix: FloatArray, slope: FloatArray, model_a: IntArray, model_b: IntA
     return damping[:, None] * change, largest
 
 
-def _centred(strength: FloatArray, island: IntArray) -> FloatArray:
-    members = np.eye(int(island.max(initial=0)) + 1)[island]
+def _centred(strength: FloatArray, component: IntArray) -> FloatArray:
+    members = np.eye(int(component.max(initial=0)) + 1)[component]
     mean: FloatArray = (strength @ members / members.sum(axis=0)) @ members.T
     return np.subtract(strength, mean)

@@ -1,7 +1,8 @@
 """Which models the battles connect, and which way. Pure numpy: pairs of models in, one number per model out.
 
-Ratings of models that no chain of battles connects cannot be compared at all (islands). And where one group of models
-never loses a point to another, votes alone say no finite distance between the two (groups).
+Ratings of models that no chain of battles connects cannot be compared at all: each connected component has a scale of
+its own. And where one group of models never loses a point to another, votes alone say no finite distance between the
+two: they are different strong components.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.integer[Any]]
 
 
-def islands(model_a: IntArray, model_b: IntArray, models: int) -> NDArray[np.intp]:
+def connected(model_a: IntArray, model_b: IntArray, models: int) -> NDArray[np.intp]:
     """For each model the number (0, 1, …) of the part that chains of the given pairs connect it with."""
     met = np.zeros((models, models), dtype=bool)
     met[model_a, model_b] = met[model_b, model_a] = True
     return _numbered(_reachable(met))
 
 
-def groups(
+def strong(
     model_a: IntArray, model_b: IntArray, wins_a: NDArray[np.float64], wins_b: NDArray[np.float64], models: int
 ) -> NDArray[np.intp]:
-    """For each model the number (0, 1, …) of its group: within one, chains of won points lead from each to each.
+    """For each model the number (0, 1, …) of its strong component: in one, chains of won points lead from each to each.
 
-    One group per island is when the likelihood of Bradley and Terry has a finite maximum (Ford, 1957).
+    The likelihood of Bradley and Terry has a finite maximum where each connected component is one strong component
+    (Ford, 1957).
     """
     beat = np.zeros((models, models), dtype=bool)
     beat[model_a, model_b] = wins_a > 0

@@ -12,12 +12,12 @@ import numpy as np
 
 from madetl.ranking import bradley_terry, elo, resampling
 from madetl.ranking.notes import Note, notes
-from madetl.ranking.votes import FloatArray, IntArray, RankParameters, Standing, Votes
+from madetl.ranking.votes import FloatArray, IntArray, RankParameters, Summary, Votes
 
 
 @dataclass(frozen=True)
 class Rating:
-    """One line of a leaderboard. `rank` is 1 + the models of the same island whose lower bound is above `upper`."""
+    """One line of a leaderboard. `rank` is 1 + the models of the same component whose lower bound is above `upper`."""
 
     rank: int
     model: str
@@ -25,13 +25,13 @@ class Rating:
     lower: float
     upper: float
     battles: int
-    island: int
+    component: int
     remark: str | None
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The models of one scenario ('overall': of all), strongest first, island after island."""
+    """The models of one scenario ('overall': of all), strongest first, component after component."""
 
     scenario: str
     ratings: list[Rating]
@@ -43,10 +43,10 @@ def leaderboard(
     votes: Votes, parameters: RankParameters, progress: Callable[[int], None] = lambda rounds_done: None
 ) -> Leaderboard:
     """Ranks the models of `votes`. Ratings are Elo's median over the rounds, or the Bradley–Terry maximum."""
-    standing = Standing.of(votes)
+    summary = Summary.of(votes)
     rng = np.random.default_rng(parameters.seed)
     if parameters.method == "bt":
-        rating, rounds = _bradley_terry(votes, standing, parameters.rounds, rng)
+        rating, rounds = _bradley_terry(votes, summary, parameters.rounds, rng)
         progress(parameters.rounds)
     else:
         rounds = _elo(votes, parameters, rng, progress)
@@ -54,9 +54,9 @@ def leaderboard(
     lower, upper = np.percentile(rounds, [2.5, 97.5], axis=0)
     # The maximum may lie outside of its own bootstrap where a prior holds it; an interval always holds its rating.
     lower, upper = np.minimum(lower, rating), np.maximum(upper, rating)
-    shift = _anchor_shift(votes, standing.island, rating, parameters)
-    lines = _lines(votes, standing, np.stack([rating, lower, upper]) + shift, parameters)
-    return Leaderboard(votes.scenario, lines, votes.counts, notes(votes, standing, rating, parameters))
+    shift = _anchor_shift(votes, summary.component, rating, parameters)
+    lines = _lines(votes, summary, np.stack([rating, lower, upper]) + shift, parameters)
+    return Leaderboard(votes.scenario, lines, votes.counts, notes(votes, summary, rating, parameters))
 
 
 def _elo(
@@ -73,27 +73,27 @@ def _elo(
 
 
 def _bradley_terry(
-    votes: Votes, standing: Standing, rounds: int, rng: np.random.Generator
+    votes: Votes, summary: Summary, rounds: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    kinds = votes.kinds
-    drawn = resampling.bootstrap_counts(kinds.pair, kinds.wins, kinds.items, rounds, rng)
-    both = np.concatenate([standing.pair_wins[None], drawn])
-    ratings = bradley_terry.fit(votes.model_a, votes.model_b, both[..., 0], both[..., 1], standing.island)
+    outcomes = votes.outcomes
+    drawn = resampling.bootstrap_counts(outcomes.pair, outcomes.wins, outcomes.items, rounds, rng)
+    both = np.concatenate([summary.pair_wins[None], drawn])
+    ratings = bradley_terry.fit(votes.model_a, votes.model_b, both[..., 0], both[..., 1], summary.component)
     return ratings[0], ratings[1:]
 
 
-def _anchor_shift(votes: Votes, island: IntArray, rating: FloatArray, parameters: RankParameters) -> FloatArray:
-    """What to add to each model's rating and bounds: one number for the anchor's island, nothing elsewhere."""
+def _anchor_shift(votes: Votes, component: IntArray, rating: FloatArray, parameters: RankParameters) -> FloatArray:
+    """What to add to each model's rating and bounds: one number for the anchor's component, nothing elsewhere."""
     if parameters.anchor is None or parameters.anchor[0] not in votes.models:
         return np.zeros(len(rating))
     anchor = votes.models.index(parameters.anchor[0])
-    return np.where(island == island[anchor], parameters.anchor[1] - rating[anchor], 0.0)
+    return np.where(component == component[anchor], parameters.anchor[1] - rating[anchor], 0.0)
 
 
-def _lines(votes: Votes, standing: Standing, values: FloatArray, parameters: RankParameters) -> list[Rating]:
+def _lines(votes: Votes, summary: Summary, values: FloatArray, parameters: RankParameters) -> list[Rating]:
     rating, lower, upper = values
-    same_island = standing.island[:, None] == standing.island
-    rank = 1 + ((lower > upper[:, None]) & same_island).sum(axis=1)
+    same_component = summary.component[:, None] == summary.component
+    rank = 1 + ((lower > upper[:, None]) & same_component).sum(axis=1)
     lines = [
         Rating(
             rank=int(rank[m]),
@@ -101,18 +101,18 @@ def _lines(votes: Votes, standing: Standing, values: FloatArray, parameters: Ran
             rating=float(rating[m]),
             lower=float(lower[m]),
             upper=float(upper[m]),
-            battles=int(standing.battles[m]),
-            island=int(standing.island[m]) + 1,
-            remark=_remark(standing, m, parameters),
+            battles=int(summary.battles[m]),
+            component=int(summary.component[m]) + 1,
+            remark=_remark(summary, m, parameters),
         )
         for m, name in enumerate(votes.models)
     ]
-    return sorted(lines, key=lambda line: (line.island, line.rank, -line.rating, line.model))
+    return sorted(lines, key=lambda line: (line.component, line.rank, -line.rating, line.model))
 
 
-def _remark(standing: Standing, model: int, parameters: RankParameters) -> str | None:
-    if 0 < standing.points[model] < standing.battles[model]:
+def _remark(summary: Summary, model: int, parameters: RankParameters) -> str | None:
+    if 0 < summary.points[model] < summary.battles[model]:
         return None
-    what, side = ("won", "upper") if standing.points[model] else ("lost", "lower")
+    what, side = ("won", "upper") if summary.points[model] else ("lost", "lower")
     bound = f": no true {side} bound" if parameters.method == "bt" else ""
     return f"{what} every battle{bound}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madetl.ranking import bradley_terry, elo
-from madetl.ranking.votes import FloatArray, RankParameters, Standing, Votes
+from madetl.ranking.votes import FloatArray, RankParameters, Summary, Votes
 
 ENOUGH_ROUNDS = 100  # below, fewer than three rounds lie beyond either end of an interval
 ENOUGH_ITEMS = 5  # below, the bootstrap varies a pair's items by less than 4/5 of what it should
@@ -23,15 +23,15 @@ class Note:
     text: str
 
 
-def notes(votes: Votes, standing: Standing, rating: FloatArray, parameters: RankParameters) -> list[Note]:
+def notes(votes: Votes, summary: Summary, rating: FloatArray, parameters: RankParameters) -> list[Note]:
     notes = [
         _order_note(parameters),
-        _island_note(votes, standing),
-        _group_note(votes, standing, rating) if parameters.method == "bt" else None,
-        _elo_note(votes, standing, rating, parameters) if parameters.method == "elo" else None,
+        _component_note(votes, summary),
+        _group_note(votes, summary, rating) if parameters.method == "bt" else None,
+        _elo_note(votes, summary, rating, parameters) if parameters.method == "elo" else None,
         _items_note(votes, parameters),
         _rounds_note(parameters),
-        _anchor_note(votes, standing, parameters),
+        _anchor_note(votes, summary, parameters),
     ]
     return [note for note in notes if note]
 
@@ -46,26 +46,28 @@ def _order_note(parameters: RankParameters) -> Note | None:
     )
 
 
-def _island_note(votes: Votes, standing: Standing) -> Note | None:
-    if standing.islands == 1:
+def _component_note(votes: Votes, summary: Summary) -> Note | None:
+    if summary.components == 1:
         return None
-    named = "; ".join(_named(votes, standing.island == i) for i in range(standing.islands))
+    named = "; ".join(_named(votes, summary.component == i) for i in range(summary.components))
     return Note(
-        "islands",
-        f"no chain of battles connects these {standing.islands} groups of models, so each is centred and ranked "
+        "components",
+        f"no chain of battles connects these {summary.components} groups of models, so each is centred and ranked "
         f"on its own, and ratings do not compare across them: {named}.",
     )
 
 
-def _group_note(votes: Votes, standing: Standing, rating: FloatArray) -> Note | None:
-    """Said where more than one group shares an island, since then a distance is infinite as far as votes go."""
+def _group_note(votes: Votes, summary: Summary, rating: FloatArray) -> Note | None:
+    """Said where more than one group shares a component, since then a distance is infinite as far as votes go."""
     texts = []
-    for island in range(standing.islands):
-        inside = standing.island == island
-        groups = {int(g): rating[inside & (standing.group == g)].mean() for g in standing.group[inside]}
+    for component in range(summary.components):
+        inside = summary.component == component
+        groups = {
+            int(g): rating[inside & (summary.strong_component == g)].mean() for g in summary.strong_component[inside]
+        }
         ordered = sorted(groups, key=lambda g: -groups[g])
         if len(ordered) > 1:
-            texts.append(" > ".join(f"({_named(votes, inside & (standing.group == g))})" for g in ordered))
+            texts.append(" > ".join(f"({_named(votes, inside & (summary.strong_component == g))})" for g in ordered))
     if not texts:
         return None
     return Note(
@@ -76,8 +78,8 @@ def _group_note(votes: Votes, standing: Standing, rating: FloatArray) -> Note | 
     )
 
 
-def _elo_note(votes: Votes, standing: Standing, rating: FloatArray, parameters: RankParameters) -> Note | None:
-    few, many = int(standing.battles.min()), int(standing.battles.max())
+def _elo_note(votes: Votes, summary: Summary, rating: FloatArray, parameters: RankParameters) -> Note | None:
+    few, many = int(summary.battles.min()), int(summary.battles.max())
     models = len(votes.models)
     least, most = (elo.share_of_the_way(battles, models, parameters.k_factor) for battles in (few, many))
     if least >= CONVERGED:
@@ -88,15 +90,15 @@ def _elo_note(votes: Votes, standing: Standing, rating: FloatArray, parameters: 
         f"with K-factor {parameters.k_factor:g} and {battles} battles per model, Elo has gone about {share} % "
         "of the way from 1000 to where it would settle, and its intervals are about that point"
     )
-    if standing.islands == 1 and not standing.group.any():
-        wins_a, wins_b = standing.pair_wins.T[:, None]
-        bt = bradley_terry.fit(votes.model_a, votes.model_b, wins_a, wins_b, standing.island)
+    if summary.components == 1 and not summary.strong_component.any():
+        wins_a, wins_b = summary.pair_wins.T[:, None]
+        bt = bradley_terry.fit(votes.model_a, votes.model_b, wins_a, wins_b, summary.component)
         text += f" (from first to last {np.ptp(rating):.0f} points; Bradley–Terry on the same votes: {np.ptp(bt):.0f})"
     return Note("elo", f"{text}. For differences use --method bt.")
 
 
 def _items_note(votes: Votes, parameters: RankParameters) -> Note | None:
-    items = np.bincount(votes.kinds.pair, votes.kinds.items)
+    items = np.bincount(votes.outcomes.pair, votes.outcomes.items)
     few = int((items < ENOUGH_ITEMS).sum())
     if parameters.resample != "bootstrap" or not few:
         return None
@@ -113,14 +115,14 @@ def _rounds_note(parameters: RankParameters) -> Note | None:
     return Note("rounds", f"{parameters.rounds} rounds are few for the ends of an interval; take 1000.")
 
 
-def _anchor_note(votes: Votes, standing: Standing, parameters: RankParameters) -> Note | None:
+def _anchor_note(votes: Votes, summary: Summary, parameters: RankParameters) -> Note | None:
     if parameters.anchor is None:
         return None
     name = parameters.anchor[0]
     if name not in votes.models:
         return Note("anchor", f"the anchor {name} has no battles here, so this scale is centred on 1000.")
-    if standing.islands > 1:
-        return Note("anchor", f"the anchor {name} shifts only the models of its own island.")
+    if summary.components > 1:
+        return Note("anchor", f"the anchor {name} shifts only the models of its own component.")
     return None
 
 

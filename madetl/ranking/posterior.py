@@ -102,7 +102,7 @@ class Posterior:
         """(R, M): the models of each round, strongest first."""
         return np.argsort(-self.mean, axis=1, kind="stable")
 
-    def sureness(self, higher: IntArray, lower: IntArray) -> FloatArray:
+    def probability(self, higher: IntArray, lower: IntArray) -> FloatArray:
         """P(model `higher[r, t]` is stronger than `lower[r, t]`) in each round."""
         rounds = np.arange(len(self.mean))[:, None]
         difference = self.mean[rounds, higher] - self.mean[rounds, lower]

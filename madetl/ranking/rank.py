@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from madetl.errors import ParameterError
 from madetl.ranking.leaderboards import Leaderboard, Rating, leaderboard
 from madetl.ranking.notes import Note
-from madetl.ranking.votes import Battles, ItemKinds, RankParameters, Votes, item_kinds
+from madetl.ranking.votes import Battles, OutcomeCounts, RankParameters, Votes, item_outcomes
 from madetl.store import runs, sqlfiles
 from madetl.store.database import insert_rows, transaction
 
@@ -47,10 +47,6 @@ class _Voters:
     majority: bool
 
     @property
-    def bindings(self) -> dict[str, str | None]:
-        return {"kind": self.kind, "names": json.dumps(self.names), "without": json.dumps(self.without)}
-
-    @property
     def label(self) -> str:
         """What the column ratings.annotators holds."""
         who = {"person": "people", "model": "judges"}.get(self.kind or "", json.dumps(self.names, ensure_ascii=False))
@@ -78,12 +74,12 @@ def rank(
     with runs.run(db, "rank", asdict(parameters), parameters.seed) as this:
         boards = compute(votes, parameters, progress)
         with transaction(db):
-            for board, of in zip(boards, votes, strict=True):
+            for board, one in zip(boards, votes, strict=True):
                 _store(
                     db,
                     (this.id, board.scenario, parameters.method, voters.label),
                     board,
-                    dict(zip(of.models, of.model_ids, strict=True)),
+                    dict(zip(one.models, one.model_ids, strict=True)),
                 )
         this.summary = _summary(parameters, voters, boards[0])
     return Ranking(this.id, voters.label, boards, this.summary)
@@ -97,8 +93,8 @@ def compute(
     """A leaderboard for each of `votes`, nothing stored. Each begins with the same seed, so none depends on another."""
     total = parameters.rounds * len(votes)
     boards: list[Leaderboard] = []
-    for of in votes:
-        boards.append(leaderboard(of, parameters, _from(parameters.rounds * len(boards), total, progress)))
+    for one in votes:
+        boards.append(leaderboard(one, parameters, _from(parameters.rounds * len(boards), total, progress)))
     return boards
 
 
@@ -108,14 +104,14 @@ def _from(before: int, total: int, progress: Callable[[int, int], None]) -> Call
 
 def read_votes(db: sqlite3.Connection, parameters: RankParameters) -> list[Votes]:
     """The votes of each leaderboard that `parameters` ask for, 'overall' first. Raises what `rank` raises."""
-    voters = _voters(db, parameters)
+    voters, everywhere = _voters(db, parameters), parameters.whose | {"scenario": None}
     db.execute("BEGIN")  # one moment of the database, though others may be writing votes
     try:
-        rows = db.execute(sqlfiles.query("ranking/votes_per_scenario"), voters.bindings).fetchall()
+        rows = db.execute(sqlfiles.query("ranking/votes_per_scenario"), everywhere).fetchall()
         if not rows:
             raise ParameterError(_nothing_to_rank(db, voters))
         chosen = _of_scenario(rows, parameters.scenario)
-        votes = [_votes_of(db, row, voters, with_order=parameters.method == "elo") for row in chosen]
+        votes = [_votes_of(db, row, parameters) for row in chosen]
     finally:
         db.execute("ROLLBACK")
     _check_anchor(votes, parameters)
@@ -162,23 +158,23 @@ def _of_scenario(rows: list[sqlite3.Row], scenario: str | None) -> list[sqlite3.
 
 
 def _check_anchor(votes: list[Votes], parameters: RankParameters) -> None:
-    known = {name for of in votes for name in of.models}
+    known = {name for one in votes for name in one.models}
     if parameters.anchor and parameters.anchor[0] not in known:
         raise ParameterError(f"The anchor {parameters.anchor[0]!r} has no battles. {_known('models', sorted(known))}")
 
 
-def _votes_of(db: sqlite3.Connection, counts: sqlite3.Row, voters: _Voters, *, with_order: bool) -> Votes:
+def _votes_of(db: sqlite3.Connection, counts: sqlite3.Row, parameters: RankParameters) -> Votes:
     scenario = None if counts["scenario"] == "overall" else counts["scenario"]
-    bindings = voters.bindings | {"scenario": scenario}
+    bindings, with_order = parameters.whose | {"scenario": scenario}, parameters.method == "elo"
     counted = {key: counts[key] for key in ("battles", "ties", "both_bad", "items", "annotators")}
-    if voters.majority:
+    if parameters.votes == "majority":
         *columns, tie, both_bad = _columns(db, sqlfiles.query("ranking/majority_verdicts"), bindings)
         counted |= {"battles": len(tie), "ties": int(tie.sum()), "both_bad": int(both_bad.sum())}
-        kinds = item_kinds(*columns)
+        outcomes = item_outcomes(*columns)
     else:
         columns = list(_columns(db, sqlfiles.query("ranking/battles_in_order"), bindings)) if with_order else []
-        kinds = _columns(db, sqlfiles.query("ranking/item_kinds"), bindings)
-    a, b, votes, half_points, items = kinds
+        outcomes = _columns(db, sqlfiles.query("ranking/item_outcomes"), bindings)
+    a, b, votes, half_points, items = outcomes
     model_ids = np.unique([a, b])
     pairs, pair = np.unique(np.stack([a, b]), axis=1, return_inverse=True)
     names = dict(db.execute("SELECT id, name FROM models").fetchall())
@@ -188,7 +184,7 @@ def _votes_of(db: sqlite3.Connection, counts: sqlite3.Row, voters: _Voters, *, w
         model_ids=model_ids.tolist(),
         model_a=np.searchsorted(model_ids, pairs[0]),
         model_b=np.searchsorted(model_ids, pairs[1]),
-        kinds=ItemKinds(pair.reshape(-1), np.column_stack([half_points, 2 * votes - half_points]) / 2, items),
+        outcomes=OutcomeCounts(pair.reshape(-1), np.column_stack([half_points, 2 * votes - half_points]) / 2, items),
         battles=_battles(columns, pairs) if with_order else None,
         counts=counted,
     )
@@ -217,7 +213,7 @@ def _store(
     db: sqlite3.Connection, key: tuple[int, str, str, str], board: Leaderboard, model_ids: dict[str, int]
 ) -> None:
     """Writes one leaderboard; `key` is its run, scenario, method and annotators."""
-    numbers = ("rating", "lower", "upper", "rank", "battles", "island", "remark")
+    numbers = ("rating", "lower", "upper", "rank", "battles", "component", "remark")
     rows = [(*key, model_ids[line.model], *(getattr(line, name) for name in numbers)) for line in board.ratings]
     insert_rows(db, "ratings", ("run_id", "scenario", "method", "annotators", "model_id", *numbers), rows)
 

@@ -5,6 +5,7 @@ Pure: `ratings` fills these from the database, `leaderboards` ranks them, `notes
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +27,7 @@ class RankParameters:
     """How to rank. `annotators` (names) and `judges` choose whose votes count; without either, people's.
 
     `without` names those of them who are left out. `votes`: 'all', each a battle, or one per item, what the 'majority'
-    said. `anchor` is a model and the rating that it shall have: the scale of its island is shifted. Raises
+    said. `anchor` is a model and the rating that it shall have: the scale of its component is shifted. Raises
     ParameterError.
     """
 
@@ -41,6 +42,12 @@ class RankParameters:
     votes: Literal["all", "majority"] = "all"
     anchor: tuple[str, float] | None = None
     k_factor: float = elo.K_FACTOR
+
+    @property
+    def whose(self) -> dict[str, str | None]:
+        """Whose votes count, as parameters of sql/ranking/counted_votes.sql."""
+        kind = None if self.annotators else "model" if self.judges else "person"
+        return {"kind": kind, "names": json.dumps(self.annotators), "without": json.dumps(self.without)}
 
     def __post_init__(self) -> None:
         if self.method == "bt" and self.resample == "permute":
@@ -64,7 +71,7 @@ class RankParameters:
 
 
 @dataclass(frozen=True)
-class ItemKinds:
+class OutcomeCounts:
     """How many items of each model pair had the same outcome: arrays of one length, one entry per kind of item."""
 
     pair: IntArray
@@ -72,10 +79,10 @@ class ItemKinds:
     items: IntArray
 
 
-def item_kinds(instruction: IntArray, a: IntArray, b: IntArray, half_points: IntArray) -> IntArray:
+def item_outcomes(instruction: IntArray, a: IntArray, b: IntArray, half_points: IntArray) -> IntArray:
     """The kinds of items among single votes: rows model_a, model_b, votes, half points and items, one column per kind.
 
-    All arguments are of one length, an entry per vote; the models may be numbered in any way. What item_kinds.sql
+    All arguments are of one length, an entry per vote; the models may be numbered in any way. What item_outcomes.sql
     counts in the database.
     """
     items, index = np.unique(np.stack([a, b, instruction]), axis=1, return_inverse=True)
@@ -103,26 +110,26 @@ class Votes:
     model_ids: list[int]
     model_a: IntArray
     model_b: IntArray
-    kinds: ItemKinds
+    outcomes: OutcomeCounts
     battles: Battles | None  # None: the method does not ask for the order
     counts: dict[str, int]  # battles, ties, both_bad, items, annotators
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the plain counts say: points per pair, and of each model battles, points, island and group."""
+class Summary:
+    """What the plain counts say: points per pair, and of each model battles, points, component and group."""
 
     pair_wins: FloatArray  # (pairs, 2): points of model_a and of model_b, ties as halves
     battles: IntArray
     points: FloatArray
-    island: IntArray
-    group: IntArray
+    component: IntArray
+    strong_component: IntArray
 
     @classmethod
-    def of(cls, votes: Votes) -> Standing:
+    def of(cls, votes: Votes) -> Summary:
         a, b, models = votes.model_a, votes.model_b, len(votes.models)
         wins = np.zeros((len(a), 2))
-        np.add.at(wins, votes.kinds.pair, votes.kinds.wins * votes.kinds.items[:, None])
+        np.add.at(wins, votes.outcomes.pair, votes.outcomes.wins * votes.outcomes.items[:, None])
         points, battles = np.zeros(models), np.zeros(models)
         for side in (0, 1):
             np.add.at(points, (a, b)[side], wins[:, side])
@@ -131,17 +138,17 @@ class Standing:
             pair_wins=wins,
             battles=np.rint(battles).astype(np.int64),
             points=points,
-            island=_by_size(components.islands(a, b, models), battles),
-            group=components.groups(a, b, wins[:, 0], wins[:, 1], models),
+            component=_by_size(components.connected(a, b, models), battles),
+            strong_component=components.strong(a, b, wins[:, 0], wins[:, 1], models),
         )
 
     @property
-    def islands(self) -> int:
-        return int(self.island.max()) + 1
+    def components(self) -> int:
+        return int(self.component.max()) + 1
 
 
-def _by_size(island: IntArray, battles: FloatArray) -> IntArray:
-    """Renumbers the islands: 0 has the most models; of equal ones, the one with the most battles."""
-    sizes = [(-np.sum(island == i), -battles[island == i].sum(), i) for i in range(int(island.max()) + 1)]
+def _by_size(component: IntArray, battles: FloatArray) -> IntArray:
+    """Renumbers the components: 0 has the most models; of equal ones, the one with the most battles."""
+    sizes = [(-np.sum(component == i), -battles[component == i].sum(), i) for i in range(int(component.max()) + 1)]
     place = {i: number for number, (_, _, i) in enumerate(sorted(sizes))}
-    return np.array([place[i] for i in island.tolist()])
+    return np.array([place[i] for i in component.tolist()])

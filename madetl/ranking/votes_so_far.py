@@ -5,7 +5,6 @@ What adaptive selections, the page and `madetl advise` go by. Reads `judgments`;
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ import numpy as np
 
 from madetl.ranking import posterior
 from madetl.ranking.posterior import PairVotes, Posterior
-from madetl.ranking.votes import FloatArray, IntArray
+from madetl.ranking.votes import FloatArray, IntArray, RankParameters
 from madetl.store import sqlfiles
 
 
 @dataclass(frozen=True)
-class Standing:
+class VotesSoFar:
     """Models by number, with all pairs of them, and people's votes (arrays of one round)."""
 
     model_ids: list[int]
@@ -45,18 +44,18 @@ class Standing:
         return {ids: number for number, ids in enumerate(combinations(self.model_ids, 2))}
 
 
-def read(db: sqlite3.Connection, scenario: str | None, others: Iterable[int] = ()) -> Standing:
+def read(db: sqlite3.Connection, scenario: str | None, others: Iterable[int] = ()) -> VotesSoFar:
     """People's votes in a scenario (None: all), on all models that have any and those whose ids are `others`."""
-    bindings = {"scenario": scenario, "kind": "person", "names": json.dumps([]), "without": json.dumps([])}
-    rows = db.execute(sqlfiles.query("ranking/item_kinds"), bindings).fetchall()
+    people = RankParameters().whose | {"scenario": scenario}
+    rows = db.execute(sqlfiles.query("ranking/item_outcomes"), people).fetchall()
     ids = sorted({*others, *(row[name] for row in rows for name in ("model_a_id", "model_b_id"))})
     names = dict(db.execute("SELECT id, name FROM models").fetchall())
     pairs = list(combinations(range(len(ids)), 2))
     model_a, model_b = (np.array(side, dtype=np.int64) for side in (zip(*pairs, strict=True) if pairs else ((), ())))
     votes, items = PairVotes.none(1, len(pairs)), np.zeros((1, len(pairs)))
-    standing = Standing(ids, [names[i] for i in ids], model_a, model_b, votes, items)
+    so_far = VotesSoFar(ids, [names[i] for i in ids], model_a, model_b, votes, items)
     for row in rows:
-        pair = standing.pair(row["model_a_id"], row["model_b_id"])
+        pair = so_far.pair(row["model_a_id"], row["model_b_id"])
         votes.add_items(0, pair, row["half_points"] / 2, row["votes"], row["items"])
         items[0, pair] += row["items"]
-    return standing
+    return so_far

@@ -343,9 +343,12 @@ def _check_votes(ballots: Ballots, models: Sequence[str]) -> None:
         )
     halved = np.bincount(ballots.pair) >= 2
     model_a, model_b = ballots.pairs
-    island = components.islands(model_a[halved], model_b[halved], ballots.models)
-    if island.any():
-        parts = [[name for name, of in zip(models, island, strict=True) if of == n] for n in range(island.max() + 1)]
+    component = components.connected(model_a[halved], model_b[halved], ballots.models)
+    if component.any():
+        parts = [
+            [name for name, part in zip(models, component, strict=True) if part == n]
+            for n in range(component.max() + 1)
+        ]
         raise ParameterError(
             "The votes do not connect all models: each half of them needs a chain of battles from any model to any "
             f"other, so two judged items on every link. The parts are: {' | '.join(map(', '.join, parts))}. "
@@ -354,10 +357,10 @@ def _check_votes(ballots: Ballots, models: Sequence[str]) -> None:
 
 
 def _nothing_to_replay(db: sqlite3.Connection, parameters: ReplayParameters) -> str:
-    of = " of these models" if parameters.models else ""
+    whose = " of these models" if parameters.models else ""
     where = f" in scenario {parameters.scenario}" if parameters.scenario else ""
-    if of or where:
-        return f"People have judged nothing{of}{where}. `madetl status` shows what they have."
+    if whose or where:
+        return f"People have judged nothing{whose}{where}. `madetl status` shows what they have."
     judges = " Judge models' verdicts are not replayed." if db.execute("SELECT 1 FROM judgments").fetchone() else ""
     return (
         f"People have judged nothing yet, and a replay needs many votes.{judges} `madetl import --help` lists what can "

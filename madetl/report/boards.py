@@ -16,7 +16,7 @@ import numpy as np
 from madetl.ranking import elo
 from madetl.ranking.leaderboards import Leaderboard, Rating, leaderboard
 from madetl.ranking.notes import notes
-from madetl.ranking.votes import RankParameters, Standing, Votes
+from madetl.ranking.votes import RankParameters, Summary, Votes
 from madetl.report.content import OVERALL
 from madetl.report.rows import Study
 from madetl.report.tallies import votes_of
@@ -52,12 +52,12 @@ def boards(study: Study) -> Boards | None:
     votes = [votes_of(part, names, name) for name, part in zip(scenarios, parts, strict=True)]
     other = _other(study.parameters)
     stored = study.ranking is not None and (study.asked or study.ranking["votes"] == len(rows))
-    first = [_stored(study, of) if stored else leaderboard(of, study.parameters) for of in votes]
+    first = [_stored(study, one) if stored else leaderboard(one, study.parameters) for one in votes]
     return Boards(
         parameters=study.parameters,
         other_parameters=other,
         first=[board for board in first if board],
-        other=[leaderboard(of, other) for of, board in zip(votes, first, strict=True) if board],
+        other=[leaderboard(one, other) for one, board in zip(votes, first, strict=True) if board],
         votes=votes[0],
         stored=stored,
         left_out=_number_of_scenarios(study) - len(scenarios) + (study.scenario is None),
@@ -65,24 +65,24 @@ def boards(study: Study) -> Boards | None:
 
 
 def rank_interval(board: Leaderboard, line: Rating) -> tuple[int, int]:
-    """The best and the worst rank that the intervals allow: of the models of its island, those surely above or
+    """The best and the worst rank that the intervals allow: of the models of its component, those surely above or
     below."""
-    island = [other for other in board.ratings if other.island == line.island]
-    return line.rank, len(island) - sum(other.upper < line.lower for other in island)
+    component = [other for other in board.ratings if other.component == line.component]
+    return line.rank, len(component) - sum(other.upper < line.lower for other in component)
 
 
 def undecided(board: Leaderboard) -> list[tuple[Rating, Rating]]:
     """Neighbours by rating whose intervals overlap: the votes do not tell which is better."""
     found = []
-    for island in sorted({line.island for line in board.ratings}):
-        lines = sorted((line for line in board.ratings if line.island == island), key=lambda line: -line.rating)
+    for component in sorted({line.component for line in board.ratings}):
+        lines = sorted((line for line in board.ratings if line.component == component), key=lambda line: -line.rating)
         found += [(a, b) for a, b in pairwise(lines) if a.lower <= b.upper and b.lower <= a.upper]
     return found
 
 
 def leader(board: Leaderboard) -> Rating:
-    """The model with the highest rating of the largest island."""
-    return max((line for line in board.ratings if line.island == 1), key=lambda line: line.rating)
+    """The model with the highest rating of the largest component."""
+    return max((line for line in board.ratings if line.component == 1), key=lambda line: line.rating)
 
 
 def expected(first: float, second: float) -> float:
@@ -114,7 +114,7 @@ def _other(parameters: RankParameters) -> RankParameters:
 
 def _stored(study: Study, votes: Votes) -> Leaderboard | None:
     """The leaderboard as the run stored it; None where the run ranked no such scenario."""
-    numbers = ("rank", "model", "rating", "lower", "upper", "battles", "island", "remark")
+    numbers = ("rank", "model", "rating", "lower", "upper", "battles", "component", "remark")
     lines = [
         Rating(**{name: row[name] for name in numbers})
         for row in study.ratings.rows
@@ -126,5 +126,5 @@ def _stored(study: Study, votes: Votes) -> Leaderboard | None:
     if set(by_name) != set(votes.models):  # models that came or went since: notes would be about other votes
         return Leaderboard(votes.scenario, lines, votes.counts, [])
     rating = np.array([by_name[name] for name in votes.models])
-    said = notes(votes, Standing.of(votes), rating, study.parameters)
-    return Leaderboard(votes.scenario, lines, votes.counts, said)
+    remarks = notes(votes, Summary.of(votes), rating, study.parameters)
+    return Leaderboard(votes.scenario, lines, votes.counts, remarks)

@@ -115,7 +115,6 @@ def _read(
 ) -> Study:
     ranking = _ranking(db, scenario or OVERALL, run_id)
     parameters = _parameters(ranking)
-    whose = {"kind": _kind(parameters), "names": json.dumps(parameters.annotators, ensure_ascii=False)}
     scope: dict[str, Any] = {"scenario": scenario}
     run = ranking["run_id"] if ranking else None
     return Study(
@@ -125,10 +124,10 @@ def _read(
         ranking=ranking,
         asked=run_id is not None,
         ratings=_rows(db, "report/ratings_of_run", {"run_id": run} | scope),
-        votes=_rows(db, "report/votes_to_report", scope | whose),
-        pairs=_rows(db, "report/pair_records", scope | whose),
-        scenarios=_rows(db, "report/scenario_records", scope | whose),
-        losses=_rows(db, "report/clearest_losses", {"per_model": LOSSES_PER_MODEL} | scope | whose),
+        votes=_rows(db, "report/votes_to_report", scope | parameters.whose),
+        pairs=_rows(db, "report/pair_records", scope | parameters.whose),
+        scenarios=_rows(db, "report/scenario_records", scope | parameters.whose),
+        losses=_rows(db, "report/clearest_losses", {"per_model": LOSSES_PER_MODEL} | scope | parameters.whose),
         selections=[
             _selection(db, dict(row), scenario) for row in _rows(db, "report/selections_to_report", scope).rows
         ],
@@ -191,12 +190,6 @@ def _parameters(ranking: Mapping[str, Any] | None) -> RankParameters:
         if known.get(name) is not None:
             known[name] = tuple(known[name])
     return RankParameters(**(known | {"scenario": None}))
-
-
-def _kind(parameters: RankParameters) -> str | None:
-    if parameters.annotators:
-        return None
-    return "model" if parameters.judges else "person"
 
 
 def _voters(parameters: RankParameters) -> str:

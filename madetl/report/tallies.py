@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from madetl.ranking import bradley_terry, components
-from madetl.ranking.votes import Battles, FloatArray, IntArray, ItemKinds, Votes
+from madetl.ranking.votes import Battles, FloatArray, IntArray, OutcomeCounts, Votes
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -32,7 +32,7 @@ def votes_of(rows: Rows, names: Mapping[int, str], scenario: str) -> Votes:
         model_ids=ids.tolist(),
         model_a=np.searchsorted(ids, pairs[0]),
         model_b=np.searchsorted(ids, pairs[1]),
-        kinds=_kinds(pair, instruction, half_points),
+        outcomes=_outcomes(pair, instruction, half_points),
         battles=Battles(pair, instruction, half_points / 2),
         counts=_counts(rows, pair, instruction),
     )
@@ -57,9 +57,9 @@ def bt_ratings(votes: Votes, scores: FloatArray | None = None) -> FloatArray:
 
 
 def fitted(votes: Votes, wins_a: FloatArray, wins_b: FloatArray) -> FloatArray:
-    """Bradley–Terry ratings from points per round and model pair, each centred on 1000 within an island."""
-    island = components.islands(votes.model_a, votes.model_b, len(votes.models))
-    return bradley_terry.fit(votes.model_a, votes.model_b, wins_a, wins_b, island)
+    """Bradley–Terry ratings from points per round and model pair, each centred on 1000 within a component."""
+    component = components.connected(votes.model_a, votes.model_b, len(votes.models))
+    return bradley_terry.fit(votes.model_a, votes.model_b, wins_a, wins_b, component)
 
 
 def places(ratings: FloatArray) -> FloatArray:
@@ -80,14 +80,14 @@ def spearman(ranks: FloatArray, final: FloatArray) -> FloatArray:
     return np.asarray(np.divide(x @ y, size, out=np.zeros(len(x)), where=size > 0), dtype=np.float64)
 
 
-def _kinds(pair: IntArray, instruction: IntArray, half_points: IntArray) -> ItemKinds:
-    """Items of one model pair with the same votes, in the order of item_kinds.sql: a seed draws the same ones."""
+def _outcomes(pair: IntArray, instruction: IntArray, half_points: IntArray) -> OutcomeCounts:
+    """Items of one model pair with the same votes, in the order of item_outcomes.sql: a seed draws the same ones."""
     items, item = np.unique(np.stack([pair, instruction]), axis=1, return_inverse=True)
     item = item.reshape(-1)
     votes = np.bincount(item)
     halves = np.bincount(item, half_points).astype(np.int64)
-    kinds, number = np.unique(np.stack([items[0], votes, halves]), axis=1, return_counts=True)
-    return ItemKinds(kinds[0], np.column_stack([kinds[2], 2 * kinds[1] - kinds[2]]) / 2, number)
+    outcomes, number = np.unique(np.stack([items[0], votes, halves]), axis=1, return_counts=True)
+    return OutcomeCounts(outcomes[0], np.column_stack([outcomes[2], 2 * outcomes[1] - outcomes[2]]) / 2, number)
 
 
 def _counts(rows: Rows, pair: IntArray, instruction: IntArray) -> dict[str, int]:

@@ -180,7 +180,7 @@ def _store(db: sqlite3.Connection, request: Request, picks: Sequence[Pick], know
     ranks = (*(rank for _, rank in rows), *(rank for taken in known.values() for rank in taken))
     set_id = sets.save(db, request, max(ranks, default=1) if request.adaptive else request.wanted_k, run_id)
     fields = (tuple(getattr(pick, name) for name in _FIELDS) for pick, _ in rows)
-    values = ((set_id, run_id, pick.pair_id, rank, *of) for (pick, rank), of in zip(rows, fields, strict=True))
+    values = ((set_id, run_id, pick.pair_id, rank, *rest) for (pick, rank), rest in zip(rows, fields, strict=True))
     insert_rows(db, "selections", _COLUMNS, values)
 
 

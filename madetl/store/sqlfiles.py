@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from textwrap import indent
 
 _PACKAGE = Path(__file__).parents[1]
+_INCLUDE = re.compile(r"^(?P<indent> *)-- include (?P<name>[\w/]+)$", re.MULTILINE)
 _NOT_CODE = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]""", re.DOTALL)
 
 
@@ -39,8 +41,18 @@ def query_files() -> dict[str, Path]:
 
 @cache
 def query(name: str) -> str:
-    """The text of one query, `folder/name`. Raises KeyError where there is none of that name."""
-    return query_files()[name].read_text(encoding="utf-8")
+    """The statement of one query, `folder/name`, whole. Raises KeyError where there is none of that name.
+
+    A line `-- include folder/name` stands for the statement of that file, so that what several queries build on is
+    written once.
+    """
+    text = query_files()[name].read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda line: indent(_bare(query(line["name"])), line["indent"]), text)
+
+
+def _bare(sql: str) -> str:
+    """A statement without the comment above it and the semicolon: what can stand in parentheses."""
+    return re.sub(r"\A(--[^\n]*\n)+", "", sql).rstrip().removesuffix(";")
 
 
 def query_parameters(sql: str) -> list[str]:

@@ -288,5 +288,5 @@ class Rating(Row, table=True):
     upper: float
     rank: int = Field(ge=1)
     battles: int = Field(ge=0)
-    island: int = Field(default=1, ge=1)
+    component: int = Field(default=1, ge=1)
     remark: str | None = None

@@ -3,12 +3,11 @@
 -- Parameters: :set_id the selection; :kind 'person' or 'model' (NULL: both);
 -- :names JSON array of annotators (NULL: all);
 --   :scenario (NULL: all).
-WITH votes AS (
-    SELECT j.id, j.response_a_id, j.response_b_id, j.winner
-    FROM judgments AS j
-    JOIN annotators AS n ON n.id = j.annotator_id
-    WHERE (:kind IS NULL OR n.kind = :kind)
-        AND (:names IS NULL OR n.name IN (SELECT value FROM json_each(:names)))
+WITH counted AS (
+    SELECT v.judgment_id, v.response_a_id, v.response_b_id, v.winner
+    FROM votes AS v
+    WHERE (:kind IS NULL OR v.kind = :kind)
+        AND (:names IS NULL OR v.annotator IN (SELECT value FROM json_each(:names)))
 )
 SELECT
     ma.name AS model_a,
@@ -30,6 +29,6 @@ JOIN models AS ma ON ma.id = ra.model_id
 JOIN models AS mb ON mb.id = rb.model_id
 LEFT JOIN similarities AS m
     ON m.metric_id = t.metric_id AND m.response_a_id = s.response_a_id AND m.response_b_id = s.response_b_id
-LEFT JOIN votes AS v ON v.response_a_id = s.response_a_id AND v.response_b_id = s.response_b_id
+LEFT JOIN counted AS v ON v.response_a_id = s.response_a_id AND v.response_b_id = s.response_b_id
 WHERE s.set_id = :set_id AND (:scenario IS NULL OR i.scenario = :scenario)
-ORDER BY ma.id, mb.id, s.rank, v.id;
+ORDER BY ma.id, mb.id, s.rank, v.judgment_id;

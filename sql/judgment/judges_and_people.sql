@@ -1,5 +1,5 @@
 -- What judge models said beside what most people said: how far a judge could stand in for them.
--- Grain: one row per scenario, judge model, its verdict and people's; items says on how many response pairs it was so.
+-- Grain: one row per scenario, judge model, its verdict and people's; response_pairs says on how many it was so.
 -- Of each annotator the first verdict counts; people's is the one that most of them gave, a tie where none has most.
 -- Parameters: :scenario (NULL: all).
 WITH counts AS (
@@ -26,10 +26,9 @@ people AS (
         END AS winner
     FROM counts
 )
-SELECT v.scenario, n.name AS judge, v.winner AS judged, p.winner AS people, count(*) AS items
+SELECT v.scenario, v.annotator AS judge, v.winner AS judged, p.winner AS people, count(*) AS response_pairs
 FROM first_verdicts AS v
-JOIN annotators AS n ON n.id = v.annotator_id
 JOIN people AS p ON p.response_a_id = v.response_a_id AND p.response_b_id = v.response_b_id
 WHERE v.kind = 'model'
-GROUP BY v.scenario, n.name, v.winner, p.winner
-ORDER BY v.scenario, n.name, v.winner, p.winner;
+GROUP BY v.scenario, v.annotator, v.winner, p.winner
+ORDER BY v.scenario, v.annotator, v.winner, p.winner;

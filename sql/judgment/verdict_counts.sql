@@ -1,6 +1,6 @@
--- How often people gave each verdict on an item: what Krippendorff's alpha is made of.
--- Grain: one row per scenario and combination of counts; items says how many response pairs have it. Of each person the
--- first verdict counts.
+-- How often people gave each verdict on a response pair: what Krippendorff's alpha is made of.
+-- Grain: one row per scenario and combination of counts; response_pairs says how many have it. Of each person the first
+-- verdict counts.
 -- Parameters: :scenario (NULL: all).
 WITH counts AS (
     SELECT
@@ -13,7 +13,7 @@ WITH counts AS (
     WHERE kind = 'person' AND (:scenario IS NULL OR scenario = :scenario)
     GROUP BY response_a_id, response_b_id
 )
-SELECT scenario, model_a, model_b, tie, both_bad, count(*) AS items
+SELECT scenario, model_a, model_b, tie, both_bad, count(*) AS response_pairs
 FROM counts
 GROUP BY scenario, model_a, model_b, tie, both_bad
 ORDER BY scenario, model_a, model_b, tie, both_bad;

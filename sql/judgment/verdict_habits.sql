@@ -4,40 +4,37 @@
 -- Parameters: :scenario (NULL: all scenarios, and the rows 'overall').
 WITH verdicts AS (
     SELECT
-        i.scenario,
-        n.name AS annotator,
-        n.kind,
-        j.response_a_id || ' ' || j.response_b_id AS item,
-        j.winner,
-        j.winner IN ('model_a', 'model_b') AND j.shown_first IS NOT NULL AS decided,
-        j.winner = j.shown_first AS first_won,
+        v.scenario,
+        v.annotator,
+        v.kind,
+        v.response_a_id || ' ' || v.response_b_id AS response_pair,
+        v.winner,
+        v.winner IN ('model_a', 'model_b') AND v.shown_first IS NOT NULL AS decided,
+        v.winner = v.shown_first AS first_won,
         ifnull(d.repeat > 0, 0) AS repeated,
-        j.seconds
-    FROM judgments AS j
-    JOIN annotators AS n ON n.id = j.annotator_id
-    JOIN responses AS r ON r.id = j.response_a_id
-    JOIN instructions AS i ON i.id = r.instruction_id
-    LEFT JOIN assignments AS d ON d.id = j.assignment_id
-    WHERE :scenario IS NULL OR i.scenario = :scenario
+        v.seconds
+    FROM votes AS v
+    LEFT JOIN assignments AS d ON d.id = v.assignment_id
+    WHERE :scenario IS NULL OR v.scenario = :scenario
 ),
 by_scenario AS (
-    SELECT scenario, annotator, kind, item, winner, decided, first_won, repeated, seconds FROM verdicts
+    SELECT scenario, annotator, kind, response_pair, winner, decided, first_won, repeated, seconds FROM verdicts
     UNION ALL
-    SELECT 'overall', annotator, kind, item, winner, decided, first_won, repeated, seconds FROM verdicts
+    SELECT 'overall', annotator, kind, response_pair, winner, decided, first_won, repeated, seconds FROM verdicts
     WHERE :scenario IS NULL
 ),
 of_whom AS (
-    SELECT scenario, annotator, kind, annotator AS voter, item, winner, decided, first_won, repeated, seconds
+    SELECT scenario, annotator, kind, annotator AS voter, response_pair, winner, decided, first_won, repeated, seconds
     FROM by_scenario
     UNION ALL
-    SELECT scenario, NULL, kind, annotator, item, winner, decided, first_won, repeated, seconds
+    SELECT scenario, NULL, kind, annotator, response_pair, winner, decided, first_won, repeated, seconds
     FROM by_scenario
 ),
 in_order AS (
     SELECT
-        scenario, annotator, kind, voter, item, winner, decided, first_won, repeated, seconds,
+        scenario, annotator, kind, voter, response_pair, winner, decided, first_won, repeated, seconds,
         count(seconds) OVER whose AS timed,
-        row_number() OVER (whose ORDER BY seconds NULLS LAST) AS place
+        row_number() OVER (whose ORDER BY seconds NULLS LAST) AS number
     FROM of_whom
     WINDOW whose AS (PARTITION BY scenario, kind, annotator)
 )
@@ -47,15 +44,15 @@ SELECT
     kind,
     count(DISTINCT voter) AS annotators,
     count(*) AS verdicts,
-    count(DISTINCT item) AS items,
-    -- neither the first verdict of its annotator on the item nor asked for again
-    count(*) - sum(repeated) - count(DISTINCT CASE WHEN NOT repeated THEN voter || ' ' || item END) AS later,
+    count(DISTINCT response_pair) AS response_pairs,
+    -- neither the first verdict of its annotator on the pair nor asked for again
+    count(*) - sum(repeated) - count(DISTINCT CASE WHEN NOT repeated THEN voter || ' ' || response_pair END) AS later,
     sum(winner = 'tie') AS ties,
     sum(winner = 'both_bad') AS both_bad,
     sum(decided) AS decided,
     sum(decided AND first_won) AS first_won,
     -- the median: the one in the middle, or the mean of the two
-    avg(CASE WHEN place IN ((timed + 1) / 2, (timed + 2) / 2) THEN seconds END) AS seconds
+    avg(CASE WHEN number IN ((timed + 1) / 2, (timed + 2) / 2) THEN seconds END) AS seconds
 FROM in_order
 GROUP BY scenario, kind, annotator
 ORDER BY scenario <> 'overall', scenario, kind DESC, annotator;

@@ -1,22 +1,13 @@
 -- What each leaderboard rests on: battles, ties, items and annotators.
 -- Grain: one row per scenario with votes, and the row 'overall' for all of them together. An item is an instruction
 -- with all its votes for one model pair.
--- Parameters: :kind ('person' or 'model': everybody of that kind; NULL: only those in :names),
---             :names and :without (JSON arrays of annotators' names; those of :without do not count).
-WITH votes AS (
-    SELECT i.scenario, i.id AS instruction_id, ra.model_id AS model_a_id, rb.model_id AS model_b_id,
-           j.annotator_id, j.winner
-    FROM judgments AS j
-    JOIN annotators AS n ON n.id = j.annotator_id
-    JOIN responses AS ra ON ra.id = j.response_a_id
-    JOIN responses AS rb ON rb.id = j.response_b_id
-    JOIN instructions AS i ON i.id = ra.instruction_id
-    WHERE (n.kind = :kind OR n.name IN (SELECT value FROM json_each(:names)))
-      AND n.name NOT IN (SELECT value FROM json_each(:without))
+-- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+WITH counted AS (
+    -- include ranking/counted_votes
 ),
 items AS (
     SELECT scenario, count(*) AS battles, sum(winner = 'tie') AS ties, sum(winner = 'both_bad') AS both_bad
-    FROM votes
+    FROM counted
     GROUP BY scenario, instruction_id, model_a_id, model_b_id
 ),
 counts AS (
@@ -31,9 +22,9 @@ counts AS (
 ),
 -- Apart from the counts, since one annotator may have voted in several scenarios.
 voters AS (
-    SELECT scenario, count(DISTINCT annotator_id) AS annotators FROM votes GROUP BY scenario
+    SELECT scenario, count(DISTINCT annotator_id) AS annotators FROM counted GROUP BY scenario
     UNION ALL
-    SELECT 'overall', count(DISTINCT annotator_id) FROM votes
+    SELECT 'overall', count(DISTINCT annotator_id) FROM counted
 )
 SELECT c.scenario, c.battles, c.ties, c.both_bad, c.items, v.annotators
 FROM counts AS c

@@ -1,28 +1,24 @@
 -- The instructions on which each model lost most clearly, with both answers.
--- Grain: one row per model and place (1 is the clearest), at most :per_model of a model; a response pair with all its
+-- Grain: one row per model and rank (1 is the clearest), at most :per_model of a model; a response pair with all its
 -- votes. What is clearer: more votes against than for; of equal ones fewer votes in all, then the lower similarity of
 -- the two answers (as the pair was picked), then the earlier judgment.
--- Parameters: :per_model, :scenario (NULL: all), :kind ('person' or 'model': everybody of that kind; NULL: only those
---             in :names), :names (JSON array of annotators' names).
-WITH pairs_judged AS (
+-- Parameters: :per_model; :scenario, :kind, :names, :without as in counted_votes.sql.
+WITH counted AS (
+    -- include ranking/counted_votes
+),
+pairs_judged AS (
     SELECT
-        j.response_a_id,
-        j.response_b_id,
-        ra.model_id AS a,
-        rb.model_id AS b,
-        i.id AS instruction_id,
+        response_a_id,
+        response_b_id,
+        model_a_id AS a,
+        model_b_id AS b,
+        instruction_id,
         count(*) AS votes,
-        sum(j.winner = 'model_a') AS for_a,
-        sum(j.winner = 'model_b') AS for_b,
-        min(j.id) AS first_judgment
-    FROM judgments AS j
-    JOIN annotators AS n ON n.id = j.annotator_id
-    JOIN responses AS ra ON ra.id = j.response_a_id
-    JOIN responses AS rb ON rb.id = j.response_b_id
-    JOIN instructions AS i ON i.id = ra.instruction_id
-    WHERE (n.kind = :kind OR n.name IN (SELECT value FROM json_each(:names)))
-        AND (:scenario IS NULL OR i.scenario = :scenario)
-    GROUP BY j.response_a_id, j.response_b_id
+        sum(winner = 'model_a') AS for_a,
+        sum(winner = 'model_b') AS for_b,
+        min(judgment_id) AS first_judgment
+    FROM counted
+    GROUP BY response_a_id, response_b_id
 ),
 lost AS (
     SELECT a AS model_id, b AS opponent_id, response_a_id AS own_id, response_b_id AS other_id, response_a_id,
@@ -43,18 +39,18 @@ scored AS (
          WHERE s.response_a_id = l.response_a_id AND s.response_b_id = l.response_b_id) AS score
     FROM lost AS l
 ),
-placed AS (
+ranked AS (
     SELECT
         model_id, opponent_id, own_id, other_id, response_a_id, response_b_id, instruction_id, votes, against,
         votes_for, score,
         row_number() OVER (
             PARTITION BY model_id
-            ORDER BY against - votes_for DESC, votes, score NULLS LAST, first_judgment) AS place
+            ORDER BY against - votes_for DESC, votes, score NULLS LAST, first_judgment) AS rank
     FROM scored
 )
 SELECT
     m.name AS model,
-    p.place,
+    p.rank,
     o.name AS opponent,
     i.scenario,
     p.votes,
@@ -67,11 +63,11 @@ SELECT
     i.input,
     own.response AS own_response,
     other.response AS other_response
-FROM placed AS p
+FROM ranked AS p
 JOIN models AS m ON m.id = p.model_id
 JOIN models AS o ON o.id = p.opponent_id
 JOIN instructions AS i ON i.id = p.instruction_id
 JOIN responses AS own ON own.id = p.own_id
 JOIN responses AS other ON other.id = p.other_id
-WHERE p.place <= :per_model
-ORDER BY m.id, p.place;
+WHERE p.rank <= :per_model
+ORDER BY m.id, p.rank;

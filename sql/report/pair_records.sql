@@ -1,30 +1,23 @@
 -- What two models won against each other, ties apart.
 -- Grain: one row per pair of models that met, in canonical order. An item is an instruction with all its votes.
 -- win_rate is model_a's, a tie and both_bad counting half.
--- Parameters: :scenario (NULL: all), :kind ('person' or 'model': everybody of that kind; NULL: only those in :names),
---             :names (JSON array of annotators' names).
-WITH votes AS (
-    SELECT ra.model_id AS a, rb.model_id AS b, ra.instruction_id, j.winner
-    FROM judgments AS j
-    JOIN annotators AS n ON n.id = j.annotator_id
-    JOIN responses AS ra ON ra.id = j.response_a_id
-    JOIN responses AS rb ON rb.id = j.response_b_id
-    JOIN instructions AS i ON i.id = ra.instruction_id
-    WHERE (n.kind = :kind OR n.name IN (SELECT value FROM json_each(:names)))
-        AND (:scenario IS NULL OR i.scenario = :scenario)
+-- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+WITH counted AS (
+    -- include ranking/counted_votes
 ),
 counts AS (
     SELECT
-        a,
-        b,
+        model_a_id,
+        model_b_id,
         count(*) AS battles,
         count(DISTINCT instruction_id) AS items,
         sum(winner = 'model_a') AS wins_a,
         sum(winner = 'model_b') AS wins_b,
         sum(winner = 'tie') AS ties,
-        sum(winner = 'both_bad') AS both_bad
-    FROM votes
-    GROUP BY a, b
+        sum(winner = 'both_bad') AS both_bad,
+        sum(half_points) / 2.0 / count(*) AS win_rate
+    FROM counted
+    GROUP BY model_a_id, model_b_id
 )
 SELECT
     ma.name AS model_a,
@@ -35,8 +28,8 @@ SELECT
     c.wins_b,
     c.ties,
     c.both_bad,
-    (c.wins_a + 0.5 * (c.ties + c.both_bad)) / c.battles AS win_rate
+    c.win_rate
 FROM counts AS c
-JOIN models AS ma ON ma.id = c.a
-JOIN models AS mb ON mb.id = c.b
-ORDER BY c.a, c.b;
+JOIN models AS ma ON ma.id = c.model_a_id
+JOIN models AS mb ON mb.id = c.model_b_id
+ORDER BY c.model_a_id, c.model_b_id;

@@ -9,10 +9,10 @@ SELECT
     r.lower,
     r.upper,
     r.battles,
-    r.island,
+    r.component,
     r.remark
 FROM ratings AS r
 JOIN models AS m ON m.id = r.model_id
 WHERE r.run_id = :run_id
     AND (:scenario IS NULL OR r.scenario = :scenario)
-ORDER BY r.scenario <> 'overall', r.scenario, r.island, r.rank, r.rating DESC, m.name;
+ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rank, r.rating DESC, m.name;

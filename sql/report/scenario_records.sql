@@ -1,21 +1,13 @@
 -- How each model fared in each scenario, all opponents together.
 -- Grain: one row per scenario and model with votes. win_rate counts a tie and both_bad half.
--- Parameters: :scenario (NULL: all), :kind ('person' or 'model': everybody of that kind; NULL: only those in :names),
---             :names (JSON array of annotators' names).
-WITH votes AS (
-    SELECT i.scenario, ra.model_id AS a, rb.model_id AS b, j.winner
-    FROM judgments AS j
-    JOIN annotators AS n ON n.id = j.annotator_id
-    JOIN responses AS ra ON ra.id = j.response_a_id
-    JOIN responses AS rb ON rb.id = j.response_b_id
-    JOIN instructions AS i ON i.id = ra.instruction_id
-    WHERE (n.kind = :kind OR n.name IN (SELECT value FROM json_each(:names)))
-        AND (:scenario IS NULL OR i.scenario = :scenario)
+-- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+WITH counted AS (
+    -- include ranking/counted_votes
 ),
 sides AS (
-    SELECT scenario, a AS model_id, winner = 'model_a' AS won, winner = 'model_b' AS lost, winner FROM votes
+    SELECT scenario, model_a_id AS model_id, winner = 'model_a' AS won, winner = 'model_b' AS lost, winner FROM counted
     UNION ALL
-    SELECT scenario, b, winner = 'model_b', winner = 'model_a', winner FROM votes
+    SELECT scenario, model_b_id, winner = 'model_b', winner = 'model_a', winner FROM counted
 )
 SELECT
     s.scenario,

@@ -1,28 +1,22 @@
 -- How alike the answers of each pair of models are: the median of what a selection could pick from, beside its picks.
 -- Grain: one row per pair of models with an eligible response pair. picked, lowest and highest are of the selection.
--- Parameters: :set_id, :metric_id, :min_words, :max_length_ratio, :scenario, :pairs as in mad_picks.sql.
-WITH eligible AS (
+-- Parameters: :set_id; the others as in eligible.sql.
+WITH eligible AS NOT MATERIALIZED (
+    -- include selection/eligible
+),
+in_order AS (
     SELECT
-        s.pair_id,
-        s.score,
-        row_number() OVER (PARTITION BY s.pair_id ORDER BY s.score) AS place,
-        count(*) OVER (PARTITION BY s.pair_id) AS size
-    FROM similarities AS s
-    WHERE s.metric_id = :metric_id
-        AND s.length_ratio > 0
-        AND (:min_words = 0 OR s.shorter_words > :min_words)
-        AND (:max_length_ratio = 0 OR s.length_ratio < :max_length_ratio)
-        AND (:scenario IS NULL
-            OR s.instruction_id IN (SELECT i.id FROM instructions AS i WHERE i.scenario = :scenario))
-        AND (:pairs <> 'judged' OR EXISTS (
-            SELECT 1 FROM judgments AS j
-            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
+        pair_id,
+        score,
+        row_number() OVER (PARTITION BY pair_id ORDER BY score) AS number,
+        count(*) OVER (PARTITION BY pair_id) AS size
+    FROM eligible
 ),
 levels AS (
     SELECT pair_id, max(size) AS eligible, min(score) AS least, max(score) AS most,
            -- the median: the one in the middle, or the mean of the two
-           avg(CASE WHEN place IN ((size + 1) / 2, (size + 2) / 2) THEN score END) AS median
-    FROM eligible
+           avg(CASE WHEN number IN ((size + 1) / 2, (size + 2) / 2) THEN score END) AS median
+    FROM in_order
     GROUP BY pair_id
 ),
 picked AS (

@@ -3,25 +3,15 @@
 -- Grain: one row per eligible response pair. Those of one model pair stand together, and of several response pairs of
 -- one instruction the one that stands for it (lowest score, then response ids) comes first. `words` are about those of
 -- both answers: the longer one's are taken from the ratio of the lengths in characters.
--- Parameters: :metric_id, :min_words, :max_length_ratio, :scenario, :pairs, :model_ids as in mad_picks.sql.
-SELECT p.id AS pair_id, s.instruction_id, s.id AS similarity_id, s.score,
-    s.shorter_words * (1 + s.length_ratio) AS words
+-- Parameters: :model_ids as in mad_picks.sql; the others as in eligible.sql.
+WITH eligible AS NOT MATERIALIZED (
+    -- include selection/eligible
+)
+SELECT p.id AS pair_id, e.instruction_id, e.id AS similarity_id, e.score,
+    e.shorter_words * (1 + e.length_ratio) AS words
 FROM pairs AS p
-CROSS JOIN similarities AS s ON s.pair_id = p.id  -- in the order of the index: nothing is sorted
-WHERE s.metric_id = :metric_id
-    AND (:model_ids IS NULL
-        OR (p.model_a_id IN (SELECT value FROM json_each(:model_ids))
-            AND p.model_b_id IN (SELECT value FROM json_each(:model_ids))))
-    AND s.length_ratio > 0
-    AND (:min_words = 0 OR s.shorter_words > :min_words)
-    AND (:max_length_ratio = 0 OR s.length_ratio < :max_length_ratio)
-    AND (:scenario IS NULL OR s.instruction_id IN (SELECT i.id FROM instructions AS i WHERE i.scenario = :scenario))
-    AND (:pairs <> 'judged' OR EXISTS (
-        SELECT 1 FROM judgments AS j
-        WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
-    AND (:pairs <> 'unjudged' OR NOT EXISTS (
-        SELECT 1
-        FROM judgments AS j
-        JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
-        WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
-ORDER BY p.id, s.score, s.instruction_id, s.response_a_id, s.response_b_id;
+CROSS JOIN eligible AS e ON e.pair_id = p.id  -- in the order of the index: nothing is sorted
+WHERE :model_ids IS NULL
+    OR (p.model_a_id IN (SELECT value FROM json_each(:model_ids))
+        AND p.model_b_id IN (SELECT value FROM json_each(:model_ids)))
+ORDER BY p.id, e.score, e.instruction_id, e.response_a_id, e.response_b_id;

@@ -4,8 +4,11 @@
 -- `empty`, `few_words` and `lengths_differ` are what the filters remove one after another, in this order, so that
 -- measured − empty − few_words − lengths_differ = eligible; few_words_alone and lengths_differ_alone are what the
 -- filter would remove if it were the only one.
--- Parameters: :metric_id, :min_words, :max_length_ratio, :scenario, :pairs, :model_ids as in mad_picks.sql.
-WITH wanted AS (
+-- Parameters: :model_ids as in mad_picks.sql; the others as in eligible.sql, whose filters are counted here.
+WITH candidates AS NOT MATERIALIZED (
+    -- include selection/candidates
+),
+filters AS (
     SELECT
         p.id AS pair_id,
         iif(:min_words = 0, -1, :min_words) AS min_words,
@@ -18,27 +21,17 @@ WITH wanted AS (
 -- FILTER rather than sum(condition): half the time.
 counts AS (
     SELECT
-        w.pair_id,
+        f.pair_id,
         count(*) AS measured,
         count(*) FILTER (WHERE s.length_ratio = 0) AS empty,
-        count(*) FILTER (WHERE s.shorter_words <= w.min_words) AS few_words_alone,
-        count(*) FILTER (WHERE s.length_ratio >= w.max_length_ratio) AS lengths_differ_alone,
-        count(*) FILTER (WHERE s.shorter_words <= w.min_words AND s.length_ratio = 0) AS empty_with_few_words,
+        count(*) FILTER (WHERE s.shorter_words <= f.min_words) AS few_words_alone,
+        count(*) FILTER (WHERE s.length_ratio >= f.max_length_ratio) AS lengths_differ_alone,
+        count(*) FILTER (WHERE s.shorter_words <= f.min_words AND s.length_ratio = 0) AS empty_with_few_words,
         -- An empty answer has the ratio 0, so none is counted here.
-        count(*) FILTER (WHERE s.length_ratio >= w.max_length_ratio AND s.shorter_words > w.min_words) AS lengths_differ
-    FROM wanted AS w
-    CROSS JOIN similarities AS s ON s.pair_id = w.pair_id  -- in the order of the index, which holds all that is read
-    WHERE s.metric_id = :metric_id
-        AND (:scenario IS NULL OR s.instruction_id IN (SELECT i.id FROM instructions AS i WHERE i.scenario = :scenario))
-        AND (:pairs <> 'judged' OR EXISTS (
-            SELECT 1 FROM judgments AS j
-            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
-        AND (:pairs <> 'unjudged' OR NOT EXISTS (
-            SELECT 1
-            FROM judgments AS j
-            JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
-            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
-    GROUP BY w.pair_id
+        count(*) FILTER (WHERE s.length_ratio >= f.max_length_ratio AND s.shorter_words > f.min_words) AS lengths_differ
+    FROM filters AS f
+    CROSS JOIN candidates AS s ON s.pair_id = f.pair_id  -- in the order of the index, which holds all that is read
+    GROUP BY f.pair_id
 )
 SELECT
     pair_id,

@@ -3,8 +3,11 @@
 -- Grain: one row per model pair that is measured, or that the selection has picks of.
 -- `pending` are its picks that no person has judged. `open` is 1 where a candidate passes the filters that nobody
 -- has judged and whose instruction was not picked; an index walk that stops at the first one.
--- Parameters: :set_id; :metric_id, :min_words, :max_length_ratio, :scenario, :model_ids as in mad_picks.sql.
-WITH held AS (
+-- Parameters: :set_id; :model_ids as in mad_picks.sql; the others as in eligible.sql.
+WITH eligible AS NOT MATERIALIZED (
+    -- include selection/eligible
+),
+held AS (
     SELECT
         s.pair_id,
         count(*) AS picks,
@@ -29,23 +32,12 @@ SELECT
             AND p.model_b_id IN (SELECT value FROM json_each(:model_ids)))
     ) AND EXISTS (
         SELECT 1
-        FROM similarities AS s
-        WHERE s.pair_id = p.id
-            AND s.metric_id = :metric_id
-            AND s.length_ratio > 0
-            AND (:min_words = 0 OR s.shorter_words > :min_words)
-            AND (:max_length_ratio = 0 OR s.length_ratio < :max_length_ratio)
-            AND (:scenario IS NULL OR EXISTS (
-                SELECT 1 FROM instructions AS i WHERE i.id = s.instruction_id AND i.scenario = :scenario))
-            AND NOT EXISTS (
-                SELECT 1
-                FROM judgments AS j
-                JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
-                WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id)
+        FROM eligible AS e
+        WHERE e.pair_id = p.id
             AND NOT EXISTS (
                 SELECT 1
                 FROM selections AS k
-                WHERE k.set_id = :set_id AND k.pair_id = p.id AND k.instruction_id = s.instruction_id)
+                WHERE k.set_id = :set_id AND k.pair_id = p.id AND k.instruction_id = e.instruction_id)
     ) AS open
 FROM pairs AS p
 LEFT JOIN held AS h ON h.pair_id = p.id

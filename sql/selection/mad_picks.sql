@@ -4,35 +4,16 @@
 -- Source: x_k = argmin_x M(f_i(x), f_j(x)), the greedy of Feng et al. 2025 (arXiv 2404.08008) with lambda = 0. Equal
 -- scores go to the lower instruction id, then response ids; one response pair per instruction and model pair.
 -- Parameters:
---   :metric_id         M, metrics.id
---   :set_id            selection_sets.id whose picks are passed over; NULL: none
---   :top_k             K, picks per model pair, those that the selection has counted in
---   :min_words         both answers have more words than this; 0: off
---   :max_length_ratio  longer by shorter in characters is less than this; 0: off
---   :scenario          instructions.scenario; NULL: all
---   :pairs             'all', 'judged': those with a judgment only, or 'unjudged': those that no person judged
---   :model_ids         JSON array of models.id that pairs are made of; NULL: all
+--   :set_id     selection_sets.id whose picks are passed over; NULL: none
+--   :top_k      K, picks per model pair, those that the selection has counted in
+--   :model_ids  JSON array of models.id that pairs are made of; NULL: all
+--   :metric_id (M), :min_words, :max_length_ratio, :scenario and :pairs as in eligible.sql
 WITH
 -- NOT MATERIALIZED: it is asked for a few rows of one model pair, or of one instruction, at a time.
 eligible AS NOT MATERIALIZED (
-    SELECT s.id, s.pair_id, s.instruction_id, s.response_a_id, s.response_b_id, s.score
-    FROM similarities AS s
-    WHERE s.metric_id = :metric_id
-        AND s.length_ratio > 0  -- 0: one answer is empty
-        AND (:min_words = 0 OR s.shorter_words > :min_words)
-        AND (:max_length_ratio = 0 OR s.length_ratio < :max_length_ratio)
-        AND (:scenario IS NULL OR EXISTS (
-            SELECT 1 FROM instructions AS i WHERE i.id = s.instruction_id AND i.scenario = :scenario))
-        AND (:pairs <> 'judged' OR EXISTS (
-            SELECT 1 FROM judgments AS j
-            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
-        AND (:pairs <> 'unjudged' OR NOT EXISTS (
-            SELECT 1
-            FROM judgments AS j
-            JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
-            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
+    -- include selection/eligible
 ),
-wanted AS (
+model_pairs AS (
     SELECT
         p.id AS pair_id,
         p.model_a_id,
@@ -47,7 +28,7 @@ wanted AS (
 -- there are. CROSS JOIN keeps the model pairs outside.
 picks AS (
     SELECT w.pair_id, w.known, s.instruction_id, s.response_a_id, s.response_b_id, s.score
-    FROM wanted AS w
+    FROM model_pairs AS w
     CROSS JOIN similarities AS s ON s.id IN (
         SELECT e.id
         FROM eligible AS e

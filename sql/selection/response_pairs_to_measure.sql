@@ -15,17 +15,13 @@ possible AS (
     GROUP BY instruction_id
 ),
 judged AS (
-    SELECT j.response_a_id, j.response_b_id, max(n.kind = 'person') AS by_people
-    FROM judgments AS j
-    JOIN annotators AS n ON n.id = j.annotator_id
-    JOIN responses AS a ON a.id = j.response_a_id
-    JOIN responses AS b ON b.id = j.response_b_id
-    JOIN instructions AS i ON i.id = a.instruction_id
-    WHERE (:scenario IS NULL OR i.scenario = :scenario)
+    SELECT max(kind = 'person') AS by_people
+    FROM votes
+    WHERE (:scenario IS NULL OR scenario = :scenario)
         AND (:model_ids IS NULL
-            OR (a.model_id IN (SELECT value FROM json_each(:model_ids))
-                AND b.model_id IN (SELECT value FROM json_each(:model_ids))))
-    GROUP BY j.response_a_id, j.response_b_id
+            OR (model_a_id IN (SELECT value FROM json_each(:model_ids))
+                AND model_b_id IN (SELECT value FROM json_each(:model_ids))))
+    GROUP BY response_a_id, response_b_id
 )
 SELECT CASE :pairs
     WHEN 'judged' THEN (SELECT count(*) FROM judged)

@@ -3,30 +3,30 @@
 -- and one there count as one, whichever file came first.
 -- Grain: one row, the count in the column battles.
 -- Parameters: :after, the highest judgments.id before the new ones.
-WITH votes AS (
+WITH counted AS (
     SELECT
-        j.id > :after AS new,
-        j.source,
+        v.judgment_id > :after AS new,
+        v.source,
         -- Several people judge one battle on sheets and pages of this project's own: that is no repetition.
-        j.source LIKE 'judgments:%' OR j.source LIKE 'sheet%' OR j.source LIKE 'page%'
-            OR j.source IN ('label-studio', 'judge') AS own,
+        v.source LIKE 'judgments:%' OR v.source LIKE 'sheet%' OR v.source LIKE 'page%'
+            OR v.source IN ('label-studio', 'judge') AS own,
         i.hash AS instruction,
-        ra.model_id AS model_a,
+        v.model_a_id AS model_a,
         ra.hash AS response_a,
-        rb.model_id AS model_b,
+        v.model_b_id AS model_b,
         rb.hash AS response_b,
-        j.winner,
+        v.winner,
         count(*) AS n
-    FROM judgments AS j
-    JOIN responses AS ra ON ra.id = j.response_a_id
-    JOIN responses AS rb ON rb.id = j.response_b_id
-    JOIN instructions AS i ON i.id = ra.instruction_id
+    FROM votes AS v
+    JOIN responses AS ra ON ra.id = v.response_a_id
+    JOIN responses AS rb ON rb.id = v.response_b_id
+    JOIN instructions AS i ON i.id = v.instruction_id
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ),
 matched AS (
     SELECT min(fresh.n, sum(older.n)) AS n
-    FROM votes AS fresh
-    JOIN votes AS older
+    FROM counted AS fresh
+    JOIN counted AS older
         ON older.instruction = fresh.instruction
         AND older.model_a = fresh.model_a
         AND older.response_a = fresh.response_a

@@ -102,11 +102,11 @@ def _bradley_terry_figure(frame: pd.DataFrame) -> Figure:
     )
     value = np.column_stack([counts["half"], 2 - counts["half"]]) / 2
     items = counts["items"].to_numpy()
-    island = components.islands(pairs[0], pairs[1], len(names))
+    component = components.connected(pairs[0], pairs[1], len(names))
 
     def bootstrap() -> np.ndarray:
         drawn = resampling.bootstrap_counts(pair.reshape(-1), value, items, ROUNDS, np.random.default_rng(42))
-        fitted = bradley_terry.fit(pairs[0], pairs[1], drawn[..., 0], drawn[..., 1], island)
+        fitted = bradley_terry.fit(pairs[0], pairs[1], drawn[..., 0], drawn[..., 1], component)
         return np.percentile(fitted, [2.5, 97.5], axis=0)
 
     seconds = median_seconds(bootstrap, repeat=7)

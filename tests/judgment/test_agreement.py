@@ -187,23 +187,23 @@ def by_name(found):
 def test_the_report_by_hand(three, db):
     overall, coding, writing = agreement.report(db).scenarios
     assert [one.scenario for one in (overall, coding, writing)] == ["overall", "Coding", "Writing"]
-    assert (overall.people, overall.verdicts, overall.items, overall.shared) == (3, 14, 8, 6)
-    assert (writing.people, writing.items, writing.shared) == (2, 6, 6)
+    assert (overall.people, overall.verdicts, overall.response_pairs, overall.shared) == (3, 14, 8, 6)
+    assert (writing.people, writing.response_pairs, writing.shared) == (2, 6, 6)
     assert overall.same == writing.same == pytest.approx(4 / 6)
     assert overall.alpha == writing.alpha
     assert overall.alpha.alpha == pytest.approx(plain_alpha(["aa", "aa", "bb", "ba", "tt", "xt", "a", "b"]))
     assert (coding.alpha.alpha, coding.shared, coding.same) == (None, 0, None)
     pair = overall.pairs[0]
-    assert (pair.annotator_a, pair.annotator_b, pair.items, pair.agreed) == ("ann", "bob", 6, 4)
+    assert (pair.annotator_a, pair.annotator_b, pair.response_pairs, pair.agreed) == ("ann", "bob", 6, 4)
     assert pair.agreement == pytest.approx(4 / 6)
     assert pair.kappa == pytest.approx(cohen_kappa_score(list("aabbtx"), list("aabatt")))
     with_judge = [one for one in overall.pairs if one.kind_b == "model" or one.kind_a == "model"]
-    assert [(one.annotator_a, one.annotator_b, one.items, one.agreed) for one in with_judge] == [
+    assert [(one.annotator_a, one.annotator_b, one.response_pairs, one.agreed) for one in with_judge] == [
         ("ann", "gpt-judge", 5, 3), ("bob", "gpt-judge", 5, 4),
     ]  # fmt: skip
     # most people: a, a, b, tie (one each way), tie
     (judge,) = overall.judges
-    assert (judge.judge, judge.items, judge.agreed) == ("gpt-judge", 5, 3)
+    assert (judge.judge, judge.response_pairs, judge.agreed) == ("gpt-judge", 5, 3)
     assert judge.kappa == pytest.approx(cohen_kappa_score(list("aabaa"), list("aabtt")))
 
 
@@ -280,8 +280,8 @@ def test_repeats_tell_how_far_one_agrees_with_oneself_and_nothing_else(db):
     assert ann.again_kappa == pytest.approx(cohen_kappa_score(list("abbt"), list("aaat")))
     assert (bob.again.count, bob.again.of, bob.again_kappa) == (1, 1, None)
     (pair,) = overall.pairs
-    assert (pair.items, pair.agreed) == (2, 1)  # ann's first verdict on the second item was b
-    assert (ann.items, ann.verdicts, ann.later) == (3, 7, 0)
+    assert (pair.response_pairs, pair.agreed) == (2, 1)  # ann's first verdict on the second item was b
+    assert (ann.response_pairs, ann.verdicts, ann.later) == (3, 7, 0)
     everybody = next(one for one in overall.everybody if one.kind == "person")
     assert (everybody.again.count, everybody.again.of, everybody.later) == (3, 5, 0)
 
@@ -325,7 +325,7 @@ def test_the_views_are_a_plain_loop_over_the_rows(verdicts):
                     len(both), int(np.trace(table)), cohen_kappa(table), cohen_kappa(table, unordered=True),
                 )  # fmt: skip
         found = {
-            (r["annotator_a"], r["annotator_b"]): (r["items"], r["agreed"], r["kappa"], r["kappa_unordered"])
+            (r["annotator_a"], r["annotator_b"]): (r["response_pairs"], r["agreed"], r["kappa"], r["kappa_unordered"])
             for r in rows
         }
         assert found.keys() == expected.keys()

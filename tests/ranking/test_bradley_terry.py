@@ -13,12 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from madetl.ranking import bradley_terry, components
 
 
-def fit(pairs, wins, island=None):
+def fit(pairs, wins, component=None):
     """`pairs`: [(a, b), …]; `wins`: [(a's, b's), …]. Ratings of one round."""
     a, b = np.array(pairs).T
     x, y = np.array(wins, dtype=float).T
-    island = components.islands(a, b, int(max(a.max(), b.max())) + 1) if island is None else np.array(island)
-    return bradley_terry.fit(a, b, x[None], y[None], island)[0]
+    component = components.connected(a, b, int(max(a.max(), b.max())) + 1) if component is None else np.array(component)
+    return bradley_terry.fit(a, b, x[None], y[None], component)[0]
 
 
 def by_logistic_regression(pairs, wins, models, penalty=bradley_terry.PRIOR_SD**2):
@@ -51,7 +51,7 @@ WINS = [(7, 3), (8, 2), (6.5, 3.5), (9, 1), (6, 4), (5, 5), (7.5, 2.5), (4, 6), 
 
 @st.composite
 def counts(draw):
-    """Any graph of up to six models with any counts: islands, models that won everything, huge and tiny numbers."""
+    """Any graph of up to six models with any counts: components, models that won everything, huge and tiny numbers."""
     models = draw(st.integers(2, 6))
     every = [(a, b) for a in range(models) for b in range(a + 1, models)]
     pairs = draw(st.lists(st.sampled_from(every), min_size=1, max_size=len(every), unique=True))
@@ -90,14 +90,14 @@ def test_the_prior_moves_ordinary_ratings_by_less_than_a_point():
 
 @given(counts())
 @settings(deadline=None)
-def test_ratings_are_finite_whatever_the_counts_and_every_island_has_the_mean_1000(given_counts):
+def test_ratings_are_finite_whatever_the_counts_and_every_component_has_the_mean_1000(given_counts):
     pairs, wins, models = given_counts
     a, b = np.array(pairs).T
-    island = components.islands(a, b, models)
-    ratings = fit(pairs, wins, island)
+    component = components.connected(a, b, models)
+    ratings = fit(pairs, wins, component)
     assert np.isfinite(ratings).all()
-    for i in range(island.max() + 1):
-        assert ratings[island == i].mean() == pytest.approx(1000)
+    for i in range(component.max() + 1):
+        assert ratings[component == i].mean() == pytest.approx(1000)
 
 
 @given(counts(), st.randoms(use_true_random=False))
@@ -124,15 +124,15 @@ def test_rounds_do_not_depend_on_one_another_or_on_the_pieces_they_are_solved_in
     rng = np.random.default_rng(0)
     a, b = np.array(ROUND_ROBIN).T
     x, y = rng.integers(0, 9, (2, 50, 10)).astype(float)
-    island = np.zeros(5, dtype=int)
-    together = bradley_terry.fit(a, b, x, y, island)
-    alone = [bradley_terry.fit(a, b, x[r : r + 1], y[r : r + 1], island)[0] for r in range(50)]
+    component = np.zeros(5, dtype=int)
+    together = bradley_terry.fit(a, b, x, y, component)
+    alone = [bradley_terry.fit(a, b, x[r : r + 1], y[r : r + 1], component)[0] for r in range(50)]
     np.testing.assert_allclose(together, alone, atol=1e-9)
     monkeypatch.setattr(bradley_terry, "_MAX_ENTRIES", 200)
-    np.testing.assert_allclose(bradley_terry.fit(a, b, x, y, island), together, atol=1e-9)
+    np.testing.assert_allclose(bradley_terry.fit(a, b, x, y, component), together, atol=1e-9)
 
 
-def test_islands_do_not_touch_one_another():
+def test_components_do_not_touch_one_another():
     ours = fit([(0, 1), (2, 3), (3, 4)], [(7, 3), (60, 40), (5, 45)])
     np.testing.assert_allclose(ours[:2], fit([(0, 1)], [(7, 3)]), atol=1e-6)
     np.testing.assert_allclose(ours[2:], fit([(0, 1), (1, 2)], [(60, 40), (5, 45)]), atol=1e-6)
@@ -155,21 +155,21 @@ def walk(start, steps, models):
 
 @given(counts())
 @settings(deadline=None)
-def test_islands_and_groups_are_what_walking_finds(given_counts):
+def test_components_and_groups_are_what_walking_finds(given_counts):
     pairs, wins, models = given_counts
     (a, b), (x, y) = np.array(pairs).T, np.array(wins).T
     met = {*pairs, *((b, a) for a, b in pairs)}
     beat = {p for p, (x, _) in zip(pairs, wins, strict=True) if x}
     beat |= {(b, a) for (a, b), (_, y) in zip(pairs, wins, strict=True) if y}
-    island, group = components.islands(a, b, models), components.groups(a, b, x, y, models)
+    component, group = components.connected(a, b, models), components.strong(a, b, x, y, models)
     for i in range(models):
         for j in range(models):
-            assert (island[i] == island[j]) == (j in walk(i, met, models))
+            assert (component[i] == component[j]) == (j in walk(i, met, models))
             assert (group[i] == group[j]) == (j in walk(i, beat, models) and i in walk(j, beat, models))
 
 
-def test_a_long_chain_of_battles_is_one_island():
+def test_a_long_chain_of_battles_is_one_component():
     models = 60
     chain = np.arange(models - 1)
-    assert not components.islands(chain, chain + 1, models).any()
-    assert len(set(components.groups(chain, chain + 1, np.ones(59), np.zeros(59), models))) == models
+    assert not components.connected(chain, chain + 1, models).any()
+    assert len(set(components.strong(chain, chain + 1, np.ones(59), np.zeros(59), models))) == models

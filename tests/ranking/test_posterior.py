@@ -208,7 +208,7 @@ def test_a_step_after_each_vote_keeps_up_with_the_whole_fit():
 
     whole = w.fitted(worlds, votes)
 
-    off = np.abs(now.sureness(*whole.neighbours()) - whole.sureness(*whole.neighbours()))
+    off = np.abs(now.probability(*whole.neighbours()) - whole.probability(*whole.neighbours()))
     assert off.mean() < 0.015
     assert off.max() < 0.06
 
@@ -244,7 +244,7 @@ def test_without_votes_nothing_is_known_of_any_order():
     assert found.mean.tolist() == [[0.0] * MODELS]
     assert found.dispersion == pytest.approx([1.0])
     assert found.prior_precision == pytest.approx([SPREAD**-2], rel=1e-4)
-    assert found.sureness(*found.neighbours()).tolist() == [[0.5] * (MODELS - 1)]
+    assert found.probability(*found.neighbours()).tolist() == [[0.5] * (MODELS - 1)]
 
 
 @pytest.mark.parametrize("number", [1, 30, 3000])
@@ -266,13 +266,13 @@ def test_models_that_no_votes_connect_are_each_in_the_middle():
 
     assert found.mean[0, 0] == pytest.approx(-found.mean[0, 1], abs=NEAR)
     assert found.mean[0, 2:] == pytest.approx([0, 0], abs=1e-9)
-    assert found.sureness(np.array([[2]]), np.array([[3]])) == pytest.approx(0.5)
+    assert found.probability(np.array([[2]]), np.array([[3]])) == pytest.approx(0.5)
 
 
 # --- what is asked of it
 
 
-def test_sureness_is_the_normal_probability_of_the_difference():
+def test_probability_is_the_normal_probability_of_the_difference():
     found = fit([(0, 1, 1.0), (0, 1, 0.5), (3, 2, 0.5), (5, 1, 0.0), (2, 1, 1.0)])
 
     for higher in range(MODELS):
@@ -280,7 +280,7 @@ def test_sureness_is_the_normal_probability_of_the_difference():
             x = np.zeros(MODELS)
             x[[higher, lower]] = 1, -1
             expected = norm.cdf(x @ found.mean[0] / np.sqrt(x @ found.covariance[0] @ x))
-            assert found.sureness(np.array([[higher]]), np.array([[lower]])) == pytest.approx(expected, rel=1e-9)
+            assert found.probability(np.array([[higher]]), np.array([[lower]])) == pytest.approx(expected, rel=1e-9)
 
 
 def test_neighbours_are_next_to_each_other_from_the_top_down():
@@ -291,7 +291,7 @@ def test_neighbours_are_next_to_each_other_from_the_top_down():
 
     assert found.order().tolist() == [[2, 0, 3, 1]]
     assert (higher.tolist(), lower.tolist()) == ([[2, 0, 3]], [[0, 3, 1]])
-    assert (found.sureness(higher, lower) > 0.5).all()
+    assert (found.probability(higher, lower) > 0.5).all()
 
 
 @settings(max_examples=40, deadline=None)

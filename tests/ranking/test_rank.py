@@ -15,7 +15,7 @@ import pytest
 from madetl.errors import ParameterError
 from madetl.ranking import bradley_terry, rank, resampling, votes
 from madetl.ranking.rank import RankParameters
-from madetl.ranking.votes import Battles, ItemKinds
+from madetl.ranking.votes import Battles, OutcomeCounts
 from madetl.store import database, sqlfiles
 from tests.conftest import Study
 
@@ -195,10 +195,10 @@ def coverage(by_item: bool, studies: int = 200) -> float:
     """
     rng = np.random.default_rng(7)
     a, b = np.array([(i, j) for i in range(5) for j in range(i + 1, 5)]).T
-    island, strength = np.zeros(5, dtype=int), np.array([1.0, 0.5, 0.0, -0.5, -1.0])
+    component, strength = np.zeros(5, dtype=int), np.array([1.0, 0.5, 0.0, -0.5, -1.0])
     offsets = np.random.default_rng(0).normal(0, 1.5, 100_000)
     chance = np.array([(1 / (1 + np.exp(-(d + offsets)))).mean() for d in strength[a] - strength[b]])
-    true = bradley_terry.fit(a, b, 1e6 * chance[None], 1e6 * (1 - chance[None]), island)[0]
+    true = bradley_terry.fit(a, b, 1e6 * chance[None], 1e6 * (1 - chance[None]), component)[0]
     held = []
     for _ in range(studies):
         odds = (strength[a] - strength[b])[:, None] + rng.normal(0, 1.5, (10, 30))
@@ -208,7 +208,7 @@ def coverage(by_item: bool, studies: int = 200) -> float:
             won = (np.arange(4) < won[:, None]).reshape(-1)
         (pair, won), items = np.unique([np.repeat(np.arange(10), len(won) // 10), won], axis=1, return_counts=True)
         drawn = resampling.bootstrap_counts(pair, np.column_stack([won, votes - won]).astype(float), items, 200, rng)
-        rounds = bradley_terry.fit(a, b, drawn[..., 0], drawn[..., 1], island)
+        rounds = bradley_terry.fit(a, b, drawn[..., 0], drawn[..., 1], component)
         lower, upper = np.percentile(rounds, [2.5, 97.5], axis=0)
         held.append((lower <= true) & (true <= upper))
     return float(np.mean(held))
@@ -362,8 +362,8 @@ def test_whose_votes_and_how_they_count_is_stored_and_said(people_and_judges, db
 def test_kinds_of_items_are_the_same_in_numpy_and_in_sql(several_votes, db):
     bindings = {"kind": "person", "names": "[]", "without": "[]", "scenario": None}
     in_order = np.array([tuple(row) for row in db.execute(sqlfiles.query("ranking/battles_in_order"), bindings)]).T
-    kinds = [tuple(row) for row in db.execute(sqlfiles.query("ranking/item_kinds"), bindings)]
-    assert [tuple(row) for row in votes.item_kinds(*in_order).T] == kinds
+    kinds = [tuple(row) for row in db.execute(sqlfiles.query("ranking/item_outcomes"), bindings)]
+    assert [tuple(row) for row in votes.item_outcomes(*in_order).T] == kinds
 
 
 def test_the_view_leaderboard_shows_the_latest_of_peoples_votes_by_elo(people_and_judges, db):
@@ -383,7 +383,7 @@ def test_what_is_stored_is_what_is_returned(three_models, db):
     assert len(rows) == len(lines) == 3 + 2 + 3
     for row in rows:
         (line,) = [line for scenario, line in lines if (scenario, line.model) == (row["scenario"], row["model"])]
-        for name in ("rank", "rating", "lower", "upper", "battles", "island", "remark"):
+        for name in ("rank", "rating", "lower", "upper", "battles", "component", "remark"):
             assert row[name] == getattr(line, name)
     run = db.execute("SELECT * FROM runs WHERE id = ?", (ranking.run_id,)).fetchone()
     assert (run["command"], run["seed"], run["outcome"], run["summary"]) == ("rank", 9, "ok", ranking.summary)
@@ -402,7 +402,7 @@ def test_counts_and_order_come_out_of_sql(three_models, db):
     vote_again(three_models, "x", "y", 0, "ab")
     overall = rank.read_votes(db, RankParameters())[0]
     assert overall.models == ["x", "y", "z"]
-    assert isinstance(overall.kinds, ItemKinds)
+    assert isinstance(overall.kinds, OutcomeCounts)
     assert isinstance(overall.battles, Battles)
     # x against y: one item with three votes (2 points to 1), then four wins, two losses and a tie
     xy = overall.kinds.pair == 0
@@ -449,20 +449,20 @@ def test_groups_that_only_ever_lose_to_one_another_are_named(study, db):
 
 
 @pytest.mark.parametrize("method", ["elo", "bt"])
-def test_islands_are_ranked_each_on_its_own(study, db, method):
+def test_components_are_ranked_each_on_its_own(study, db, method):
     vote(study, "a", "b", "ab" * 8)
     vote(study, "x", "y", "aab" * 5)
     vote(study, "y", "z", "aab" * 5)
     vote(study, "x", "z", "aab" * 5)
     board = rank.rank(db, RankParameters(method, anchor=("a", 2000))).leaderboards[0]
     lines = by_model(board)
-    assert [line.island for line in board.ratings] == [1, 1, 1, 2, 2]
+    assert [line.component for line in board.ratings] == [1, 1, 1, 2, 2]
     assert board.ratings[0].rank == board.ratings[3].rank == 1
     assert statistics.mean(lines[m].rating for m in "xyz") == pytest.approx(1000, abs=2)
     assert lines["a"].rating == pytest.approx(2000)
     assert abs(lines["b"].rating - 2000) < 10
-    assert "x, y, z; a, b" in text(board, "islands")
-    assert "own island" in text(board, "anchor")
+    assert "x, y, z; a, b" in text(board, "components")
+    assert "own component" in text(board, "anchor")
 
 
 def test_elo_far_from_converged_says_so_and_by_how_much(three_models, db, study):

@@ -32,7 +32,6 @@ from madetl.report.boards import boards, rank_interval, undecided
 from madetl.report.content import Code, Group, Plot, Row, Section, Table
 from madetl.report.plots import svg
 from madetl.report.scripts import script_of
-from madetl.report.sections.people import wilson
 from madetl.report.tallies import bt_ratings, places, spearman, votes_of
 from madetl.selection import select
 from madetl.selection.sets import SelectionParameters
@@ -179,8 +178,8 @@ def page_text(section: Section) -> str:
     return " ".join(block.text for block in section.blocks if hasattr(block, "text"))
 
 
-def line(model: str, rating: float, lower: float, upper: float, *, rank: int = 1, island: int = 1) -> Rating:
-    return Rating(rank, model, rating, lower, upper, 10, island, None)
+def line(model: str, rating: float, lower: float, upper: float, *, rank: int = 1, component: int = 1) -> Rating:
+    return Rating(rank, model, rating, lower, upper, 10, component, None)
 
 
 def test_neighbours_and_rank_intervals_by_hand() -> None:
@@ -188,7 +187,7 @@ def test_neighbours_and_rank_intervals_by_hand() -> None:
         "overall",
         [
             line("a", 1100, 1080, 1120), line("b", 1050, 1030, 1070, rank=2), line("c", 1040, 1000, 1060, rank=2),
-            line("d", 900, 890, 1000, rank=3), line("x", 1001, 900, 1100, island=2),
+            line("d", 900, 890, 1000, rank=3), line("x", 1001, 900, 1100, component=2),
         ],
         {}, [],
     )  # fmt: skip
@@ -552,12 +551,6 @@ def test_of_several_verdicts_of_one_annotator_the_first_counts(db: sqlite3.Conne
     study.judgment(a, b, "model_b", "ann", "2")
     [row] = table(sections(db)["people"], "Who agrees")
     assert (row["items in common"], row["said the same"], row["agreement"]) == ("1", "1", "100 %")
-
-
-def test_wilsons_interval_from_his_own_formula() -> None:
-    # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662, 15 of 148 gives 0.0624 to 0.1605
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
 
 
 def test_cost_is_the_sum_of_the_calls(db: sqlite3.Connection, study: Study) -> None:

@@ -193,7 +193,7 @@ def test_it_stops_once_every_order_is_as_sure_as_asked(pool):
     assert result.stopped == "every order of neighbours is at least 90 % sure"
     assert 6 < result.selected < 200
     now = votes_so_far.read(pool.db, None).posterior
-    assert (now.sureness(*now.neighbours()) >= 0.9).all()
+    assert (now.probability(*now.neighbours()) >= 0.9).all()
     assert grow(pool, budget=200, stop_at=0.999).new > 0  # surer than that costs more
 
 

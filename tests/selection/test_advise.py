@@ -280,7 +280,7 @@ def test_groups_that_no_votes_connect_are_named(pool):
 
     found = advise(pool)
 
-    assert notes(found)["islands"] == (
+    assert notes(found)["components"] == (
         "no chain of votes connects these groups, so nothing is known of their order: a, b; c, d."
     )
 
@@ -455,7 +455,7 @@ def test_quantiles_count_what_the_cap_cut_off_as_infinite():
 
 def test_a_forecast_asks_until_each_order_is_sure_and_no_further():
     world, votes, now = one_world()
-    sure = now.sureness(*now.neighbours())[0]
+    sure = now.probability(*now.neighbours())[0]
 
     each = forecasts.of_each_order(world.pairs, votes, now, Plan(target=0.9, simulations=FEW, cap=50))
 

@@ -18,6 +18,8 @@ import pytest
 from madetl.errors import DatabaseError
 from madetl.store import database, sqlfiles
 
+NEXT = sqlfiles.migrations()[-1][0] + 1  # the version that a migration of a test makes
+
 
 @pytest.fixture
 def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -74,7 +76,7 @@ def test_an_empty_file_is_taken_as_a_new_one_by_writers_alone(db_file: Path) -> 
 
 
 def test_an_older_database_is_migrated_with_its_rows(db_file: Path, schema: Path) -> None:
-    # given a database of version 1 with a row, and a program of version 2 that makes a parent table anew
+    # given a database of today with a row, and a program one version on that makes a parent table anew
     with database.writing(db_file) as db:
         db.execute("INSERT INTO runs (command, version) VALUES ('old', '0')")
         db.execute("INSERT INTO models (name) VALUES ('m')")
@@ -84,7 +86,7 @@ def test_an_older_database_is_migrated_with_its_rows(db_file: Path, schema: Path
             " VALUES (1, 1, 'r', ?, 1, 1)",
             ("0" * 64,),
         )
-    (schema / "0002_license.sql").write_text(
+    (schema / f"{NEXT:04}_license.sql").write_text(
         "CREATE TABLE new (id INTEGER PRIMARY KEY, name TEXT NOT NULL, license TEXT) STRICT;\n"
         "INSERT INTO new (id, name) SELECT id, name FROM models;\n"
         "CREATE TRIGGER t AFTER INSERT ON runs BEGIN SELECT 1; SELECT 2; END;\n"
@@ -95,12 +97,12 @@ def test_an_older_database_is_migrated_with_its_rows(db_file: Path, schema: Path
     )
     # then a reader says what to do and changes nothing, and a writer migrates
     before = snapshot(db_file.parent)
-    fails(db_file, "version 1", "init", write=False)
+    fails(db_file, f"version {NEXT - 1}", "init", write=False)
     assert snapshot(db_file.parent) == before
     with database.writing(db_file) as db:
         assert db.execute("SELECT name, license FROM models").fetchall()[0]["name"] == "m"
         assert db.execute("SELECT count(*) FROM responses").fetchone()[0] == 1  # the old table took no child along
-        assert db.execute("PRAGMA user_version").fetchone()[0] == 2
+        assert db.execute("PRAGMA user_version").fetchone()[0] == NEXT
         assert db.execute("PRAGMA foreign_keys").fetchone()[0] == 1
         assert database.migrate(db) == []
 
@@ -125,13 +127,13 @@ def test_a_migration_that_fails_leaves_nothing_behind(
         db.execute("INSERT INTO models (name) VALUES ('m')")
         db.execute("INSERT INTO metrics (name, hash, model_id) VALUES ('x', ?, 1)", ("0" * 64,))
         before = "\n".join(db.iterdump())
-    (schema / "0002_broken.sql").write_text(script)
+    (schema / f"{NEXT:04}_broken.sql").write_text(script)
     with pytest.raises(error), database.writing(db_file):
         pass
-    (schema / "0002_broken.sql").unlink()
+    (schema / f"{NEXT:04}_broken.sql").unlink()
     with database.reading(db_file) as db:
         assert "\n".join(db.iterdump()) == before
-        assert db.execute("PRAGMA user_version").fetchone()[0] == 1
+        assert db.execute("PRAGMA user_version").fetchone()[0] == NEXT - 1
         assert db.execute("PRAGMA application_id").fetchone()[0] == database.APPLICATION_ID
 
 

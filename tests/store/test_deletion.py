@@ -278,7 +278,7 @@ def test_models_are_listed_with_what_they_have(shop: Shop, madetl: Madetl) -> No
 
 def test_what_was_done_is_told_as_json_too(shop: Shop, madetl: Madetl, db_file: Path) -> None:
     made = json.loads(madetl("init", "--json").stdout)
-    assert made == {"database": str(db_file), "created": False, "schema_version": 1}
+    assert made == {"database": str(db_file), "created": False, "schema_version": sqlfiles.migrations()[-1][0]}
     renamed = json.loads(madetl("models", "rename", "b", "gpt-4", "--json").stdout)
     assert renamed == {"old": "b", "new": "gpt-4", "merged": None, "dropped": None}
     measured = json.loads(madetl("similarity", "--json").stdout)

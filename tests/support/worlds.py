@@ -106,7 +106,7 @@ def sure_and_right(worlds: Worlds, found: Posterior) -> tuple[np.ndarray, np.nda
     """Of every order of neighbours: how sure it is called, and whether it is right; both (R, M - 1)."""
     higher, lower = found.neighbours()
     rounds = np.arange(len(higher))[:, None]
-    return found.sureness(higher, lower), worlds.strength[rounds, higher] > worlds.strength[rounds, lower]
+    return found.probability(higher, lower), worlds.strength[rounds, higher] > worlds.strength[rounds, lower]
 
 
 def calibration(sure: np.ndarray, right: np.ndarray) -> list[tuple[int, float, float]]:

@@ -264,7 +264,7 @@ class TestStopping:
         with serving(three, "--adaptive", "--stop-at", 0.8, "--repeat", 0) as page:
             assert "(nothing is left to judge)" in page.output
         assert "Nothing new is picked: every order of neighbours is at least 80 % sure." in page.errors
-        # when more sureness is asked for
+        # when a higher probability is asked for
         with serving(three, "--adaptive", "--stop-at", 0.95) as page:
             assert at_item(enter(page.links["ann"]))
 

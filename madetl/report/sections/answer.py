@@ -71,7 +71,7 @@ def _rating(line: Rating, boards: Boards) -> str:
 
 
 def _overlap(a: Rating, b: Rating) -> bool:
-    return a.island == b.island and a.lower <= b.upper and b.lower <= a.upper
+    return a.component == b.component and a.lower <= b.upper and b.lower <= a.upper
 
 
 def _basis(study: Study, board: Leaderboard) -> str:
@@ -92,7 +92,7 @@ def _basis(study: Study, board: Leaderboard) -> str:
 def _neighbours(board: Leaderboard) -> str:
     """Chains of neighbours in words."""
     found = undecided(board)
-    neighbours = len(board.ratings) - len({line.island for line in board.ratings})
+    neighbours = len(board.ratings) - len({line.component for line in board.ratings})
     if not found:
         return "By these intervals, every model is told from its neighbours in the ranking."
     chains: list[list[str]] = []
@@ -127,8 +127,8 @@ def _other_method(boards: Boards) -> Iterator[Block]:
 
 def _warnings(study: Study, boards: Boards) -> Iterator[Block]:
     board, ranking = boards.first[0], study.ranking
-    if any(note.kind == "islands" for note in board.notes):
-        text = next(note.text for note in board.notes if note.kind == "islands")
+    if any(note.kind == "components" for note in board.notes):
+        text = next(note.text for note in board.notes if note.kind == "components")
         yield Remark(sentence(text), warning=True)
     if ranking is None:
         yield Missing("This ranking is computed for the report, with the defaults, and not stored yet.", "rank")
@@ -144,10 +144,10 @@ def _warnings(study: Study, boards: Boards) -> Iterator[Block]:
 
 
 def _rank_table(study: Study, board: Leaderboard) -> Table:
-    islands = len({line.island for line in board.ratings}) > 1
+    components = len({line.component for line in board.ratings}) > 1
     rows: list[list[Cell]] = [
         [
-            *([line.island] if islands else []),
+            *([line.component] if components else []),
             Number(ranks(*rank_interval(board, line))),
             line.model,
             points(line.rating),
@@ -156,7 +156,7 @@ def _rank_table(study: Study, board: Leaderboard) -> Table:
         ]
         for line in board.ratings
     ]
-    head = [*(["island"] if islands else []), "possible ranks", "model", "rating", "from … to", "judgments"]
+    head = [*(["component"] if components else []), "possible ranks", "model", "rating", "from … to", "judgments"]
     sources = [study.ratings.source, study.votes.source]
     return Table("Ranks that the intervals allow", head, rows, sources)
 

@@ -96,25 +96,27 @@ def _plot(key: str, board: Leaderboard, order: Leaderboard, parameters: RankPara
 
 
 def _table(title: str, board: Leaderboard, sources: list[Source]) -> Table:
-    islands = any(line.island > 1 for line in board.ratings)
+    components = any(line.component > 1 for line in board.ratings)
     remarks = any(line.remark for line in board.ratings)
     rows: list[list[Cell]] = []
     for line in board.ratings:
-        cells: list[Cell] = [line.island] if islands else []
+        cells: list[Cell] = [line.component] if components else []
         cells += [line.rank, line.model, points(line.rating), interval(line.lower, line.upper), line.battles]
         rows.append(cells + ([line.remark or ""] if remarks else []))
     head = ["rank", "model", "rating", "from … to", "judgments"]
-    return Table(title, ["island"] * islands + head + ["remark"] * remarks, rows, sources, folded=True)
+    return Table(title, ["component"] * components + head + ["remark"] * remarks, rows, sources, folded=True)
 
 
 def _scenario_notes(board: Leaderboard) -> Iterator[Block]:
     """What makes a scenario's intervals, or its ratings, less than they seem."""
-    yield from (Remark(sentence(note.text), warning=True) for note in board.notes if note.kind in ("islands", "items"))
+    yield from (
+        Remark(sentence(note.text), warning=True) for note in board.notes if note.kind in ("components", "items")
+    )
 
 
 def _notes(boards: Boards) -> Iterator[Block]:
-    """Each note of the overall boards once; islands are said in the answer."""
-    said: set[str] = {"islands"}
+    """Each note of the overall boards once; components are said in the answer."""
+    said: set[str] = {"components"}
     for board, parameters in ((boards.first[0], boards.parameters), (boards.other[0], boards.other_parameters)):
         for note in board.notes:
             if note.kind not in said:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from madetl.judgment.reliability import share
 from madetl.report.content import (
     Block,
     Cell,
@@ -26,8 +26,6 @@ from madetl.report.content import (
 )
 from madetl.report.plots.models import SQUARE, Whisker, whiskers
 from madetl.report.rows import Study
-
-_Z = 1.959963984540054  # of the normal distribution, for 95 %
 
 
 def section(study: Study) -> Section:
@@ -54,15 +52,15 @@ def _people(study: Study) -> Iterator[Block]:
 
 def _agreement(study: Study) -> Iterator[Block]:
     common = [row for row in study.common.rows if row["kind_a"] == row["kind_b"] == "person"]
-    items, same = sum(row["items"] for row in common), sum(row["same"] for row in common)
-    if not items:
+    both, same = sum(row["response_pairs"] for row in common), sum(row["agreed"] for row in common)
+    if not both:
         people = sum(row["kind"] == "person" for row in study.annotators.rows)
         why = "Only one person has judged" if people == 1 else "No pair of answers was judged by two people"
         yield Missing(f"{why}, so nothing can be said about how well people agree.")
     else:
         yield Text(
-            f"Two people who judged the same pair of answers said the same in {same:,} of {items:,} cases "
-            f"({percent(same / items)}).{_alpha(study)}"
+            f"Two people who judged the same pair of answers said the same in {same:,} of {both:,} cases "
+            f"({percent(same / both)}).{_alpha(study)}"
         )
     if study.common.rows:
         yield _common_table(study)
@@ -75,17 +73,21 @@ def _alpha(study: Study) -> str:
     found = study.alpha
     bounds = "" if found.lower is None else f" (95 % interval {found.lower:.2f} to {found.upper:.2f})"
     return (
-        f" Krippendorff’s alpha is {found.alpha:.2f}{bounds} on {count(found.shared, 'shared item')}: 1 is agreement "
+        f" Krippendorff’s alpha is {found.alpha:.2f}{bounds} on {_pairs(found.shared)}: 1 is agreement "
         "in everything, 0 what chance alone would give."
     )
 
 
+def _pairs(number: int) -> str:
+    return count(number, "shared pair of answers", "shared pairs of answers")
+
+
 def _common_table(study: Study) -> Table:
     rows: list[list[Cell]] = [
-        [row["annotator_a"], row["annotator_b"], row["items"], row["same"], percent(row["agreement"])]
+        [row["annotator_a"], row["annotator_b"], row["response_pairs"], row["agreed"], percent(row["agreement"])]
         for row in study.common.rows
     ]
-    head = ["annotator", "and", "items in common", "said the same", "agreement"]
+    head = ["annotator", "and", "pairs of answers in common", "said the same", "agreement"]
     return Table("Who agrees with whom", head, rows, [study.common.source])
 
 
@@ -95,12 +97,11 @@ def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
         sum(row[key] for row in people) for key in ("verdicts", "ties", "both_bad", "decided", "first_won", "timed")
     )
     said = [f"{percent(ties / verdicts)} of the verdicts are ties, {percent(bad / verdicts)} both bad."]
-    if decided:
-        low, high = wilson(first, decided)
-        verdict = "no sign of a bias for a position" if low <= 0.5 <= high else "a bias for a position"
+    if won := share(first, decided):
+        verdict = "no sign of a bias for a position" if won.lower <= 0.5 <= won.upper else "a bias for a position"
         said.append(
-            f"The answer that stood first won {percent(first / decided)} of {count(decided, 'decided verdict')} "
-            f"(95 % interval {100 * low:.0f} to {100 * high:.0f}): {verdict}."
+            f"The answer that stood first won {percent(won.share)} of {count(decided, 'decided verdict')} "
+            f"(95 % interval {100 * won.lower:.0f} to {100 * won.upper:.0f}): {verdict}."
         )
     else:
         said.append("No verdict tells which answer stood first, so a bias for a position cannot be seen.")
@@ -112,21 +113,12 @@ def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(said)
 
 
-def wilson(part: int, whole: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927)."""
-    share, z2 = part / whole, _Z**2
-    middle = (share + z2 / (2 * whole)) / (1 + z2 / whole)
-    half = _Z * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole**2)) / (1 + z2 / whole)
-    return middle - half, middle + half
-
-
 def _position(study: Study) -> Plot:
     lines = []
     for row in study.annotators.rows:
-        if row["decided"]:
-            low, high = (100 * bound for bound in wilson(row["first_won"], row["decided"]))
-            note = f"{row['first_won']:,} of {row['decided']:,}"
-            lines.append(Whisker(row["annotator"], 100 * row["first_won"] / row["decided"], low, high, note))
+        if won := share(row["first_won"], row["decided"]):
+            note = f"{won.count:,} of {won.of:,}"
+            lines.append(Whisker(row["annotator"], 100 * won.share, 100 * won.lower, 100 * won.upper, note))
     caption = (
         "How often the answer that stood first won, of the verdicts for one of the two, with 95 % intervals. On the "
         "broken line, half, there is no bias."
@@ -142,14 +134,14 @@ def _position(study: Study) -> Plot:
 
 def _table(study: Study, *, folded: bool = False) -> Table:
     head = [
-        "annotator", "kind", "verdicts", "items", "ties", "both bad", "first won", "comments", "median seconds",
-    "hours", ]  # fmt: skip
+        "annotator", "kind", "verdicts", "pairs of answers", "ties", "both bad", "first won", "comments",
+    "median seconds", "hours", ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
             row["annotator"],
             "person" if row["kind"] == "person" else "judge model",
             row["verdicts"],
-            row["items"],
+            row["response_pairs"],
             _part(row["ties"], row["verdicts"]),
             _part(row["both_bad"], row["verdicts"]),
             _part(row["first_won"], row["decided"]),

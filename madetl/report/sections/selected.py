@@ -108,10 +108,10 @@ def _hills(study: Study, one: Selection, number: int) -> Plot:
     models = list(dict.fromkeys(name for row in one.levels.rows for name in (row["model_a"], row["model_b"])))
     short = dict(zip(models, labels(models, _LONGEST_NAME), strict=True))
     pairs = [(row, _hill(row, short, bins, marks)) for row in one.levels.rows if row["pair_id"] in bins]
-    of = "pair of models" if len(pairs) <= _MOST_HILLS else "model, with all others together"
+    each = "pair of models" if len(pairs) <= _MOST_HILLS else "model, with all others together"
     rows = [hill for _, hill in pairs] if len(pairs) <= _MOST_HILLS else _by_model(pairs, short)
     caption = (
-        f"How alike the answers are, for each {of}: the hill counts the pairs of answers that could be picked, the "
+        f"How alike the answers are, for each {each}: the hill counts the pairs of answers that could be picked, the "
         "line in it is their median, and the ticks are the picks."
     )
     axis = f"similarity ({one.parameters['metric']})"

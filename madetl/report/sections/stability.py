@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from madetl.ranking.votes import FloatArray, Standing, Votes
+from madetl.ranking.votes import FloatArray, Summary, Votes
 from madetl.report import resilience
 from madetl.report.boards import Boards
 from madetl.report.content import (
@@ -43,7 +43,7 @@ def section(study: Study, boards: Boards | None) -> Section:
     title = "How stable is it?"
     if boards is None:
         return Section("stability", title, [NO_VOTES])
-    rows, left_out = _largest_island(study, boards)
+    rows, left_out = _largest_component(study, boards)
     if len(rows) < _FEWEST_VOTES:
         few = f"Too few judgments to say: there are {len(rows)}, and {_FEWEST_VOTES} are needed."
         return Section("stability", title, [Missing(few)])
@@ -59,11 +59,11 @@ def section(study: Study, boards: Boards | None) -> Section:
     return Section("stability", title, blocks)
 
 
-def _largest_island(study: Study, boards: Boards) -> tuple[Sequence[Mapping[str, Any]], int]:
+def _largest_component(study: Study, boards: Boards) -> tuple[Sequence[Mapping[str, Any]], int]:
     """The votes between models that can be compared at all, and how many others there are."""
     votes = boards.votes
-    island = Standing.of(votes).island
-    inside = {model for model, number in zip(votes.model_ids, island.tolist(), strict=True) if number == 0}
+    component = Summary.of(votes).component
+    inside = {model for model, number in zip(votes.model_ids, component.tolist(), strict=True) if number == 0}
     rows = [row for row in study.votes.rows if row["model_a_id"] in inside]
     return rows, len(study.votes.rows) - len(rows)
 

@@ -169,8 +169,8 @@ def _cut(text: str) -> str:
 
 def _list_of_losses(study: Study) -> Table:
     rows: list[list[Cell]] = [
-        [row["model"], row["place"], row["opponent"], row["scenario"], row["against"], row["votes_for"], row["votes"]]
+        [row["model"], row["rank"], row["opponent"], row["scenario"], row["against"], row["votes_for"], row["votes"]]
         for row in study.losses.rows
     ]
-    head = ["model", "place", "lost to", "scenario", "votes against", "votes for", "all votes"]
+    head = ["model", "rank", "lost to", "scenario", "votes against", "votes for", "all votes"]
     return Table("All of these losses", head, rows, [study.losses.source, study.votes.source], folded=True)

@@ -1,6 +1,6 @@
 """When to stop: how sure people's votes are of each order of neighbours, and how many more judgments would settle it.
 
-Reads `judgments` by way of `standing`; nothing is written. The numbers are made in `sampling`: Bradley–Terry's
+Reads votes by way of `ranking.votes_so_far`; nothing is written. The numbers are made in `forecasts`: Bradley–Terry's
 posterior, and judgments simulated from it. The sentences that people read are made here, for the command line and
 whoever else shows advice.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from madetl.errors import ParameterError
 from madetl.ranking import bradley_terry, components, votes_so_far
-from madetl.ranking.votes_so_far import Standing
+from madetl.ranking.votes_so_far import VotesSoFar
 from madetl.selection.adaptive import forecasts
 from madetl.selection.adaptive.forecasts import Forecast, Plan
 from madetl.selection.sets import NGRAMS, SelectionParameters
@@ -140,19 +140,19 @@ def advise(
     )  # fmt: skip
 
 
-def _orders(found: Standing, plan: Plan) -> list[Order]:
+def _orders(found: VotesSoFar, plan: Plan) -> list[Order]:
     each = forecasts.of_each_order(_pairs(found), found.votes, found.posterior, plan)
     higher, lower = found.posterior.neighbours()
-    sureness = found.posterior.sureness(higher, lower)[0].tolist()
-    sides = zip(higher[0].tolist(), lower[0].tolist(), sureness, each, strict=True)
-    return [Order(found.names[a], found.names[b], sure, _needed(found, of)) for a, b, sure, of in sides]
+    probability = found.posterior.probability(higher, lower)[0].tolist()
+    sides = zip(higher[0].tolist(), lower[0].tolist(), probability, each, strict=True)
+    return [Order(found.names[a], found.names[b], sure, _needed(found, forecast)) for a, b, sure, forecast in sides]
 
 
-def _pairs(found: Standing) -> tuple[Any, Any]:
+def _pairs(found: VotesSoFar) -> tuple[Any, Any]:
     return found.model_a, found.model_b
 
 
-def _needed(found: Standing, forecast: Forecast) -> Needed:
+def _needed(found: VotesSoFar, forecast: Forecast) -> Needed:
     lower, median, upper = (_whole(forecast.quantile(share)) for share in (0.25, 0.5, 0.75))
     if median == 0:
         return Needed(median, lower, upper, [])
@@ -169,7 +169,7 @@ def _needed(found: Standing, forecast: Forecast) -> Needed:
     return Needed(median, lower, upper, pairs)
 
 
-def _stronger_first(found: Standing, pair: int) -> tuple[str, str]:
+def _stronger_first(found: VotesSoFar, pair: int) -> tuple[str, str]:
     sides = [int(found.model_a[pair]), int(found.model_b[pair])]
     first, second = sorted(sides, key=lambda model: -float(found.posterior.mean[0, model]))
     return found.names[first], found.names[second]
@@ -273,22 +273,25 @@ def _no_votes(db: sqlite3.Connection, scenario: str | None) -> str:
     )
 
 
-def _notes(found: Standing, unjudged: Sequence[str]) -> list[Note]:
-    notes = [_islands(found), _few(found), _unjudged(unjudged), Note("stopping", STOPPING)]
+def _notes(found: VotesSoFar, unjudged: Sequence[str]) -> list[Note]:
+    notes = [_components(found), _few(found), _unjudged(unjudged), Note("stopping", STOPPING)]
     return [note for note in notes if note]
 
 
-def _islands(found: Standing) -> Note | None:
+def _components(found: VotesSoFar) -> Note | None:
     met = found.items[0] > 0
-    island = components.islands(found.model_a[met], found.model_b[met], len(found.names))
-    groups = [[name for name, of in zip(found.names, island, strict=True) if of == i] for i in range(max(island) + 1)]
+    component = components.connected(found.model_a[met], found.model_b[met], len(found.names))
+    groups = [
+        [name for name, part in zip(found.names, component, strict=True) if part == i]
+        for i in range(max(component) + 1)
+    ]
     if len(groups) == 1:
         return None
     named = "; ".join(", ".join(group) for group in groups)
-    return Note("islands", f"no chain of votes connects these groups, so nothing is known of their order: {named}.")
+    return Note("components", f"no chain of votes connects these groups, so nothing is known of their order: {named}.")
 
 
-def _few(found: Standing) -> Note | None:
+def _few(found: VotesSoFar) -> Note | None:
     items, pairs = int(found.items.sum()), len(found.model_a)
     if items >= FEW_ITEMS * pairs:
         return None

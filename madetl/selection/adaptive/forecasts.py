@@ -108,8 +108,8 @@ def _simulated(pairs: ModelPairs, votes: PairVotes, now: Posterior, plan: Plan, 
 def _sure(now: Posterior, plan: Plan, targets: _Targets | None) -> NDArray[np.bool_]:
     """(rounds,): where every order that matters is sure."""
     orders = now.neighbours() if targets is None else (targets.higher, targets.lower)
-    sureness = now.sureness(*orders)
-    return np.asarray((np.maximum(sureness, 1 - sureness) >= plan.target).all(axis=1))
+    probability = now.probability(*orders)
+    return np.asarray((np.maximum(probability, 1 - probability) >= plan.target).all(axis=1))
 
 
 def _next_pair(
@@ -136,8 +136,7 @@ def _vote(
     votes.add_items(rounds, pair, expected - spread * expected, items=number - won)
 
 
-def rounds_of(of: _Arrays, which: IntArray | Sequence[int]) -> _Arrays:
+def rounds_of(arrays: _Arrays, which: IntArray | Sequence[int]) -> _Arrays:
     """The same of some rounds only. The arrays of a posterior that name the pairs are of all rounds."""
-    arrays = {field.name: getattr(of, field.name) for field in fields(of)}
-    chosen = {name: array[which] for name, array in arrays.items() if name not in ("model_a", "model_b")}
-    return replace(of, **chosen)
+    names = {field.name for field in fields(arrays)} - {"model_a", "model_b"}
+    return replace(arrays, **{name: getattr(arrays, name)[which] for name in names})

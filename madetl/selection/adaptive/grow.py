@@ -18,7 +18,7 @@ import numpy as np
 from madetl.errors import ParameterError
 from madetl.ranking import votes_so_far
 from madetl.ranking.votes import FloatArray, IntArray
-from madetl.ranking.votes_so_far import Standing
+from madetl.ranking.votes_so_far import VotesSoFar
 from madetl.selection import strategies
 from madetl.selection.adaptive import pair_policies
 from madetl.selection.adaptive.pair_policies import Board
@@ -55,8 +55,8 @@ class _Growth:
         ).fetchall()
         self._sides = {row["pair_id"]: (row["model_a_id"], row["model_b_id"]) for row in rows}
         models = {model for pair in self._sides.values() for model in pair}
-        self._standing: Standing = votes_so_far.read(db, request.columns["scenario"], models)
-        self._pair_ids = {self._standing.pair(*pair): pair_id for pair_id, pair in self._sides.items()}
+        self._votes: VotesSoFar = votes_so_far.read(db, request.columns["scenario"], models)
+        self._pair_ids = {self._votes.pair(*pair): pair_id for pair_id, pair in self._sides.items()}
         self._place = self._placed()
         self._pending = self._spread({row["pair_id"]: row["pending"] for row in rows})
         self._left = self._spread({row["pair_id"]: row["open"] for row in rows}) * self._allowed()  # 1: some are left
@@ -106,8 +106,8 @@ class _Growth:
         """The pairs of the next picks with their probabilities, each drawn in view of those before."""
         drawn: list[tuple[int, float]] = []
         while len(drawn) < number and self._left.any():
-            items = self._standing.items + self._pending
-            board = Board(self._standing.posterior, items, self._pending, self._left, self._targets())
+            items = self._votes.items + self._pending
+            board = Board(self._votes.posterior, items, self._pending, self._left, self._targets())
             draw = pair_policies.draw("adaptive", board, rng, self._plan.floor)
             pair = int(draw.pair[0])
             self._pending[0, pair] += 1
@@ -139,16 +139,16 @@ class _Growth:
         """The number of the model that is to be placed, if any."""
         if self._plan.place is None:
             return None
-        if self._plan.place not in self._standing.names:
-            known = ", ".join(self._standing.names)
+        if self._plan.place not in self._votes.names:
+            known = ", ".join(self._votes.names)
             raise ParameterError(f"No measured answers of a model {self._plan.place!r} to place. There are: {known}")
-        return self._standing.names.index(self._plan.place)
+        return self._votes.names.index(self._plan.place)
 
     def _allowed(self) -> FloatArray:
         """(1, pairs): 1 for the pairs that may be asked about."""
-        allowed = np.ones((1, len(self._standing.model_a)))
+        allowed = np.ones((1, len(self._votes.model_a)))
         if self._place is not None:
-            sides = self._standing.model_a, self._standing.model_b
+            sides = self._votes.model_a, self._votes.model_b
             allowed[0] = np.logical_or(*(side == self._place for side in sides))
         return allowed
 
@@ -156,7 +156,7 @@ class _Growth:
         """The orders that matter: of the placed model and its neighbours, or of all neighbours (None)."""
         if self._place is None:
             return None
-        higher, lower = self._standing.posterior.neighbours()
+        higher, lower = self._votes.posterior.neighbours()
         beside = (higher[0] == self._place) | (lower[0] == self._place)
         return higher[:, beside], lower[:, beside]
 
@@ -164,17 +164,17 @@ class _Growth:
         """Whether every order that matters is as sure as it shall be, by the votes that are in."""
         if self._plan.stop_at is None:
             return False
-        short = (self._standing.items < self._plan.floor) & (self._left + self._pending > 0)
+        short = (self._votes.items < self._plan.floor) & (self._left + self._pending > 0)
         targets = self._targets()
-        orders = self._standing.posterior
-        sureness = orders.sureness(*(targets or orders.neighbours()))
-        return not short.any() and bool((sureness >= self._plan.stop_at).all())
+        orders = self._votes.posterior
+        probability = orders.probability(*(targets or orders.neighbours()))
+        return not short.any() and bool((probability >= self._plan.stop_at).all())
 
     def _spread(self, values: Mapping[int, Any]) -> FloatArray:
         """(1, pairs): a number per pair id at its pair's place."""
-        spread = np.zeros((1, len(self._standing.model_a)))
+        spread = np.zeros((1, len(self._votes.model_a)))
         for pair_id, value in values.items():
-            spread[0, self._standing.pair(*self._sides[pair_id])] = value
+            spread[0, self._votes.pair(*self._sides[pair_id])] = value
         return spread
 
 

@@ -1,0 +1,17 @@
+-- The response pairs among which a selection looks: measured, of its scenario, and judged or not as it asks.
+-- Grain: one row per measured response pair; several of one instruction where a model gave several answers.
+-- Parameters: :metric_id (metrics.id), :scenario (NULL: all), :pairs ('all', 'judged': those with a judgment only, or
+--   'unjudged': those that no person judged).
+SELECT
+    s.id, s.pair_id, s.instruction_id, s.response_a_id, s.response_b_id, s.score, s.shorter_words, s.length_ratio
+FROM similarities AS s
+WHERE s.metric_id = :metric_id
+    AND (:scenario IS NULL OR EXISTS (
+        SELECT 1 FROM instructions AS i WHERE i.id = s.instruction_id AND i.scenario = :scenario))
+    AND (:pairs <> 'judged' OR EXISTS (
+        SELECT 1 FROM judgments AS j WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
+    AND (:pairs <> 'unjudged' OR NOT EXISTS (
+        SELECT 1
+        FROM judgments AS j
+        JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
+        WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id));
