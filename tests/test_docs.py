@@ -1,9 +1,14 @@
-"""The README is a program: its commands run in order on a fresh folder, its SQL answers, and no command is missing."""
+"""The documents are programs: their commands run, their SQL answers, their paths and links lead somewhere.
+
+README.md is a walk whose commands run in order on a fresh folder. No command, table or view is missing from the
+documents, and none of what they name is invented.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,12 +23,20 @@ from madetl.store import database, sqlfiles
 from madetl.study import file
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "README.md"
+STUDY = "docs/study.md"
+TABLES = "schema/README.md"
+QUERIES = "sql/README.md"
+DEVELOPING = "docs/developing.md"
+NAMES = [README, *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")), TABLES, QUERIES]
+DOCUMENTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
+EVERYTHING = "\n".join(DOCUMENTS.values())
+README_LINES = 220
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of one language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(name: str, language: str) -> list[str]:
+    """The fenced blocks of one language in a document, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENTS[name], flags=re.MULTILINE | re.DOTALL)
 
 
 def commands(group: click.Group, prefix: str = "madetl") -> Iterator[str]:
@@ -35,18 +48,31 @@ def commands(group: click.Group, prefix: str = "madetl") -> Iterator[str]:
             yield f"{prefix} {name}"
 
 
-@pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the README's walk was walked: every console block, from top to bottom, in one shell."""
-    folder = tmp_path_factory.mktemp("walk")
-    shutil.copy(ROOT / "mad.db.example", folder)
+# The commands run
+
+
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs commands of a document in a folder, with madetl on the path."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {name: value for name, value in os.environ.items() if name != "MADETL_DB"} | {"PATH": path}
-    script = "set -euxo pipefail\n" + "".join(blocks("bash"))
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, env=environment, check=False
+        ["bash", "-c", f"set -euxo pipefail\n{script}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the README's walk was walked: every bash block, from top to bottom, in one shell."""
+    folder = tmp_path_factory.mktemp("walk")
+    shutil.copy(ROOT / "mad.db.example", folder)
+    shell("".join(blocks(README, "bash")), folder)
     return folder
 
 
@@ -55,45 +81,143 @@ def test_the_walk_ends_with_a_leaderboard(walked: Path) -> None:
         assert db.execute("SELECT count(*) FROM leaderboard WHERE scenario = 'overall'").fetchone()[0] >= 2
 
 
-@pytest.mark.parametrize("statement", blocks("sql"), ids=lambda sql: sql.strip().splitlines()[0][:50])
+def test_the_leaderboard_of_the_readme_is_the_one_of_the_walk(walked: Path) -> None:
+    """All but the intervals, which are drawn."""
+    [shown] = [block for block in blocks(README, "text") if block.startswith("rank ")]
+    rows = [re.split(r"\s{2,}", line.strip()) for line in shown.splitlines()[1:]]
+    with database.reading(walked / "mad.db") as db:
+        found = db.execute(
+            "SELECT r.rank, m.name, format('%.0f', r.rating), r.battles FROM ratings AS r JOIN models AS m"
+            " ON m.id = r.model_id WHERE r.method = 'bt' AND r.scenario = 'overall' ORDER BY r.rating DESC"
+        ).fetchall()
+    assert [(row[0], row[1], row[2], row[-1]) for row in rows] == [tuple(map(str, row)) for row in found]
+
+
+@pytest.mark.parametrize("statement", blocks(QUERIES, "sql"), ids=lambda sql: sql.strip().splitlines()[0][:50])
 def test_every_recipe_answers_with_rows(walked: Path, statement: str) -> None:
     with database.reading(walked / "mad.db") as db:
         assert db.execute(statement).fetchall()
 
 
-def test_the_study_of_the_readme_is_one(tmp_path: Path) -> None:
-    (tmp_path / "study.toml").write_text("".join(blocks("toml")), encoding="utf-8")
+@pytest.mark.parametrize("command", "".join(blocks(QUERIES, "console")).splitlines())
+def test_every_query_that_is_shown_answers(walked: Path, command: str) -> None:
+    assert len(shell(command, walked).stdout.splitlines()) > 1 or "spend" in command  # the walk spends nothing
+
+
+def test_the_study_of_the_documents_is_one(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text("".join(blocks(STUDY, "toml")), encoding="utf-8")
     (tmp_path / "seeds.jsonl").touch()
     study = file.read(tmp_path / "study.toml")
     assert [model["name"] for model in study.models] == ["gpt-4.1", "gemini-2.5-pro", "qwen"]
 
 
+# Nothing is missing
+
+
 @pytest.mark.parametrize("name", sorted(commands(cli)))
-def test_every_command_stands_in_the_readme(name: str) -> None:
-    assert name in README
-
-
-def test_no_command_of_the_readme_is_invented() -> None:
-    """`madetl models rename OLD NEW` in the text leads to a command; words that are not lower-case are arguments."""
-    quoted = re.findall(r"`madetl ([a-z][^`]*)`", README)
-    unknown = [words for words in quoted if not leads_somewhere(words.split())]
-    assert quoted
-    assert unknown == []
-
-
-def leads_somewhere(words: list[str]) -> bool:
-    """Whether the words begin with a command's name, options and arguments left aside."""
-    here: click.Command = cli
-    for word in words:
-        if not isinstance(here, click.Group):
-            return True
-        if word not in here.commands:
-            return here is not cli and (not word.isalpha() or word.isupper())
-        here = here.commands[word]
-    return True
+def test_every_command_stands_in_a_document(name: str) -> None:
+    assert re.search(rf"{name}\b", EVERYTHING)
 
 
 @pytest.mark.parametrize("file", sorted(sqlfiles.folder("schema").glob("*.sql")), ids=lambda file: file.name)
-def test_every_table_and_view_stands_in_the_readme(file: Path) -> None:
+def test_every_table_and_view_is_described(file: Path) -> None:
     made = re.findall(r"^CREATE (?:TABLE|VIEW) (\w+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert [name for name in made if f"`{name}`" not in README] == []
+    assert [name for name in made if f"\n| `{name}` |" not in DOCUMENTS[TABLES]] == []
+
+
+def test_every_table_and_view_that_is_described_is_one(walked: Path) -> None:
+    described = re.findall(r"^\| `(\w+)` \|", DOCUMENTS[TABLES], flags=re.MULTILINE)
+    with database.reading(walked / "mad.db") as db:
+        there = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")}
+    assert [name for name in described if name not in there] == []
+
+
+def test_every_folder_of_queries_is_described() -> None:
+    folders = {query.partition("/")[0] for query in sqlfiles.query_files()}
+    assert [name for name in sorted(folders) if f"`{name}/`" not in DOCUMENTS[QUERIES]] == []
+
+
+def test_the_readme_is_short_and_leads_to_every_document() -> None:
+    lines = DOCUMENTS[README].splitlines()
+    assert len(lines) <= README_LINES
+    assert [line for line in lines if len(line) > 120] == []
+    assert [name for name in NAMES if name != README and f"]({name}" not in DOCUMENTS[README]] == []
+
+
+# Nothing is invented
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_command_of_a_document_is_invented(name: str) -> None:
+    """`madetl models rename OLD NEW` in the text leads to a command, and its options are the command's."""
+    assert [words for words in quoted(name) if not leads_somewhere(shlex.split(words, comments=True))] == []
+
+
+def quoted(name: str) -> list[str]:
+    """What a document writes as a command of madetl: in its text, and at the beginning of a line of a block."""
+    in_blocks = "".join(blocks(name, "(?:bash|console)"))
+    in_text = re.findall(r"`madetl ([a-z][^`]*)`", DOCUMENTS[name])
+    whole = in_blocks.replace("\\\n", " ")
+    return in_text + re.findall(r"^madetl (?:--db \S+ )?([a-z](?:[^\"\n>]|\"[^\"]*\")*)", whole, flags=re.MULTILINE)
+
+
+def leads_somewhere(words: list[str]) -> bool:
+    """Whether the words begin with a command's name, and every option after it is one of that command."""
+    here: click.Command = cli
+    while isinstance(here, click.Group) and words and words[0] in here.commands:
+        here, words = here.commands[words[0]], words[1:]
+    if here is cli or (isinstance(here, click.Group) and words and words[0].isalpha() and not words[0].isupper()):
+        return False
+    known = {"-h", "--help"}.union(*(option.opts + option.secondary_opts for option in here.params))
+    return known.issuperset(word for word in words if re.match(r"--?[a-z]", word))
+
+
+def test_a_command_that_is_invented_is_seen() -> None:
+    assert leads_somewhere(["models", "rename", "OLD", "NEW", "--merge"])
+    assert leads_somewhere(["models"])
+    assert not leads_somewhere(["models", "merge"])
+    assert not leads_somewhere(["ranking"])
+    assert not leads_somewhere(["rank", "--judge"])
+
+
+NAMED = re.compile(r"`((?:madetl|sql|schema|tests|docs)/[^`\s]*)`")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_path_of_a_document_exists(name: str) -> None:
+    """`madetl/ranking/elo.py:ratings` is a file that defines ratings; a path that ends in / is a folder."""
+    assert [path for path in NAMED.findall(DOCUMENTS[name]) if not exists(path)] == []
+
+
+def exists(named: str) -> bool:
+    path, _, defined = named.partition(":")
+    there = (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
+    defines = re.compile(rf"^\s*(?:def|class) {defined}\b", re.MULTILINE)
+    return there and (not defined or bool(defines.search((ROOT / path).read_text(encoding="utf-8"))))
+
+
+def test_the_map_leads_to_code() -> None:
+    """Each line of "Where do I find it?" names a path."""
+    section = DOCUMENTS[DEVELOPING].partition("## Where do I find it?")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 12
+    assert [row for row in rows if not NAMED.search(row)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_between_documents_leads_somewhere(name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", DOCUMENTS[name])
+    assert [link for link in links if not resolves(ROOT / name, link)] == []
+
+
+def resolves(document: Path, link: str) -> bool:
+    """Whether the file of a relative link exists, and has the heading that the part after # names."""
+    path, _, anchor = link.partition("#")
+    target = document.parent / path if path else document
+    return target.exists() and (not anchor or anchor in anchors(target.read_text(encoding="utf-8")))
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a document."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

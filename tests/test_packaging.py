@@ -122,7 +122,7 @@ def test_nothing_else_stands_at_the_top_level() -> None:
     tracked = run("git", "ls-files", cwd=ROOT) if (ROOT / ".git").exists() else ""
     allowed = {
         "madetl", "schema", "sql", "tests", "pyproject.toml", "README.md", "mad.db.example", "Makefile", "LICENSE",
-        "CHANGELOG.md", ".gitignore", ".ci",
+        "CHANGELOG.md", "docs", ".gitignore", ".ci",
     }  # fmt: skip
     assert {line.split("/")[0] for line in tracked.splitlines()} <= allowed
 

@@ -308,9 +308,9 @@ models = ["gpt-4.1"]
 # What stands in the file
 
 
-def test_the_readme_s_example_is_a_study(folder):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    [example] = re.findall(r"^```toml\n(.*?)^```$", readme, flags=re.MULTILINE | re.DOTALL)
+def test_the_example_of_the_documents_is_a_study(folder):
+    text = (Path(__file__).parents[2] / "docs" / "study.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```toml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     study = study_file.read(write(folder, example))
     assert [model["name"] for model in study.models] == ["gpt-4.1", "gemini-2.5-pro", "qwen"]
     # six seeds and as many rewritten ones leave room for K = 10 in each of three pairs
