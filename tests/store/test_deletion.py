@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from madetl.errors import ParameterError
-from madetl.store import database, deletion, merge_models, runs
+from madetl.store import database, deletion, merge_models, runs, sqlfiles
 from tests.conftest import Study
 from tests.web.test_adaptive_page import build as measured_answers
 from tests.web.test_adaptive_page import judge_on_page
