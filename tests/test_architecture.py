@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,9 @@ ONLY = {  # what nobody else may import
     "waitress": {"web"},
     "jinja2": {"report"},
     "matplotlib": {"report", "replay"},
+}
+DEFINED_TWICE = {  # class names that still mean several things
+    *("Alpha", "Exported", "Group", "Note", "Pair", "Rating", "Row", "Run", "Selection", "Standing", "Study", "_Work"),
 }
 READ_BESIDE = {("similarity", "selection/mad_picks")}  # the prefilter asks about what a selection would pick
 
@@ -71,6 +75,11 @@ def test_a_library_has_its_rooms(library: str) -> None:
 def test_no_module_is_looked_up_by_name() -> None:
     texts = [file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py")]
     assert not any(re.search(r"(import_module|find_spec|__import__)\(f?[\"']madetl", text) for text in texts)
+
+
+def test_a_class_name_means_one_thing() -> None:
+    names = Counter(node.name for _, tree in FILES for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert {name for name, count in names.items() if count > 1} <= DEFINED_TWICE
 
 
 @pytest.mark.parametrize("query", sqlfiles.query_files())

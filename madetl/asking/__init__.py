@@ -8,5 +8,5 @@
     prices      USD per million tokens       prompts/     the texts
     structured  answers that keep a schema   model_settings  how each model is asked
 
-Imports point one way: ask → concurrent, in_process → scheduler → estimate, rate_limit, locks, tasks → ledger.
+Imports point one way: ask → concurrent, in_process → scheduler → budget, rate_limit, locks → estimate, tasks → ledger.
 """

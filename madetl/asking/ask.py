@@ -1,14 +1,8 @@
 """Asks models for everything that a stage wants to know, and never pays for an answer twice.
 
-A stage hands over its tasks one by one (an iterator: they may be many) and a function that saves an answer; everything
-between is decided here: what the ledger answers, what is sent and when, what is tried again, when to stop.
-
-    tasks      what is asked, and what came of it       desk       what to do with each task, and with what comes back
-    network    many requests at once                    batch      a model in this process, chunk by chunk
-    pacing     how fast                                 claims     which runs execute and which were killed
-    estimate   the dry run
-
-Imports point one way: __init__ → network, batch → desk → estimate, claims, pacing, tasks → madetl.asking.ledger.
+A stage hands over its tasks one by one (an iterator: they may be many) and a function that saves an answer. `ask_all`
+opens the provider and runs the tasks; the scheduler decides what the ledger answers, what is sent and when, what is
+tried again, and when to stop.
 """
 
 from __future__ import annotations
@@ -26,23 +20,23 @@ from typing import Any, cast
 
 from madetl import providers
 from madetl.asking import ledger, locks
-from madetl.asking.concurrent import Network, Opener
+from madetl.asking.concurrent import Concurrent, Opener
 from madetl.asking.estimate import Estimate
 from madetl.asking.estimate import estimate as _estimate
-from madetl.asking.in_process import Batch
+from madetl.asking.in_process import InProcess
 from madetl.asking.ledger import EmbedRequest
-from madetl.asking.scheduler import Desk
-from madetl.asking.tasks import Asked, AskingError, AskOptions, AskReport, Progress, Save, Task, Unusable
+from madetl.asking.scheduler import Scheduler
+from madetl.asking.tasks import AskingError, AskOptions, AskProgress, AskReport, Caller, Save, Task, Unusable
 from madetl.providers.base import BatchProvider, Endpoint, Provider, ProviderError
 
 __all__ = [
     "AskOptions",
+    "AskProgress",
     "AskReport",
-    "Asked",
     "AskingError",
+    "Caller",
     "EmbedRequest",
     "Estimate",
-    "Progress",
     "Save",
     "Task",
     "Unusable",
@@ -58,13 +52,13 @@ OpenProvider = Callable[[Endpoint], Provider | BatchProvider]
 
 def ask_all(
     db: sqlite3.Connection,
-    asked: Asked,
+    caller: Caller,
     tasks: Iterable[Task],
     save: Save,
     options: AskOptions | None = None,
     *,
     open_provider: OpenProvider | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[AskProgress], None] | None = None,
 ) -> AskReport:
     """Asks a model all tasks, with rolling concurrency, and saves each answer as it comes.
 
@@ -73,25 +67,25 @@ def ask_all(
     cannot be kept, and KeyboardInterrupt after Ctrl-C; what was answered is saved in every case.
     """
     options = options or AskOptions()
-    locks.bury_dead(db)
-    settings = db.execute("SELECT settings FROM models WHERE id = ?", (asked.model_id,)).fetchone()["settings"]
-    endpoint = ledger.learnt(asked.endpoint, settings)
-    addressed = replace(asked, endpoint=_addressed(asked.endpoint))
-    desk = Desk(db, addressed, endpoint, iter(tasks), save=save, options=options)
+    locks.close_killed_runs(db)
+    settings = db.execute("SELECT settings FROM models WHERE id = ?", (caller.model_id,)).fetchone()["settings"]
+    endpoint = ledger.learnt(caller.endpoint, settings)
+    addressed = replace(caller, endpoint=_addressed(caller.endpoint))
+    scheduler = Scheduler(db, addressed, endpoint, iter(tasks), save=save, options=options)
     began = time.monotonic()
     try:
-        with locks.claimed(db, asked.run_id):
-            desk.pull(1)
-            if not desk.finished:  # a model may take a minute to load: not for nothing
-                _ask(db, desk, open_provider or providers.open_provider, options, progress or (lambda _: None))
+        with locks.run_lock(db, caller.run_id):
+            scheduler.pull(1)
+            if not scheduler.finished:  # a model may take a minute to load: not for nothing
+                _ask(db, scheduler, open_provider or providers.open_provider, options, progress or (lambda _: None))
     finally:
-        desk.report.seconds = time.monotonic() - began
-    return _closed(desk)
+        scheduler.report.seconds = time.monotonic() - began
+    return _closed(scheduler)
 
 
-def estimate(db: sqlite3.Connection, asked: Asked, tasks: Iterable[Task], options: AskOptions) -> Estimate:
+def estimate(db: sqlite3.Connection, caller: Caller, tasks: Iterable[Task], options: AskOptions) -> Estimate:
     """What `ask_all` would do with these tasks and what that would cost; nobody is asked, nothing is written."""
-    return _estimate(db, replace(asked, endpoint=_addressed(asked.endpoint)), tasks, options)
+    return _estimate(db, replace(caller, endpoint=_addressed(caller.endpoint)), tasks, options)
 
 
 def in_pages(db: sqlite3.Connection, sql: str, parameters: dict[str, Any], size: int = 500) -> Iterator[sqlite3.Row]:
@@ -107,33 +101,33 @@ def in_pages(db: sqlite3.Connection, sql: str, parameters: dict[str, Any], size:
 
 def _ask(
     db: sqlite3.Connection,
-    desk: Desk,
+    scheduler: Scheduler,
     open_provider: OpenProvider,
     options: AskOptions,
-    progress: Callable[[Progress], None],
+    progress: Callable[[AskProgress], None],
 ) -> None:
-    provider = open_provider(desk.endpoint)
+    provider = open_provider(scheduler.endpoint)
     if hasattr(provider, "chat_many"):
-        batch = Batch(db, desk, cast(BatchProvider, provider), options.chunk)
+        in_process = InProcess(db, scheduler, cast(BatchProvider, provider), options.chunk)
         try:
-            with _interruptible(batch.interrupt):
-                batch.run(_shower(desk, batch, progress, lambda: options.chunk))
+            with _interruptible(in_process.interrupt):
+                in_process.run(_shower(scheduler, in_process, progress, lambda: options.chunk))
         finally:
             provider.close()
         return
-    network = Network(db, desk, provider, cast(Opener, open_provider), options.concurrency)
-    with _interruptible(network.interrupt):
-        asyncio.run(network.run(_shower(desk, network, progress, lambda: int(network.pace.limit))))
+    concurrent = Concurrent(db, scheduler, provider, cast(Opener, open_provider), options.concurrency)
+    with _interruptible(concurrent.interrupt):
+        asyncio.run(concurrent.run(_shower(scheduler, concurrent, progress, lambda: int(concurrent.rate_limit.limit))))
 
 
-def _closed(desk: Desk) -> AskReport:
+def _closed(scheduler: Scheduler) -> AskReport:
     """The report of a run that came to its end, or what is to be raised instead."""
-    report = desk.report
+    report = scheduler.report
     if report.stopped == "interrupted":
         raise KeyboardInterrupt
-    desk.count_rest()
-    if desk.fatal is not None:
-        raise AskingError(_last_words(desk.fatal, report), report)
+    scheduler.count_rest()
+    if scheduler.fatal is not None:
+        raise AskingError(_last_words(scheduler.fatal, report), report)
     return report
 
 
@@ -152,12 +146,15 @@ def _addressed(endpoint: Endpoint) -> Endpoint:
     home = {"openai": keys.OPENAI, "gemini": keys.GEMINI}.get(endpoint.provider)
     if home is None or endpoint.base_url:
         return endpoint
-    given = next((os.environ[name] for name in home.url_names if os.environ.get(name)), None)
-    return replace(endpoint, base_url=given or home.base_url)
+    configured = next((os.environ[name] for name in home.url_names if os.environ.get(name)), None)
+    return replace(endpoint, base_url=configured or home.base_url)
 
 
 def _shower(
-    desk: Desk, asker: Network | Batch, progress: Callable[[Progress], None], limit: Callable[[], int]
+    scheduler: Scheduler,
+    asker: Concurrent | InProcess,
+    progress: Callable[[AskProgress], None],
+    limit: Callable[[], int],
 ) -> Callable[[], None]:
     """Reports progress, not too often."""
     began, shown = time.monotonic(), 0.0
@@ -168,9 +165,9 @@ def _shower(
         if now - shown < _SHOW:
             return
         shown = now
-        desk.report.seconds = now - began
-        rate = desk.report.done / max(now - began, 0.001)
-        progress(Progress(desk.report, asker.in_flight, desk.waiting, limit(), rate))
+        scheduler.report.seconds = now - began
+        rate = scheduler.report.done / max(now - began, 0.001)
+        progress(AskProgress(scheduler.report, asker.in_flight, scheduler.waiting, limit(), rate))
 
     return show
 

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from madetl.asking.ledger import Answer, EmbedRequest, Request
-from madetl.asking.rate_limit import Pace, Sent
-from madetl.asking.scheduler import Arrival, Desk, Opened
+from madetl.asking.rate_limit import RateLimit, Sent
+from madetl.asking.scheduler import Arrival, Opened, Scheduler
 from madetl.providers.base import Endpoint, Provider, ProviderError
 from madetl.store.database import BUSY_TIMEOUT
 
@@ -26,15 +26,15 @@ _SHORT_BUSY = 20  # milliseconds that SQLite waits for another writer; longer wa
 Opener = Callable[[Endpoint], Provider]
 
 
-class Network:
+class Concurrent:
     """One run's requests in flight. `interrupt` may be called from a signal handler."""
 
     def __init__(
-        self, db: sqlite3.Connection, desk: Desk, provider: Provider, reopen: Opener, concurrency: int
+        self, db: sqlite3.Connection, scheduler: Scheduler, provider: Provider, reopen: Opener, concurrency: int
     ) -> None:
-        self._db, self._desk, self._reopen = db, desk, reopen
-        self.pace = Pace(concurrency)
-        self._providers = {_refusals(desk.endpoint): provider}
+        self._db, self._scheduler, self._reopen = db, scheduler, reopen
+        self.rate_limit = RateLimit(concurrency)
+        self._providers = {_refusals(scheduler.endpoint): provider}
         self._in_flight: dict[int, asyncio.Task[None]] = {}  # by the id of their call, until that is booked
         self._arrived: list[Arrival] = []
         self._broken: Exception | None = None
@@ -47,15 +47,15 @@ class Network:
 
     def interrupt(self) -> None:
         """The first call sends nothing more; the second abandons what is in flight."""
-        if self._desk.report.stopped == "interrupted":
+        if self._scheduler.report.stopped == "interrupted":
             for task in self._in_flight.values():
                 task.cancel()
-        self._desk.report.stopped = "interrupted"
+        self._scheduler.report.stopped = "interrupted"
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self, show: Callable[[], None]) -> None:
-        """Asks until nothing is left, or until the desk stopped the run and what was in flight came back."""
+        """Asks until nothing is left, or until the scheduler stopped the run and what was in flight came back."""
         self._loop = asyncio.get_running_loop()
         try:
             while not self._is_over():
@@ -68,22 +68,22 @@ class Network:
                 await provider.close()
 
     def _is_over(self) -> bool:
-        return not self._in_flight and (self._desk.report.stopped is not None or self._desk.finished)
+        return not self._in_flight and (self._scheduler.report.stopped is not None or self._scheduler.finished)
 
     async def _step(self) -> None:
         arrived = list(self._arrived)
-        room = self.pace.room(time.monotonic(), len(self._in_flight) - len(arrived))
+        room = self.rate_limit.room(time.monotonic(), len(self._in_flight) - len(arrived))
         if room:
-            self._desk.pull(max(room, _AHEAD))
+            self._scheduler.pull(max(room, _AHEAD))
         async with _transaction(self._db):
             for arrival in arrived:
-                self._desk.book(arrival)
-            opened = self._desk.take(room, time.monotonic())
+                self._scheduler.book(arrival)
+            opened = self._scheduler.take(room, time.monotonic())
         del self._arrived[: len(arrived)]
         for arrival in arrived:
             del self._in_flight[arrival.opened.call_id]
         for one in opened:
-            sent = self.pace.sent(time.monotonic())
+            sent = self.rate_limit.sent(time.monotonic())
             self._in_flight[one.call_id] = asyncio.create_task(self._ask(self._provider(one.endpoint), one, sent))
         if self._broken is not None:
             raise self._broken
@@ -112,13 +112,13 @@ class Network:
         self._wake.set()
 
     def _notice(self, sent: Sent, result: Answer | ProviderError, now: float) -> None:
-        """Tells the pace; what never reached the server says nothing about its limits."""
+        """Tells the rate limit; a request that never reached the server says nothing about the server's limits."""
         if not isinstance(result, ProviderError):
-            self.pace.answered(sent, now)
+            self.rate_limit.answered(sent, now)
         elif result.outcome == "rate_limited" or result.retry_after is not None:
-            self.pace.refused(sent, now, result.retry_after)
+            self.rate_limit.refused(sent, now, result.retry_after)
         elif result.http_status is not None:
-            self.pace.answered(sent, now)
+            self.rate_limit.answered(sent, now)
 
     async def _until_something_happens(self) -> None:
         await asyncio.sleep(_GROUP)
@@ -131,14 +131,14 @@ class Network:
 
     def _pause(self, now: float) -> float:
         """Seconds until a request may be sent, if nothing arrives before."""
-        desk = self._desk
+        scheduler = self._scheduler
         if self._is_over():
             return 0.0
-        due = desk.next_due()
-        if desk.has_ready or (due is not None and due <= now):
-            full = self.in_flight >= int(self.pace.limit)
-            return _IDLE if full else min(self.pace.wait(now), _IDLE)
-        return _IDLE if due is None or desk.report.stopped else min(due - now, _IDLE)
+        due = scheduler.next_due()
+        if scheduler.has_ready or (due is not None and due <= now):
+            full = self.in_flight >= int(self.rate_limit.limit)
+            return _IDLE if full else min(self.rate_limit.wait(now), _IDLE)
+        return _IDLE if due is None or scheduler.report.stopped else min(due - now, _IDLE)
 
     async def _leave_nothing_open(self) -> None:
         """After an error: abandons what is in flight, and closes every row with the answer if it came."""
@@ -148,7 +148,7 @@ class Network:
         if self._arrived:
             async with _transaction(self._db):
                 for arrival in self._arrived:
-                    self._desk.book_without_saving(arrival)
+                    self._scheduler.book_without_saving(arrival)
 
 
 def _refusals(endpoint: Endpoint) -> tuple[object, ...]:

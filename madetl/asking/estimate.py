@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from madetl.asking import ledger
 from madetl.asking.ledger import EmbedRequest, Request
-from madetl.asking.tasks import Asked, AskOptions, Task
+from madetl.asking.tasks import AskOptions, Caller, Task
 
 TOKENS_IN_RULE = "a token for 4 Latin characters, and one for each character of other scripts"
 ASSUMED_TOKENS_OUT = 400
@@ -39,23 +39,23 @@ class Estimate:
     tokens_out_rule: str = ""
 
 
-def estimate(db: sqlite3.Connection, asked: Asked, tasks: Iterable[Task], options: AskOptions) -> Estimate:
+def estimate(db: sqlite3.Connection, caller: Caller, tasks: Iterable[Task], options: AskOptions) -> Estimate:
     """Goes through the tasks as a run would, and asks nobody. Every request is taken to succeed at once."""
     found = Estimate()
-    mean = ledger.mean_tokens_out(db, asked.stage, asked.model_id)
+    mean = ledger.mean_tokens_out(db, caller.stage, caller.model_id)
     found.tokens_out_rule = _rule(mean)
     seen: set[bytes] = set()
     for task in tasks:
-        key = ledger.request_hash(asked.endpoint, task.request)
+        key = ledger.request_hash(caller.endpoint, task.request)
         identity = bytes.fromhex(key)[:16] + task.sample.to_bytes(4, "big")
-        if identity in seen or _is_known(db, asked, task, key, options=options, found=found):
+        if identity in seen or _is_known(db, caller, task, key, options=options, found=found):
             found.reused += identity in seen
             continue
         seen.add(identity)
         found.requests += 1
         found.tokens_in += tokens_in(task.request)
         found.tokens_out += _tokens_out(task.request, mean)
-    found.cost = asked.price.cost(found.tokens_in, found.tokens_out)
+    found.cost = caller.price.cost(found.tokens_in, found.tokens_out)
     return found
 
 
@@ -77,11 +77,11 @@ def most_tokens(request: Request) -> tuple[int, int | None]:
 
 
 def _is_known(
-    db: sqlite3.Connection, asked: Asked, task: Task, key: str, *, options: AskOptions, found: Estimate
+    db: sqlite3.Connection, caller: Caller, task: Task, key: str, *, options: AskOptions, found: Estimate
 ) -> bool:
     """Counts what the ledger answers already, or lists as failed."""
-    rows = ledger.attempts(db, asked.model_id, key, task.sample)
-    known = ledger.standing(rows, asked.run_id if options.fresh else None)
+    rows = ledger.attempts(db, caller.model_id, key, task.sample)
+    known = ledger.history(rows, caller.run_id if options.fresh else None)
     if known.answered is not None:
         found.reused += 1
         return True

@@ -7,37 +7,37 @@ import time
 from collections.abc import Callable, Sequence
 
 from madetl.asking.ledger import Answer, EmbedRequest
-from madetl.asking.scheduler import Arrival, Desk, Opened
+from madetl.asking.scheduler import Arrival, Opened, Scheduler
 from madetl.providers.base import BatchProvider, ChatRequest, ProviderError
 from madetl.store.database import transaction
 
 _LOOK = 0.1  # seconds between looks at the clock while every task waits
 
 
-class Batch:
+class InProcess:
     """One run's chunks. `interrupt` may be called from a signal handler."""
 
-    def __init__(self, db: sqlite3.Connection, desk: Desk, provider: BatchProvider, chunk: int) -> None:
-        self._db, self._desk, self._provider, self._chunk = db, desk, provider, chunk
+    def __init__(self, db: sqlite3.Connection, scheduler: Scheduler, provider: BatchProvider, chunk: int) -> None:
+        self._db, self._scheduler, self._provider, self._chunk = db, scheduler, provider, chunk
         self.in_flight = 0
 
     def interrupt(self) -> None:
         """The first call begins no further chunk; the second abandons the one at work."""
-        if self._desk.report.stopped == "interrupted":
+        if self._scheduler.report.stopped == "interrupted":
             raise KeyboardInterrupt
-        self._desk.report.stopped = "interrupted"
+        self._scheduler.report.stopped = "interrupted"
 
     def run(self, show: Callable[[], None]) -> None:
-        """Asks chunk after chunk until nothing is left or the desk stopped the run."""
-        while not self._desk.finished and self._desk.report.stopped is None:
-            self._desk.pull(self._chunk)
+        """Asks chunk after chunk until nothing is left or the scheduler stopped the run."""
+        while not self._scheduler.finished and self._scheduler.report.stopped is None:
+            self._scheduler.pull(self._chunk)
             with transaction(self._db):
-                opened = self._desk.take(self._chunk, time.monotonic())
+                opened = self._scheduler.take(self._chunk, time.monotonic())
             self.in_flight = len(opened)
             show()
             if opened:
                 self._ask(opened)
-            elif self._desk.next_due() is not None and not self._desk.has_ready:
+            elif self._scheduler.next_due() is not None and not self._scheduler.has_ready:
                 time.sleep(_LOOK)
             self.in_flight = 0
             show()
@@ -46,10 +46,10 @@ class Batch:
         results: Sequence[Answer | ProviderError] = []
         try:
             results = self._answers(opened)
-            self._book(opened, results, self._desk.book)
+            self._book(opened, results, self._scheduler.book)
         except BaseException:
             abandoned = ProviderError("abandoned before the answer arrived", outcome="interrupted")
-            self._book(opened, results or [abandoned] * len(opened), self._desk.book_without_saving)
+            self._book(opened, results or [abandoned] * len(opened), self._scheduler.book_without_saving)
             raise
 
     def _answers(self, opened: Sequence[Opened]) -> list[Answer | ProviderError]:

@@ -1,6 +1,6 @@
 """The ledger: rows of `calls`, opened before a request is sent and closed after. The one place that writes them.
 
-What the rows say about a request that is to be made is read off by `standing`, a pure function: it was answered, it is
+What the rows say about a request that is to be made is read off by `history`, a pure function: it was answered, it is
 under way, it failed. Nothing here asks anybody anything.
 
     answered    outcome 'ok' or 'truncated': the answer is kept, and never asked for again
@@ -26,7 +26,7 @@ ANSWERED: frozenset[str] = frozenset({"ok", "truncated"})
 FATAL = "fatal"  # finish_reason of an error that stopped its run: a wrong key says nothing about the request
 REFUSED_PARAMETER = "refused_parameter"  # finish_reason of an error that taught what the model does not take
 REPAIRED = "repaired"  # finish_reason of an unusable answer in whose place another request was answered
-_MANNER = frozenset({"timeout"})  # options of an endpoint that say how to ask, not what
+_HOW_TO_ASK = frozenset({"timeout"})  # options of an endpoint that say how to ask, not what
 _NOT_THE_REQUESTS_FAULT = (FATAL, REFUSED_PARAMETER)
 
 
@@ -54,7 +54,7 @@ def request_hash(endpoint: Endpoint, request: Request) -> str:
         "provider": endpoint.provider,
         "model_id": endpoint.model_id,
         "base_url": (endpoint.base_url or "").rstrip("/"),
-        "options": {name: value for name, value in endpoint.options.items() if name not in _MANNER},
+        "options": {name: value for name, value in endpoint.options.items() if name not in _HOW_TO_ASK},
         "request": meant,
     }
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
@@ -62,7 +62,7 @@ def request_hash(endpoint: Endpoint, request: Request) -> str:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CallHistory:
     """What the ledger says about one request and sample number.
 
     `answered`: the row that holds the answer. `under_way`: rows without an outcome. `last`: the latest attempt that
@@ -91,11 +91,11 @@ def attempts(db: sqlite3.Connection, model_id: int, key: str, sample: int) -> li
     return db.execute(sqlfiles.query("asking/call_attempts"), parameters).fetchall()
 
 
-def standing(rows: Sequence[sqlite3.Row], only_run: int | None = None) -> Standing:
+def history(rows: Sequence[sqlite3.Row], only_run: int | None = None) -> CallHistory:
     """Reads the rows of one request, the latest first. `only_run`: what other runs did counts for nothing (--fresh)."""
     counting = [row for row in rows if only_run is None or row["run_id"] == only_run]
     ended = [row for row in counting if row["outcome"] is not None]
-    return Standing(
+    return CallHistory(
         answered=next((row for row in ended if row["outcome"] in ANSWERED and row["answer"] is not None), None),
         under_way=tuple(row for row in counting if row["outcome"] is None),
         last=ended[0] if ended else None,

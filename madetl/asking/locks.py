@@ -21,7 +21,7 @@ from madetl.store.database import transaction
 
 
 @contextmanager
-def claimed(db: sqlite3.Connection, run_id: int) -> Iterator[None]:
+def run_lock(db: sqlite3.Connection, run_id: int) -> Iterator[None]:
     """Marks a run as one that executes, until the block ends. Do not open it inside a transaction."""
     file = _file(db, run_id)
     if file is None:  # a database in memory: nobody else can see its runs
@@ -54,16 +54,16 @@ def executes(db: sqlite3.Connection, run_id: int | None) -> bool:
     return False
 
 
-def bury_dead(db: sqlite3.Connection) -> int:
+def close_killed_runs(db: sqlite3.Connection) -> int:
     """Closes what killed runs left open as 'interrupted'; returns how many requests those were."""
     with transaction(db):
         dead = [run_id for run_id in ledger.runs_with_open_calls(db) if not executes(db, run_id)]
-        buried = sum(ledger.interrupt_run(db, run_id) for run_id in dead)
+        closed = sum(ledger.interrupt_run(db, run_id) for run_id in dead)
         for run_id in dead:
             file = _file(db, run_id)
             if file is not None:
                 file.unlink(missing_ok=True)
-    return buried
+    return closed
 
 
 def _file(db: sqlite3.Connection, run_id: int) -> Path | None:

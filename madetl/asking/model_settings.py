@@ -1,7 +1,7 @@
 """How a model is asked: what its row of `models` keeps, and what the user says for one run, as an Endpoint and a Price.
 
 A database may come from somebody else. So a row never names the variable of a key, and never lets code that comes with
-a model run: both are taken from `Given` alone, which is the command line or the user's own study file.
+a model run: both are taken from `ModelOptions` alone, which is the command line or the user's own study file.
 
 What decides about a model's answers (provider, name there, options; for its answers to instructions the system prompt
 and the sampling too) is settled once something was asked: another setting is another name. Addresses and prices may
@@ -19,7 +19,7 @@ from typing import Any
 
 from madetl import providers
 from madetl.asking import prices
-from madetl.asking.ask import Asked
+from madetl.asking.ask import Caller
 from madetl.asking.prices import Price
 from madetl.errors import ParameterError
 from madetl.providers import keys
@@ -46,7 +46,7 @@ _OF_THE_REQUEST = (
 
 
 @dataclass(frozen=True)
-class Given:
+class ModelOptions:
     """What the user says about a model for one run; None: what its row keeps, or the default.
 
     `prices` is a file of prices, `timeout` in seconds, prices in USD per million tokens.
@@ -63,7 +63,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Model:
+class AskedModel:
     """A model, ready to be asked. `id` is 0 while it has no row. `answering` is what its row keeps of ANSWERING.
 
     `columns` is what `register` stores. `has_answers`: it has responses that were asked for.
@@ -77,60 +77,61 @@ class Model:
     columns: Mapping[str, Any] = field(default_factory=dict)
     has_answers: bool = False
 
-    def asked(self, stage: str, run_id: int) -> Asked:
+    def caller(self, stage: str, run_id: int) -> Caller:
         """Who is asked, on behalf of which stage and run."""
-        return Asked(self.endpoint, self.id, stage, run_id, self.price)
+        return Caller(self.endpoint, self.id, stage, run_id, self.price)
 
 
-def find(db: sqlite3.Connection, name: str, given: Given | None = None) -> Model:
+def find(db: sqlite3.Connection, name: str, model_options: ModelOptions | None = None) -> AskedModel:
     """The model of that name, which may be new; nothing is written.
 
-    Raises ParameterError where nobody knows who is to be asked, or where `given` names another provider than the one
-    that answered before; InputError for a file of prices that cannot be read.
+    Raises ParameterError where the provider is unknown, or where `model_options` names another one than
+    the provider that answered before; InputError for a file of prices that cannot be read.
     """
-    given = given or Given()
+    model_options = model_options or ModelOptions()
     if not name.strip():
         raise ParameterError("The model's name is empty. Give a name.")
     row = _row(db, name)
-    provider = _provider(name, row, given)
-    base_url = keys.checked_url(url) if (url := given.base_url or row["base_url"]) else None
+    provider = _provider(name, row, model_options)
+    base_url = keys.checked_url(url) if (url := model_options.base_url or row["base_url"]) else None
     settings = json.loads(row["settings"])
     endpoint = Endpoint(
         provider=provider,
         model_id=row["model_id"] or name,
         base_url=base_url,
-        key_env=given.key_env,
-        options=_kept_options(provider, settings) | _run_options(provider, given),
+        key_env=model_options.key_env,
+        options=_kept_options(provider, settings) | _run_options(provider, model_options),
     )
     columns = {"provider": provider} if row["asked"] else {"provider": provider, "base_url": base_url}
     answering = {key: settings[key] for key in SAMPLING if key in settings}
     if row["system_prompt"] is not None or row["answers"]:
         answering["system_prompt"] = row["system_prompt"]
-    return Model(
+    return AskedModel(
         id=row["id"],
         name=name,
         endpoint=endpoint,
-        price=_price(row, provider, given),
+        price=_price(row, provider, model_options),
         answering=answering,
         columns=columns,
         has_answers=bool(row["answers"]),
     )
 
 
-def answering(model: Model, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """System prompt and sampling that the model answers instructions with: given, else kept, else the default.
+def answering(model: AskedModel, overrides: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """System prompt and sampling that the model answers instructions with: `overrides`, else what is kept, else the
+    default.
 
-    Keys are those of ANSWERING; what is absent from `given` was not said. Raises ParameterError where something else is
+    Keys are those of ANSWERING; `overrides` has those that the user gave. Raises ParameterError where something else is
     kept with the model.
     """
     kept = model.answering
     free = f"Nothing hangs on it yet: madetl models add {model.name} changes it."
-    differing = {name: (kept[name], given[name]) for name in given if name in kept}
+    differing = {name: (kept[name], overrides[name]) for name in overrides if name in kept}
     _refuse_change(model.name, model.endpoint.model_id, differing, None if model.has_answers else free)
-    return {name: given.get(name, kept.get(name, defaults.get(name))) for name in ANSWERING}
+    return {name: overrides.get(name, kept.get(name, defaults.get(name))) for name in ANSWERING}
 
 
-def register(db: sqlite3.Connection, model: Model, settled: Mapping[str, Any] | None = None) -> Model:
+def register(db: sqlite3.Connection, model: AskedModel, settled: Mapping[str, Any] | None = None) -> AskedModel:
     """Gives the model its row, or brings it up to date; returns it with its id. Call it inside a transaction.
 
     `settled`: what `answering` came to, to be kept with the model.
@@ -142,42 +143,48 @@ def register(db: sqlite3.Connection, model: Model, settled: Mapping[str, Any] | 
     return replace(model, id=_row(db, model.name)["id"])
 
 
-def check_access(model: Model) -> None:
+def check_access(model: AskedModel) -> None:
     """Raises ParameterError where a key is missing, or an address cannot be used, before anything is written."""
     home = {"openai": keys.OPENAI, "gemini": keys.GEMINI}.get(model.endpoint.provider)
     if home is not None:
         keys.access(model.endpoint, home)
 
 
-def add(db: sqlite3.Connection, name: str, said: Mapping[str, Any]) -> Model:
+def add(db: sqlite3.Connection, name: str, changes: Mapping[str, Any]) -> AskedModel:
     """Keeps what a model needs: `madetl models add`. Call it inside a transaction.
 
-    Keys of `said`: provider, model_id, base_url, price_in, price_out, `options` (of the provider) and those of
+    Keys of `changes`: provider, model_id, base_url, price_in, price_out, `options` (of the provider) and those of
     ANSWERING; what is absent stays as it was. Raises ParameterError where answers hang on what would change.
     """
     row = _row(db, name)
-    provider = said.get("provider") or row["provider"] or _guess(said.get("model_id") or name, said.get("base_url"))
-    _check_options(provider, said.get("options") or {})
-    _refuse_to_unsettle(row, said)
-    if provider == "vllm" and Path(said.get("model_id") or "").is_dir() and said.get("model_id"):
-        said = {**said, "model_id": str(Path(said["model_id"]).resolve())}  # found from another folder, too
-    columns = {"provider": provider} | {key: said[key] for key in ("model_id", "price_in", "price_out") if key in said}
-    if said.get("base_url"):
-        columns["base_url"] = keys.checked_url(said["base_url"])
-    columns |= _answering_columns(row, {key: said[key] for key in ANSWERING if key in said}, said.get("options"))
+    provider = (
+        changes.get("provider") or row["provider"] or _guess(changes.get("model_id") or name, changes.get("base_url"))
+    )
+    _check_options(provider, changes.get("options") or {})
+    _refuse_to_unsettle(row, changes)
+    if provider == "vllm" and Path(changes.get("model_id") or "").is_dir() and changes.get("model_id"):
+        changes = {**changes, "model_id": str(Path(changes["model_id"]).resolve())}  # found from another folder, too
+    columns = {"provider": provider} | {
+        key: changes[key] for key in ("model_id", "price_in", "price_out") if key in changes
+    }
+    if changes.get("base_url"):
+        columns["base_url"] = keys.checked_url(changes["base_url"])
+    columns |= _answering_columns(
+        row, {key: changes[key] for key in ANSWERING if key in changes}, changes.get("options")
+    )
     _upsert(db, name, columns)
     return find(db, name)
 
 
-def _refuse_to_unsettle(row: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+def _refuse_to_unsettle(row: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     """Raises ParameterError for a change of what answers hang on."""
     settings = json.loads(row["settings"])
     who = {"provider": row["provider"], "model_id": row["model_id"] or row["name"]}
     who |= {"option": settings.get("options", {})}
     how = {"system_prompt": row["system_prompt"]} | {key: settings.get(key) for key in SAMPLING}
-    asked = dict(said) | ({"option": who["option"] | said["options"]} if said.get("options") else {})
+    after = dict(changes) | ({"option": who["option"] | changes["options"]} if changes.get("options") else {})
     settled = (who if row["asked"] else {}) | (how if row["answers"] else {})
-    _refuse_change(row["name"], who["model_id"], {key: (settled[key], asked[key]) for key in settled if key in asked})
+    _refuse_change(row["name"], who["model_id"], {key: (settled[key], after[key]) for key in settled if key in after})
 
 
 def _row(db: sqlite3.Connection, name: str) -> Mapping[str, Any]:
@@ -186,11 +193,11 @@ def _row(db: sqlite3.Connection, name: str) -> Mapping[str, Any]:
     return nothing | {"id": 0, "name": name, "settings": "{}", "answers": 0, "asked": 0} if row is None else dict(row)
 
 
-def _provider(name: str, row: Mapping[str, Any], given: Given) -> str:
-    if given.provider and row["provider"] and row["asked"]:
-        _refuse_change(name, row["model_id"] or name, {"provider": (row["provider"], given.provider)})
-    known: str | None = given.provider or row["provider"]
-    return known or _guess(row["model_id"] or name, given.base_url or row["base_url"])
+def _provider(name: str, row: Mapping[str, Any], model_options: ModelOptions) -> str:
+    if model_options.provider and row["provider"] and row["asked"]:
+        _refuse_change(name, row["model_id"] or name, {"provider": (row["provider"], model_options.provider)})
+    known: str | None = model_options.provider or row["provider"]
+    return known or _guess(row["model_id"] or name, model_options.base_url or row["base_url"])
 
 
 def _guess(model_id: str, base_url: str | None) -> str:
@@ -212,11 +219,11 @@ def _kept_options(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _run_options(provider: str, given: Given) -> dict[str, Any]:
-    if given.trust_remote_code and provider != "vllm":
+def _run_options(provider: str, model_options: ModelOptions) -> dict[str, Any]:
+    if model_options.trust_remote_code and provider != "vllm":
         raise ParameterError("--trust-remote-code is for models in this process (--provider vllm).")
-    options: dict[str, Any] = {"trust_remote_code": True} if given.trust_remote_code else {}
-    return options if given.timeout is None else options | {"timeout": given.timeout}
+    options: dict[str, Any] = {"trust_remote_code": True} if model_options.trust_remote_code else {}
+    return options if model_options.timeout is None else options | {"timeout": model_options.timeout}
 
 
 def _check_options(provider: str, options: Mapping[str, Any]) -> None:
@@ -233,9 +240,9 @@ def _check_options(provider: str, options: Mapping[str, Any]) -> None:
         )
 
 
-def _price(row: Mapping[str, Any], provider: str, given: Given) -> Price:
-    said = {key: value for key in ("price_in", "price_out") if (value := getattr(given, key)) is not None}
-    return prices.price_of({**row, "provider": provider, **said}, prices.load(given.prices))
+def _price(row: Mapping[str, Any], provider: str, model_options: ModelOptions) -> Price:
+    overrides = {key: value for key in ("price_in", "price_out") if (value := getattr(model_options, key)) is not None}
+    return prices.price_of({**row, "provider": provider, **overrides}, prices.load(model_options.prices))
 
 
 def _refuse_change(name: str, model_id: str, changes: Mapping[str, tuple[Any, Any]], hint: str | None = None) -> None:
@@ -244,10 +251,12 @@ def _refuse_change(name: str, model_id: str, changes: Mapping[str, tuple[Any, An
         if before != now:
             option = f"--{key.replace('_', '-')}"
             another = f"Another setting is another name: madetl models add NEW-NAME --model-id {model_id} {option} …"
-            raise ParameterError(f"{name} is asked with {option} {_said(before)}, not {_said(now)}. {hint or another}")
+            raise ParameterError(
+                f"{name} is asked with {option} {_shown(before)}, not {_shown(now)}. {hint or another}"
+            )
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 

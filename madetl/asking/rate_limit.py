@@ -9,8 +9,9 @@ A stray 429 concerns its own request alone. Where they come in numbers, three th
 - a rate is learnt: what the server accepted lately. It grows again, quickly until the first refusal, then slowly;
 - where hardly anything gets through, or slowing down did not help, the provider's Retry-After holds everybody.
 
-The constants were chosen in simulation (tests/test_pacing.py): token buckets of 5 to 200 requests a second with bursts
-of a tenth of a second to a second; whole, exact and missing Retry-After; strays of 2 %; a limit of the number at once.
+The constants were chosen in simulation (tests/asking/test_rate_limit.py): token buckets of 5 to 200 requests a second
+with bursts of a tenth of a second to a second; whole, exact and missing Retry-After; strays of 2 %; a limit of the
+number at once.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Sent:
 
 
 @dataclass
-class Pace:
+class RateLimit:
     """What the provider bears. `concurrency` is the most that may be in flight, whatever it bears."""
 
     concurrency: int

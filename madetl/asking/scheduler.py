@@ -1,8 +1,8 @@
-"""The desk: decides for each task whether to ask, to reuse, to wait or to leave it, and books what comes back.
+"""The scheduler: decides for each task whether to ask, to reuse, to wait or to leave it, and books what comes back.
 
-Between the ledger and whoever sends requests (`network`, `batch`). `book` and `take` belong into one transaction, so
-that an answer and what the stage makes of it are stored together, and a request is sent only after its row. Nothing
-here sends anything, reads a clock or sleeps: moments come in as arguments.
+It stands between the ledger and the modules that send requests (`concurrent`, `in_process`). `book` and `take` belong
+into one transaction, so that an answer and what the stage makes of it are stored together, and a request is sent only
+after its row. Nothing here sends anything, reads a clock or sleeps: moments come in as arguments.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 
 from madetl.asking import ledger, locks
 from madetl.asking.budget import Budget
-from madetl.asking.ledger import Answer, Closing, Request, Standing
+from madetl.asking.ledger import Answer, CallHistory, Closing, Request
 from madetl.asking.rate_limit import wait_before_retry
-from madetl.asking.tasks import Asked, AskOptions, AskReport, Save, Task, Unusable
+from madetl.asking.tasks import AskOptions, AskReport, Caller, Save, Task, Unusable
 from madetl.providers.base import ChatAnswer, Endpoint, ProviderError
 from madetl.text import storable
 
@@ -51,7 +51,7 @@ class Opened:
     pending: Pending
     call_id: int
     endpoint: Endpoint
-    most_cost: float  # USD that it can cost at most; 0 where nobody counts
+    most_cost: float  # USD that it can cost at most; 0 where no --max-cost is set
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,24 @@ class Arrival:
     time: float
 
 
-class Desk:
+class Scheduler:
     """The state of one run's work on its tasks.
 
-    `asked.endpoint` names the model for the ledger; `endpoint` is how it is asked, and changes
+    `caller.endpoint` names the model for the ledger; `endpoint` is how it is asked, and changes
     when it refuses something.
     """
 
     def __init__(
         self,
         db: sqlite3.Connection,
-        asked: Asked,
+        caller: Caller,
         endpoint: Endpoint,
         tasks: Iterator[Task],
         *,
         save: Save,
         options: AskOptions,
     ) -> None:
-        self._db, self._asked, self._tasks, self._save, self._options = db, asked, tasks, save, options
+        self._db, self._caller, self._tasks, self._save, self._options = db, caller, tasks, save, options
         self.endpoint = endpoint
         self.report = AskReport()
         self.fatal: ProviderError | None = None
@@ -92,7 +92,7 @@ class Desk:
         self._most_waiting = max(_FEWEST_WAITING, 4 * options.concurrency)
         self._under_way: set[int] = set()
         self._draw = random.Random(options.seed)
-        self._budget = Budget(options.max_cost, ledger.spent(db, asked.run_id), asked.price)
+        self._budget = Budget(options.max_cost, ledger.spent(db, caller.run_id), caller.price)
         self._given_up = 0  # tasks in a row that no attempt helped
 
     @property
@@ -140,7 +140,7 @@ class Desk:
 
     def book(self, arrival: Arrival) -> None:
         """Closes the row of a request, and saves its answer or decides what to do about its error."""
-        closed = ledger.closing(arrival.result, self._asked.price)
+        closed = ledger.closing(arrival.result, self._caller.price)
         self._under_way.discard(arrival.opened.call_id)
         self._count(closed, arrival.opened)
         if isinstance(arrival.result, ProviderError):
@@ -151,7 +151,7 @@ class Desk:
 
     def book_without_saving(self, arrival: Arrival) -> None:
         """Closes the row alone: the answer stays in the ledger for the next run."""
-        ledger.close_call(self._db, arrival.opened.call_id, ledger.closing(arrival.result, self._asked.price))
+        ledger.close_call(self._db, arrival.opened.call_id, ledger.closing(arrival.result, self._caller.price))
 
     def count_rest(self) -> None:
         """Counts what will not be asked any more."""
@@ -170,10 +170,10 @@ class Desk:
 
     def _consider(self, pending: Pending, now: float) -> Opened | None:
         """Looks at the ledger: reuses an answer, waits for one under way, leaves what failed, or opens a row."""
-        asked = self._asked
-        key = ledger.request_hash(asked.endpoint, pending.request)
-        rows = ledger.attempts(self._db, asked.model_id, key, pending.task.sample)
-        known = ledger.standing(rows, asked.run_id if self._options.fresh else None)
+        caller = self._caller
+        key = ledger.request_hash(caller.endpoint, pending.request)
+        rows = ledger.attempts(self._db, caller.model_id, key, pending.task.sample)
+        known = ledger.history(rows, caller.run_id if self._options.fresh else None)
         if known.answered is not None:
             self._settle(pending, known.answered, now)
         elif any(self._is_under_way(row) for row in known.under_way):
@@ -186,19 +186,19 @@ class Desk:
 
     def _is_under_way(self, row: sqlite3.Row) -> bool:
         """Whether somebody still waits for this request's answer; closes the row if not."""
-        ours = row["run_id"] == self._asked.run_id
+        ours = row["run_id"] == self._caller.run_id
         if row["id"] in self._under_way if ours else locks.executes(self._db, row["run_id"]):
             return True
         ledger.interrupt(self._db, row["id"])
         return False
 
-    def _is_left(self, pending: Pending, known: Standing) -> bool:
+    def _is_left(self, pending: Pending, known: CallHistory) -> bool:
         """Whether the request failed before in a way that asking again would not mend."""
         if pending.ask_anyway or known.last is None or not known.failed_for_good:
             return False
-        return not self._options.retry_failed or known.last["run_id"] == self._asked.run_id
+        return not self._options.retry_failed or known.last["run_id"] == self._caller.run_id
 
-    def _leave(self, pending: Pending, known: Standing, now: float) -> None:
+    def _leave(self, pending: Pending, known: CallHistory, now: float) -> None:
         """Lists an old failure. An unusable answer is weighed again: its repair may never have been asked for."""
         assert known.last is not None
         if known.last["outcome"] == "invalid" and known.last["answer"] is not None and pending.task.check:
@@ -210,15 +210,15 @@ class Desk:
     def _settle(self, pending: Pending, row: sqlite3.Row, now: float) -> None:
         """Takes an answer out of the ledger instead of asking."""
         answer = _answer_of(row)
-        verdict = _verdict(pending.task, answer)
-        if verdict is None:
+        fault = _fault(pending.task, answer)
+        if fault is None:
             self._save(self._db, pending.task, answer, row["id"])
             ledger.mark_repaired(self._db, pending.rejected)
             self.report.reused += 1
         else:
-            ledger.reject(self._db, row["id"], str(verdict))
+            ledger.reject(self._db, row["id"], str(fault))
             pending.rejected.append(row["id"])
-            self._again_after(verdict, pending, self.report.left, now)
+            self._again_after(fault, pending, self.report.left, now)
 
     def _open(self, pending: Pending, key: str, attempt: int) -> Opened | None:
         """Writes the row, unless its cost could pass the limit: then the task waits for what is in flight."""
@@ -226,12 +226,12 @@ class Desk:
         if not self._budget.allows(most_cost):
             self._hold(pending)
             return None
-        asked = self._asked
+        caller = self._caller
         call_id = ledger.open_call(
             self._db,
-            run_id=asked.run_id,
-            stage=asked.stage,
-            model_id=asked.model_id,
+            run_id=caller.run_id,
+            stage=caller.stage,
+            model_id=caller.model_id,
             key=key,
             sample=pending.task.sample,
             attempt=attempt,
@@ -255,11 +255,11 @@ class Desk:
         pending.attempts += 1
         self._given_up = 0
         answer = self._storable(answer)
-        verdict = _verdict(pending.task, answer) if closed.outcome in ledger.ANSWERED else None
-        ledger.close_call(self._db, call_id, ledger.unusable(closed, str(verdict)) if verdict else closed)
-        if verdict is not None:
+        fault = _fault(pending.task, answer) if closed.outcome in ledger.ANSWERED else None
+        ledger.close_call(self._db, call_id, ledger.unusable(closed, str(fault)) if fault else closed)
+        if fault is not None:
             pending.rejected.append(call_id)
-            self._again_after(verdict, pending, self.report.failed, arrival.time)
+            self._again_after(fault, pending, self.report.failed, arrival.time)
         elif closed.outcome in ledger.ANSWERED:
             self._save(self._db, pending.task, answer, call_id)
             ledger.mark_repaired(self._db, pending.rejected)
@@ -295,7 +295,7 @@ class Desk:
             return False
         if not _goes_without(self.endpoint, name, refused):  # of many requests in flight, the first one teaches it
             instead = error.replacement if name == refused else None
-            self.endpoint = ledger.remember_refusal(self._db, self._asked.model_id, self.endpoint, name, instead)
+            self.endpoint = ledger.remember_refusal(self._db, self._caller.model_id, self.endpoint, name, instead)
         return True
 
     def _notice_silence(self, error: ProviderError) -> None:
@@ -304,13 +304,13 @@ class Desk:
         if self._given_up >= max(_SILENCE, self._options.concurrency) and not self.report.stopped:
             self.report.stopped, self.fatal = "unreachable", error
 
-    def _again_after(self, verdict: Unusable, pending: Pending, given_up: Counter[str], now: float) -> None:
+    def _again_after(self, fault: Unusable, pending: Pending, given_up: Counter[str], now: float) -> None:
         pending.unusable += 1
         if pending.unusable >= self._options.max_unusable or pending.attempts >= self._options.max_attempts:
-            self._give_up(given_up, "invalid", str(verdict))
+            self._give_up(given_up, "invalid", str(fault))
             return
-        pending.request = verdict.repair or pending.request
-        pending.ask_anyway = verdict.repair is None
+        pending.request = fault.repair or pending.request
+        pending.ask_anyway = fault.repair is None
         self._wait_until(now, pending)
 
     def _give_up(self, counter: Counter[str], outcome: str, reason: str | None) -> None:
@@ -339,12 +339,12 @@ def _goes_without(endpoint: Endpoint, name: str, refused: str) -> bool:
     return name in endpoint.omit or dict(endpoint.rename).get(name, refused) != refused
 
 
-def _verdict(task: Task, answer: Answer) -> Unusable | None:
+def _fault(task: Task, answer: Answer) -> Unusable | None:
     try:
         if task.check is not None and isinstance(answer, ChatAnswer):
             task.check(answer)
-    except Unusable as verdict:
-        return verdict
+    except Unusable as fault:
+        return fault
     return None
 
 

@@ -16,7 +16,7 @@ from madetl.providers.base import ChatAnswer, ChatRequest, Endpoint
 Stop = Literal["interrupted", "fatal", "unreachable", "max_cost"]
 
 
-class Unusable(Exception):  # noqa: N818 - a verdict on an answer, not an error of the program
+class Unusable(Exception):  # noqa: N818 - a finding about an answer, not an error of the program
     """Raised by a task's `check`: the answer is not what was asked for. `repair` is what to ask instead.
 
     Without one the same request is asked again.
@@ -50,7 +50,7 @@ It must bear that another process stored the same in the meantime (INSERT OR IGN
 
 
 @dataclass(frozen=True)
-class Asked:
+class Caller:
     """Who is asked, on whose behalf: the model's row and endpoint, the stage, the run, the price of a token."""
 
     endpoint: Endpoint
@@ -117,7 +117,7 @@ class AskReport:
 
 
 @dataclass(frozen=True)
-class Progress:
+class AskProgress:
     """A moment of the work. `rate` is answers a second so far; `limit` how many requests may be in flight for now."""
 
     report: AskReport

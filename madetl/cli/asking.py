@@ -15,10 +15,10 @@ import click
 from madetl.cli.output import counted, note, print_json, print_table, quiet_lines, warn
 
 if TYPE_CHECKING:
-    from madetl.asking.ask import AskOptions, AskReport, Estimate, Progress
-    from madetl.asking.model_settings import Given
+    from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate
+    from madetl.asking.model_settings import ModelOptions
 
-Shower = Callable[["Progress", int], None]
+Shower = Callable[["AskProgress", int], None]
 """What a stage calls as it asks: a moment of the work, and how many answers there are to be in all."""
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,12 +33,12 @@ class Asking:
     """The shared options, as a command gets them: how to ask, whom, and whether to."""
 
     options: AskOptions
-    given: Given
+    model_options: ModelOptions
     dry_run: bool
     as_json: bool
 
 
-class Result(Protocol):
+class StageResult(Protocol):
     """What a stage that asks gives back."""
 
     @property
@@ -79,11 +79,11 @@ def asking_options(command: F) -> F:
     @functools.wraps(command)
     def wrapped(*args: Any, **values: Any) -> Any:
         from madetl.asking.ask import AskOptions
-        from madetl.asking.model_settings import Given
+        from madetl.asking.model_settings import ModelOptions
 
-        given = Given(**{name: values.pop(name) for name in _OF_MODEL})
+        model_options = ModelOptions(**{name: values.pop(name) for name in _OF_MODEL})
         options = AskOptions(**{name: values.pop(name) for name in _OF_ASKING})
-        asking = Asking(options, given, values.pop("dry_run"), values.pop("as_json"))
+        asking = Asking(options, model_options, values.pop("dry_run"), values.pop("as_json"))
         return command(*args, asking=asking, **values)
 
     for option in reversed(_OPTIONS):
@@ -94,16 +94,16 @@ def asking_options(command: F) -> F:
 def sampling_options(**defaults: object) -> Callable[[F], F]:
     """--temperature, --top-p, --max-tokens: None where they are not given. `defaults` are what the help says then."""
 
-    def said(name: str, words: str) -> str:
+    def with_default(name: str, words: str) -> str:
         return f"{words}  [default: {defaults[name]}]" if name in defaults else words
 
     options = (
         click.option("--temperature", type=click.FloatRange(0, 2), metavar="T",
-                     help=said("temperature", "0: the likeliest words.")),
+                     help=with_default("temperature", "0: the likeliest words.")),
         click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
-                     help=said("top_p", "Draw from the likeliest words that make up this share.")),
+                     help=with_default("top_p", "Draw from the likeliest words that make up this share.")),
         click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
-                     help=said("max_tokens", "The longest that an answer may be.")),
+                     help=with_default("max_tokens", "The longest that an answer may be.")),
     )  # fmt: skip
     return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
@@ -118,7 +118,7 @@ def read_text(file: Path) -> str:
         raise InputError(str(file), f"cannot be read as text: {error}") from error
 
 
-def conclude(result: Result, as_json: bool = False, **more: Any) -> None:
+def conclude(result: StageResult, as_json: bool = False, **more: Any) -> None:
     """Prints what came of a run; exits with 1 if anything is left undone, with a count for each reason.
 
     `more`: further counts for the JSON.
@@ -181,21 +181,21 @@ def asking_bar(label: str) -> Iterator[Shower]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[moment]}"))
     with Bar(*columns, console=Console(file=sys.stderr)) as bar:
-        task = bar.add_task(label, total=None, said="")
-        last: list[tuple[Progress, int]] = []
+        task = bar.add_task(label, total=None, moment="")
+        last: list[tuple[AskProgress, int]] = []
 
-        def show(moment: Progress, total: int) -> None:
+        def show(moment: AskProgress, total: int) -> None:
             last[:] = [(moment, total)]
-            bar.update(task, completed=_ended(moment.report), total=total, said=_moment(moment, total, brief=True))
+            bar.update(task, completed=_ended(moment.report), total=total, moment=_moment(moment, total, brief=True))
 
         yield show
         for moment, total in list(last):  # its report is the run's own, and complete by now
             show(moment, total)
 
 
-def _moment(moment: Progress, total: int, brief: bool = False) -> str:
+def _moment(moment: AskProgress, total: int, brief: bool = False) -> str:
     """Done, failed, rate, tokens, cost so far, time left."""
     report, ended = moment.report, _ended(moment.report)
     failed = sum(report.failed.values()) + sum(report.left.values())

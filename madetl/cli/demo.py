@@ -17,7 +17,7 @@ from madetl.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from madetl.ranking.leaderboards import Leaderboard
-    from madetl.study.demo import Step
+    from madetl.study.demo import DemoStep
 
 
 @click.command(cls=Command, epilog=examples("madetl demo", "madetl demo --db try-it.db"))
@@ -42,8 +42,8 @@ def demo(settings: Settings, as_json: bool) -> None:
         ranked, ranking = steps.rank(db)
     board = ranking.leaderboards[0]
     if as_json:
-        said = [asdict(step) for step in (*done, ranked)]
-        print_json({"database": str(path), "steps": said, "leaderboard": [asdict(line) for line in board.ratings]})
+        taken = [asdict(step) for step in (*done, ranked)]
+        print_json({"database": str(path), "steps": taken, "leaderboard": [asdict(line) for line in board.ratings]})
         return
     _show(4, ranked)
     click.echo()
@@ -51,7 +51,7 @@ def demo(settings: Settings, as_json: bool) -> None:
     _show_what_next(path, steps.STATEMENTS)
 
 
-def _show(number: int, step: Step) -> None:
+def _show(number: int, step: DemoStep) -> None:
     title = f"madetl {step.command}" if step.command else "The example's judgments"
     click.echo(f"{number}. {title}\n   {step.result}")
 

@@ -81,15 +81,15 @@ def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: As
     from madetl.store import database
 
     own = None if prompt is None else prompts.from_file(prompt, "instruction")
-    said = {name: value for name, value in options.items() if value is not None}
-    wanted = evolve.Evolution(model, prompt=own, **said)
+    overrides = {name: value for name, value in options.items() if value is not None}
+    evolution = evolve.Evolution(model, prompt=own, **overrides)
     if asking.dry_run:
         with database.reading(settings.db) as db:
-            estimate = evolve.dry_run(db, wanted, asking.given, asking.options)
+            estimate = evolve.dry_run(db, evolution, asking.model_options, asking.options)
         show_estimate(estimate, asking.as_json)
         return
     with database.writing(settings.db, create=False) as db, asking_bar(f"evolve {model}") as progress:
-        result = evolve.evolve(db, wanted, asking.given, asking.options, progress=progress)
+        result = evolve.evolve(db, evolution, asking.model_options, asking.options, progress=progress)
     rounds = [{name: getattr(each, name) for name in _OF_A_ROUND} for each in result.rounds]
     if not asking.as_json and len(rounds) > 1:
         print_table(rounds)

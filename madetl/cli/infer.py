@@ -68,17 +68,17 @@ def infer(
     from madetl.inference import infer
     from madetl.store import database
 
-    said = {name: value for name, value in sampling.items() if value is not None}
+    overrides = {name: value for name, value in sampling.items() if value is not None}
     if system_prompt is not None:
-        said["system_prompt"] = read_text(system_prompt)
-    wanted = infer.Inference(model, scenario, limit, samples, said)
+        overrides["system_prompt"] = read_text(system_prompt)
+    inference = infer.Inference(model, scenario, limit, samples, overrides)
     if asking.dry_run:
         with database.reading(settings.db) as db:
-            estimate = infer.dry_run(db, wanted, asking.given, asking.options)
+            estimate = infer.dry_run(db, inference, asking.model_options, asking.options)
         show_estimate(estimate, asking.as_json)
         return
     with database.writing(settings.db, create=False) as db, asking_bar(f"infer {model}") as progress:
-        result = infer.infer(db, wanted, asking.given, asking.options, progress=progress)
+        result = infer.infer(db, inference, asking.model_options, asking.options, progress=progress)
     conclude(result, asking.as_json, model=model, known=result.known, truncated=result.truncated)
 
 

@@ -54,17 +54,19 @@ def judge(
     from madetl.judgment import judge, verdicts
     from madetl.store import database
 
-    said = {name: value for name, value in sampling.items() if value is not None}
+    overrides = {name: value for name, value in sampling.items() if value is not None}
     own = None if prompt is None else prompts.from_file(prompt, *verdicts.NEEDED)
     opened = database.reading(settings.db) if asking.dry_run else database.writing(settings.db, create=False)
     with opened as db:
-        wanted = judge.Judging(model_settings.find(db, model, asking.given), selection, annotator, said, own)
+        judging = judge.Judging(
+            model_settings.find(db, model, asking.model_options), selection, annotator, overrides, own
+        )
         if asking.dry_run:
-            estimate, pairs = judge.dry_run(db, wanted, asking.options)
+            estimate, pairs = judge.dry_run(db, judging, asking.options)
             show_estimate(estimate, asking.as_json, response_pairs_to_judge=pairs)
             return
         with asking_bar(f"judge {model}") as show:
-            result = judge.judge(db, wanted, asking.options, show=show)
+            result = judge.judge(db, judging, asking.options, show=show)
     if not asking.as_json:
         note(result.flipping)
         if result.own_answers:

@@ -39,8 +39,8 @@ def models_group(context: click.Context, as_json: bool) -> None:
         print_json([row | {"settings": json.loads(row["settings"])} for row in found])
         return
     found = [_shown(row) for row in found]
-    said = {name for row in found for name in row if row[name] is not None}
-    print_table([{name: row[name] for name in row if name not in _HIDDEN_IF_EMPTY or name in said} for row in found])
+    filled = {name for row in found for name in row if row[name] is not None}
+    print_table([{name: row[name] for name in row if name not in _HIDDEN_IF_EMPTY or name in filled} for row in found])
 
 
 @models_group.command(
@@ -124,7 +124,7 @@ def _options(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
 @click.option("--price-in", type=click.FloatRange(min=0), metavar="USD", help="Per million tokens sent.")
 @click.option("--price-out", type=click.FloatRange(min=0), metavar="USD", help="Per million tokens answered.")
 @click.pass_obj
-def add(settings: Settings, /, name: str, **said: Any) -> None:
+def add(settings: Settings, /, name: str, **options: Any) -> None:
     """Keep how the model NAME is asked, or change it.
 
     What is not given stays as it was. What its answers hang on can change only while it has none: another setting is
@@ -133,14 +133,14 @@ def add(settings: Settings, /, name: str, **said: Any) -> None:
     from madetl.asking import model_settings
     from madetl.store import database
 
-    given = {option: value for option, value in said.items() if value is not None and value != {}}
+    changes = {option: value for option, value in options.items() if value is not None and value != {}}
     for text in ("system_prompt", "chat_template"):
-        if text in given:
-            given[text] = read_text(given[text])
-    if "chat_template" in given:
-        given["options"] = given.get("options", {}) | {"chat_template": given.pop("chat_template")}
+        if text in changes:
+            changes[text] = read_text(changes[text])
+    if "chat_template" in changes:
+        changes["options"] = changes.get("options", {}) | {"chat_template": changes.pop("chat_template")}
     with database.writing(settings.db) as db, database.transaction(db):
-        model = model_settings.add(db, name, given)
+        model = model_settings.add(db, name, changes)
     where = f" at {model.endpoint.base_url}" if model.endpoint.base_url else ""
     click.echo(f"{name} is asked as {model.endpoint.model_id} of {model.endpoint.provider}{where}.")
     if model.price.per_million_in is None or model.price.per_million_out is None:

@@ -27,7 +27,7 @@ from madetl.cli.output import Progress, note, print_json, progress_bar, warn
 from madetl.errors import ParameterError
 
 if TYPE_CHECKING:
-    from madetl.similarity.ask import Wanted
+    from madetl.similarity.ask import ChatMetric
     from madetl.similarity.measure import Scope
 
 _TOP_K = 10  # what a selection takes by default: how many judgments follow
@@ -133,7 +133,7 @@ def similarity(
         elif found == "embedding":
             _embed(db, name, scope, asking)
         elif found == "llm":
-            _ask(db, _wanted(db, metric, scope, asking, given), asking)
+            _ask(db, _chat_metric(db, metric, scope, asking, given), asking)
         else:
             _compute(db, name, asking, given, scenario=scenario, models=models, pairs=pairs)
 
@@ -145,9 +145,9 @@ def _check_fit(metric: str, kind: str | None, given: Mapping[str, Any], instruct
             f"--instructions is for embedding models, and {metric} is none. For select --diversity, char-ngram makes "
             "its vectors by itself."
         )
-    for options, wanted, what in ((_LLM, "llm", "chat models as the metric"), (_BERT_SCORE, None, "bert-score")):
+    for options, needed, what in ((_LLM, "llm", "chat models as the metric"), (_BERT_SCORE, None, "bert-score")):
         wrong = [f"--{name.replace('_', '-')}" for name in options if name in given]
-        if wrong and kind != wanted:
+        if wrong and kind != needed:
             raise ParameterError(f"{wrong[0]} is an option for {what}; {metric} has no such thing.")
     filters = [name for name in _FILTERS if name in given]
     if filters and "prefilter" not in given:
@@ -180,7 +180,7 @@ def _embed(db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking) ->
     from madetl.similarity import embed
     from madetl.similarity.measure import selectable
 
-    model = model_settings.find(db, metric, asking.given)
+    model = model_settings.find(db, metric, asking.model_options)
     if asking.dry_run:
         estimate = embed.estimate_measuring(db, model, scope, asking.options)
         show_estimate(estimate, asking.as_json, **{_JUDGMENTS: selectable(db, scope, _TOP_K)})
@@ -210,7 +210,7 @@ def _embed_instructions(db: sqlite3.Connection, metric: str, scenario: str | Non
     from madetl.asking import model_settings
     from madetl.similarity import embed
 
-    model = model_settings.find(db, metric, asking.given)
+    model = model_settings.find(db, metric, asking.model_options)
     if asking.dry_run:
         show_estimate(embed.estimate_instructions(db, model, scenario, asking.options), asking.as_json)
         return
@@ -219,39 +219,41 @@ def _embed_instructions(db: sqlite3.Connection, metric: str, scenario: str | Non
     conclude(result, asking.as_json)
 
 
-def _wanted(db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking, given: Mapping[str, Any]) -> Wanted:
+def _chat_metric(
+    db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking, given: Mapping[str, Any]
+) -> ChatMetric:
     """What a chat model is to be asked about, and how."""
     from madetl.asking import model_settings, prompts
     from madetl.similarity import ask, prefilter
     from madetl.similarity.named import model_name
     from madetl.similarity.rubric import NEEDED
 
-    said = {name: given[name] for name in ("temperature", "top_p", "max_tokens") if name in given}
+    overrides = {name: given[name] for name in ("temperature", "top_p", "max_tokens") if name in given}
     if (file := given.get("prompt")) is not None:
-        said["prompt"] = prompts.from_file(Path(file), *NEEDED).text
+        overrides["prompt"] = prompts.from_file(Path(file), *NEEDED).text
     chosen = None
     if "prefilter" in given:
         chosen = prefilter.parsed(given["prefilter"], **{name: given.get(name, _FILTERS[name]) for name in _FILTERS})
-    model = model_settings.find(db, model_name(db, metric), asking.given)
-    return ask.Wanted(model, ask.rubric_for(db, metric, said), scope, chosen)
+    model = model_settings.find(db, model_name(db, metric), asking.model_options)
+    return ask.ChatMetric(model, ask.rubric_for(db, metric, overrides), scope, chosen)
 
 
-def _ask(db: sqlite3.Connection, wanted: Wanted, asking: Asking) -> None:
+def _ask(db: sqlite3.Connection, metric: ChatMetric, asking: Asking) -> None:
     from madetl.similarity import ask, prefilter
 
-    name = wanted.model.name
-    if ask.others(db, wanted):
+    name = metric.model.name
+    if ask.others(db, metric):
         warn(f"{name} has measured with another prompt or sampling: this is a metric of its own, {name}@….")
-    if wanted.prefilter and (missing := prefilter.unmeasured(db, wanted.prefilter, wanted.scope)):
-        warn(f"{wanted.prefilter.metric} has not measured {missing:,} response pairs: they cannot be among the chosen.")
+    if metric.prefilter and (missing := prefilter.unmeasured(db, metric.prefilter, metric.scope)):
+        warn(f"{metric.prefilter.metric} has not measured {missing:,} response pairs: they cannot be among the chosen.")
     if asking.dry_run:
-        estimate = ask.dry_run(db, wanted, asking.options)
-        show_estimate(estimate, asking.as_json, **{_JUDGMENTS: ask.judgments_after(db, wanted, _TOP_K)})
-        if wanted.prefilter is None and not asking.as_json:
+        estimate = ask.dry_run(db, metric, asking.options)
+        show_estimate(estimate, asking.as_json, **{_JUDGMENTS: ask.judgments_after(db, metric, _TOP_K)})
+        if metric.prefilter is None and not asking.as_json:
             note("A request for every pair of answers; --prefilter char-ngram:100 asks about 100 per model pair.")
         return
     with asking_bar(name) as show:
-        result = ask.measure(db, wanted, asking.options, show=show)
+        result = ask.measure(db, metric, asking.options, show=show)
     conclude(result, asking.as_json, metric=result.metric, measured=result.measured, known=result.known)
 
 

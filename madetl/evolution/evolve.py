@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from madetl.asking import model_settings, prompts, structured
-from madetl.asking.ask import AskOptions, AskReport, Estimate, Progress, Task, ask_all, estimate, in_pages
+from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate, Task, ask_all, estimate, in_pages
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import Given, Model
+from madetl.asking.model_settings import AskedModel, ModelOptions
 from madetl.asking.prompts import Prompt
 from madetl.errors import ParameterError
 from madetl.evolution.near_duplicates import THRESHOLD, Pool
@@ -93,57 +93,60 @@ class Evolved:
 
 def evolve(
     db: sqlite3.Connection,
-    wanted: Evolution,
-    given: Given | None = None,
+    evolution: Evolution,
+    model_options: ModelOptions | None = None,
     options: AskOptions | None = None,
     *,
-    progress: Callable[[Progress, int], None] = lambda moment, total: None,
+    progress: Callable[[AskProgress, int], None] = lambda moment, total: None,
 ) -> Evolved:
     """Rewrites what is missing, scenario by scenario and round by round; later rounds wait until a run is not stopped.
 
     Raises ParameterError where there is nothing to rewrite, and what `ask_all` raises.
     """
-    options, model = options or AskOptions(), model_settings.find(db, wanted.model, given)
-    scenarios = _scenarios(db, wanted)
+    options, model = options or AskOptions(), model_settings.find(db, evolution.model, model_options)
+    scenarios = _scenarios(db, evolution)
     rounds: list[Round] = []
-    if any(_Round(db, wanted, model, scenario, 1).missing for scenario in scenarios):
+    if any(_Round(db, evolution, model, scenario, 1).missing for scenario in scenarios):
         model_settings.check_access(model)
-    with run(db, "evolve", _recorded(wanted, model, scenarios, options)) as this:
-        for scenario, generation in ((name, number + 1) for name in scenarios for number in range(wanted.rounds)):
+    with run(db, "evolve", _recorded(evolution, model, scenarios, options)) as this:
+        for scenario, generation in ((name, number + 1) for name in scenarios for number in range(evolution.rounds)):
             if rounds and rounds[-1].report.stopped:
                 break
-            work = _Round(db, wanted, model, scenario, generation)
+            work = _Round(db, evolution, model, scenario, generation)
             if work.missing:
                 with transaction(db):
                     work.model = model = model_settings.register(db, model)
                 work.ask(this.id, options, progress)
             rounds.append(work.result)
-        result = Evolved(wanted.model, rounds)
+        result = Evolved(evolution.model, rounds)
         this.summary = result.summary
     return result
 
 
 def dry_run(
-    db: sqlite3.Connection, wanted: Evolution, given: Given | None = None, options: AskOptions | None = None
+    db: sqlite3.Connection,
+    evolution: Evolution,
+    model_options: ModelOptions | None = None,
+    options: AskOptions | None = None,
 ) -> Estimate:
     """What `evolve` would do and cost, if every request brought a new instruction that the next round rewrites."""
-    model, options = model_settings.find(db, wanted.model, given), options or AskOptions()
+    model, options = model_settings.find(db, evolution.model, model_options), options or AskOptions()
     all_rounds = Estimate()
-    for scenario in _scenarios(db, wanted):
+    for scenario in _scenarios(db, evolution):
         born = 0  # instructions that this run would have added to the generation before
-        for generation in range(1, wanted.rounds + 1):
-            work = _Round(db, wanted, model, scenario, generation)
-            found = estimate(db, model.asked(STAGE, 0), work.tasks(), options)
-            born = _expect(found, work, born, wanted, all_rounds)
+        for generation in range(1, evolution.rounds + 1):
+            work = _Round(db, evolution, model, scenario, generation)
+            found = estimate(db, model.caller(STAGE, 0), work.tasks(), options)
+            born = _expect(found, work, born, evolution, all_rounds)
             all_rounds.tokens_out_rule = found.tokens_out_rule
     all_rounds.cost = model.price.cost(all_rounds.tokens_in, all_rounds.tokens_out)
     return all_rounds
 
 
-def _expect(found: Estimate, work: _Round, born: int, wanted: Evolution, total: Estimate) -> int:
+def _expect(found: Estimate, work: _Round, born: int, evolution: Evolution, total: Estimate) -> int:
     """Adds a round's estimate to the total, with the parents that do not exist yet; returns how many it would bear."""
-    room = born if wanted.limit is None else min(born, max(0, wanted.limit - work.result.parents))
-    further = room * wanted.per_seed
+    room = born if evolution.limit is None else min(born, max(0, evolution.limit - work.result.parents))
+    further = room * evolution.per_seed
     before = total.requests or 1
     total.tokens_in += found.tokens_in + further * total.tokens_in // before
     total.tokens_out += found.tokens_out + further * total.tokens_out // before
@@ -159,16 +162,16 @@ def prompt_for(scenario: str, own: Prompt | None = None) -> Prompt:
     return own or prompts.packaged(f"evolve_{name}" if name in _OWN_PROMPT else "evolve")
 
 
-def request_for(prompt: Prompt, instruction: str, wanted: Evolution, *, with_answer: bool) -> ChatRequest:
+def request_for(prompt: Prompt, instruction: str, evolution: Evolution, *, with_answer: bool) -> ChatRequest:
     """How a model is asked to rewrite an instruction, with the schema that its answer must keep to."""
     form = prompts.packaged("format_instruction_answer" if with_answer else "format_instruction").text
     text = prompt.fill(instruction=instruction, first_word=(instruction.split() or [""])[0], format=form)
     names = ("instruction", "answer") if with_answer else ("instruction",)
     return ChatRequest(
         prompt=text if "{format}" in prompt.text else f"{text}\n\n{form}",
-        temperature=wanted.temperature,
-        top_p=wanted.top_p,
-        max_tokens=wanted.max_tokens,
+        temperature=evolution.temperature,
+        top_p=evolution.top_p,
+        max_tokens=evolution.max_tokens,
         schema=structured.object_schema(**{name: {"type": "string"} for name in names}),
         schema_name="new_instruction",
     )
@@ -177,22 +180,24 @@ def request_for(prompt: Prompt, instruction: str, wanted: Evolution, *, with_ans
 class _Round:
     """The work of one round in one scenario."""
 
-    def __init__(self, db: sqlite3.Connection, wanted: Evolution, model: Model, scenario: str, generation: int) -> None:
-        self._db, self._wanted, self.model, self._scenario = db, wanted, model, scenario
-        self._prompt = prompt_for(scenario, wanted.prompt)
+    def __init__(
+        self, db: sqlite3.Connection, evolution: Evolution, model: AskedModel, scenario: str, generation: int
+    ) -> None:
+        self._db, self._evolution, self.model, self._scenario = db, evolution, model, scenario
+        self._prompt = prompt_for(scenario, evolution.prompt)
         self._with_answer = _has_answers(db, scenario)
-        self._scope = {"scenario": scenario, "generation": generation - 1, "per_seed": wanted.per_seed}
-        most = {"most": -1 if wanted.limit is None else wanted.limit, "model_id": model.id}
-        counts = db.execute(sqlfiles.query("evolution/rewritings_wanted"), self._scope | most).fetchone()
-        self.missing, self._last = counts["wanted"] - counts["known"], counts["last"]
+        self._scope = {"scenario": scenario, "generation": generation - 1, "per_seed": evolution.per_seed}
+        most = {"most": -1 if evolution.limit is None else evolution.limit, "model_id": model.id}
+        counts = db.execute(sqlfiles.query("evolution/rewriting_counts"), self._scope | most).fetchone()
+        self.missing, self._last = counts["rewritings"] - counts["known"], counts["last"]
         self.result = Round(scenario, generation, counts["parents"], counts["known"])
         self._pool = Pool(scenario)
 
-    def ask(self, run_id: int, options: AskOptions, progress: Callable[[Progress, int], None]) -> None:
+    def ask(self, run_id: int, options: AskOptions, progress: Callable[[AskProgress, int], None]) -> None:
         self._run_id = run_id
-        asked = self.model.asked(STAGE, run_id)
+        caller = self.model.caller(STAGE, run_id)
         self.result.report = ask_all(
-            self._db, asked, self.tasks(), self._save, options, progress=lambda moment: progress(moment, self.missing)
+            self._db, caller, self.tasks(), self._save, options, progress=lambda moment: progress(moment, self.missing)
         )
 
     def tasks(self) -> Iterator[Task]:
@@ -200,7 +205,7 @@ class _Round:
         scope = self._scope | {"model_id": self.model.id, "last": self._last}
         for row in in_pages(self._db, sqlfiles.query("evolution/parents_to_rewrite"), scope):
             text = f"{row['instruction']}\n\n{row['input']}" if row["input"] else row["instruction"]
-            request = request_for(self._prompt, text, self._wanted, with_answer=self._with_answer)
+            request = request_for(self._prompt, text, self._evolution, with_answer=self._with_answer)
             for sample in json.loads(row["samples"]):
                 yield Task(request, subject=row["id"], sample=sample, check=_checker(request))
 
@@ -226,12 +231,12 @@ class _Round:
     def _is_near_duplicate(self, db: sqlite3.Connection, text: str, parent_id: int) -> bool:
         self._pool.refresh(db)
         family = parent_id if self._scenario.lower() in _KEEPS_ITS_PARENT else None
-        return self._pool.nearest(text, outside_family_of=family) > self._wanted.threshold
+        return self._pool.nearest(text, outside_family_of=family) > self._evolution.threshold
 
     def _insert(self, db: sqlite3.Connection, child: dict[str, str], parent_id: int, call_id: int) -> None:
         columns = "scenario, instruction, hash, reference_answer, source, parent_id, generation, call_id, run_id"
         text = child["instruction"]
-        values = (self._scenario, text, instruction_hash(text), child.get("answer"), self._wanted.model)
+        values = (self._scenario, text, instruction_hash(text), child.get("answer"), self._evolution.model)
         descent = (parent_id, self.result.generation, call_id, self._run_id)
         db.execute(f"INSERT INTO instructions ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values + descent)
 
@@ -243,11 +248,11 @@ def _checker(request: ChatRequest) -> Callable[[ChatAnswer], None]:
     return check
 
 
-def _scenarios(db: sqlite3.Connection, wanted: Evolution) -> list[str]:
+def _scenarios(db: sqlite3.Connection, evolution: Evolution) -> list[str]:
     """The scenarios to evolve. Raises ParameterError where there is none."""
-    check_scenario(db, wanted.scenario)
-    if wanted.scenario is not None:
-        return [wanted.scenario]
+    check_scenario(db, evolution.scenario)
+    if evolution.scenario is not None:
+        return [evolution.scenario]
     found = [row[0] for row in db.execute("SELECT DISTINCT scenario FROM instructions ORDER BY scenario")]
     if not found:
         raise ParameterError("There are no instructions to rewrite yet. Bring seeds: madetl import instructions FILE")
@@ -260,12 +265,12 @@ def _has_answers(db: sqlite3.Connection, scenario: str) -> bool:
     return scenario.lower() in _WITH_ANSWER or db.execute(known, (scenario,)).fetchone() is not None
 
 
-def _recorded(wanted: Evolution, model: Model, scenarios: list[str], options: AskOptions) -> dict[str, Any]:
+def _recorded(evolution: Evolution, model: AskedModel, scenarios: list[str], options: AskOptions) -> dict[str, Any]:
     """The run's parameters, with the prompts in force."""
     endpoint = model.endpoint
-    kept = {scenario: prompt_for(scenario, wanted.prompt).kept for scenario in scenarios}
+    kept = {scenario: prompt_for(scenario, evolution.prompt).kept for scenario in scenarios}
     where = {"provider": endpoint.provider, "model_id": endpoint.model_id, "base_url": endpoint.base_url}
-    parameters = {name: value for name, value in asdict(wanted).items() if name != "prompt"}
+    parameters = {name: value for name, value in asdict(evolution).items() if name != "prompt"}
     return parameters | where | {"options": endpoint.options, "asking": asdict(options), "prompts": kept}
 
 

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from madetl.asking import model_settings, prompts
-from madetl.asking.ask import AskOptions, AskReport, Estimate, Progress, Task, ask_all, estimate, in_pages
+from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate, Task, ask_all, estimate, in_pages
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import Given, Model
+from madetl.asking.model_settings import AskedModel, ModelOptions
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import responses, sqlfiles
@@ -33,15 +33,15 @@ _PROMPTS = {"reasoning": "infer_reasoning"}  # by scenario, in lower case; any o
 class Inference:
     """What is to be answered, by whom and how.
 
-    `limit`: only the first so many instructions, the same ones for every model. `said`: system prompt and sampling
-    (keys of endpoints.ANSWERING) as far as the user gave them.
+    `limit`: only the first so many instructions, the same ones for every model. `overrides`: system prompt and sampling
+    (keys of model_settings.ANSWERING) as far as the user gave them.
     """
 
     model: str
     scenario: str | None = None
     limit: int | None = None
     samples: int = 1
-    said: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,18 @@ class Inferred:
 
 def infer(
     db: sqlite3.Connection,
-    wanted: Inference,
-    given: Given | None = None,
+    inference: Inference,
+    model_options: ModelOptions | None = None,
     options: AskOptions | None = None,
     *,
-    progress: Callable[[Progress, int], None] = lambda moment, total: None,
+    progress: Callable[[AskProgress, int], None] = lambda moment, total: None,
 ) -> Inferred:
     """Asks a model for every answer that is missing, and stores each as it comes.
 
     Raises ParameterError where settings differ from those kept with the model, and what `ask_all` raises.
     """
     options = options or AskOptions()
-    work, report = _Work(db, wanted, given), AskReport()
+    work, report = _Work(db, inference, model_options), AskReport()
     if work.missing:
         model_settings.check_access(work.model)
     with run(db, "infer", work.recorded(options)) as this:
@@ -86,23 +86,26 @@ def infer(
             work.begin()
             report = ask_all(
                 db,
-                work.model.asked(STAGE, this.id),
+                work.model.caller(STAGE, this.id),
                 work.tasks(),
                 work.saver(this.id),
                 options,
                 progress=lambda moment: progress(moment, work.missing),
             )
-        result = Inferred(wanted.model, report, work.known, work.truncated)
+        result = Inferred(inference.model, report, work.known, work.truncated)
         this.summary = result.summary
     return result
 
 
 def dry_run(
-    db: sqlite3.Connection, wanted: Inference, given: Given | None = None, options: AskOptions | None = None
+    db: sqlite3.Connection,
+    inference: Inference,
+    model_options: ModelOptions | None = None,
+    options: AskOptions | None = None,
 ) -> Estimate:
     """What `infer` would do and cost; nobody is asked, nothing is written."""
-    work = _Work(db, wanted, given)
-    return estimate(db, work.model.asked(STAGE, 0), work.tasks(), options or AskOptions())
+    work = _Work(db, inference, model_options)
+    return estimate(db, work.model.caller(STAGE, 0), work.tasks(), options or AskOptions())
 
 
 def request_for(scenario: str, instruction: str, input: str, settings: Mapping[str, Any]) -> ChatRequest:
@@ -125,32 +128,32 @@ def prompt_for(scenario: str) -> prompts.Prompt:
 class _Work:
     """One run's work: who is asked, what is missing, and how it is stored."""
 
-    def __init__(self, db: sqlite3.Connection, wanted: Inference, given: Given | None) -> None:
-        check_scenario(db, wanted.scenario)
-        self._db, self._wanted = db, wanted
-        self.model: Model = model_settings.find(db, wanted.model, given)
-        self.settings = model_settings.answering(self.model, wanted.said, DEFAULTS)
+    def __init__(self, db: sqlite3.Connection, inference: Inference, model_options: ModelOptions | None) -> None:
+        check_scenario(db, inference.scenario)
+        self._db, self._inference = db, inference
+        self.model: AskedModel = model_settings.find(db, inference.model, model_options)
+        self.settings = model_settings.answering(self.model, inference.overrides, DEFAULTS)
         self._scope = {
             "model_id": self.model.id,
-            "scenario": wanted.scenario,
-            "samples": wanted.samples,
+            "scenario": inference.scenario,
+            "samples": inference.samples,
         }
-        most = -1 if wanted.limit is None else wanted.limit
-        counts = db.execute(sqlfiles.query("inference/answers_wanted"), self._scope | {"most": most}).fetchone()
+        most = -1 if inference.limit is None else inference.limit
+        counts = db.execute(sqlfiles.query("inference/answer_counts"), self._scope | {"most": most}).fetchone()
         if not counts["instructions"]:
             raise ParameterError("There are no instructions to answer yet. Bring some: madetl import instructions FILE")
-        self.known, self.missing, self._last = counts["known"], counts["wanted"] - counts["known"], counts["last"]
+        self.known, self.missing, self._last = counts["known"], counts["answers"] - counts["known"], counts["last"]
         self.truncated = 0
 
     def recorded(self, options: AskOptions) -> dict[str, Any]:
         """The run's parameters: everything that the answers depend on, with the prompts in force."""
         endpoint = self.model.endpoint
-        scenarios = [self._wanted.scenario] if self._wanted.scenario else self._scenarios()
+        scenarios = [self._inference.scenario] if self._inference.scenario else self._scenarios()
         kept = {scenario: prompt_for(scenario).kept for scenario in scenarios}
-        wanted = {"model": self._wanted.model, "scenario": self._wanted.scenario, "limit": self._wanted.limit}
+        what = {"model": self._inference.model, "scenario": self._inference.scenario, "limit": self._inference.limit}
         where = {"provider": endpoint.provider, "model_id": endpoint.model_id, "base_url": endpoint.base_url}
-        manner = {"samples": self._wanted.samples, **self.settings, "options": endpoint.options}
-        return wanted | where | manner | {"asking": asdict(options), "prompts": kept}
+        how = {"samples": self._inference.samples, **self.settings, "options": endpoint.options}
+        return what | where | how | {"asking": asdict(options), "prompts": kept}
 
     def begin(self) -> None:
         """Keeps with the model how it is asked from now on."""

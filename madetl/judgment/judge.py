@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from madetl.asking import prompts
-from madetl.asking.ask import AskOptions, AskReport, Estimate, Progress, Task, ask_all, estimate, in_pages
+from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate, Task, ask_all, estimate, in_pages
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import Model, check_access, register
+from madetl.asking.model_settings import AskedModel, check_access, register
 from madetl.asking.prompts import Prompt
 from madetl.errors import ParameterError
 from madetl.judgment import verdicts
-from madetl.judgment.verdicts import Manner, Opinion
+from madetl.judgment.verdicts import JudgeSettings, OrderedVerdict
 from madetl.providers.base import ChatAnswer
 from madetl.store import sqlfiles
 from madetl.store.database import insert_rows, transaction
@@ -43,7 +43,7 @@ _COLUMNS = (
 )
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
-Show = Callable[[Progress, int], None]
+Show = Callable[[AskProgress, int], None]
 Pair = tuple[int, int]  # ids of the two responses, in canonical order
 
 
@@ -51,21 +51,22 @@ Pair = tuple[int, int]  # ids of the two responses, in canonical order
 class Judging:
     """What is to be judged, by whom and how. `annotator`: the name that the verdicts stand under, or the model's.
 
-    `said`: what of the manner the user gave (temperature, top_p, max_tokens), and `prompt` the user's own.
+    `overrides`: what of the settings the user gave (temperature, top_p, max_tokens), and `prompt` the user's own.
     """
 
-    model: Model
+    model: AskedModel
     selection: str = LATEST
     annotator: str | None = None
-    said: Mapping[str, Any] | None = None
+    overrides: Mapping[str, Any] | None = None
     prompt: Prompt | None = None
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a run did, and what the judge said about the whole selection so far.
+    """What a run did, and the judge's verdicts on the whole selection so far.
 
-    `flips`: verdicts that differed between the orders; `first` and `second`: those of them that went by the place.
+    `flips`: verdicts that differed between the orders; `first` and `second`: those of them that
+    preferred the same position both times.
     `own_answers`: verdicts on pairs that have an answer of the judge's own.
     """
 
@@ -100,15 +101,15 @@ class Judged:
         return f"{share} flip with the order and count as ties{how}."
 
 
-def judge(db: sqlite3.Connection, wanted: Judging, options: AskOptions, *, show: Show | None = None) -> Judged:
+def judge(db: sqlite3.Connection, judging: Judging, options: AskOptions, *, show: Show | None = None) -> Judged:
     """Asks the model about every selected pair that it has not judged, and stores its verdicts.
 
-    Raises ParameterError where there is no selection, where the annotator is a person, or has judged in another
-    manner; and what `ask_all` raises.
+    Raises ParameterError where there is no selection, where the annotator is a person, or has judged with other
+    settings; and what `ask_all` raises.
     """
-    work = _Work(db, wanted)
+    work = _Work(db, judging)
     if work.missing:
-        check_access(wanted.model)
+        check_access(judging.model)
     with run(db, "judge", work.recorded(options)) as this:
         report = work.do(this.id, options, show) if work.missing else AskReport()
         result = work.result(report)
@@ -116,22 +117,22 @@ def judge(db: sqlite3.Connection, wanted: Judging, options: AskOptions, *, show:
     return result
 
 
-def dry_run(db: sqlite3.Connection, wanted: Judging, options: AskOptions) -> tuple[Estimate, int]:
+def dry_run(db: sqlite3.Connection, judging: Judging, options: AskOptions) -> tuple[Estimate, int]:
     """What `judge` would ask for, and how many pairs that is about. Writes nothing."""
-    work = _Work(db, wanted)
-    return estimate(db, wanted.model.asked(STAGE, 0), work.tasks(), options), work.missing
+    work = _Work(db, judging)
+    return estimate(db, judging.model.caller(STAGE, 0), work.tasks(), options), work.missing
 
 
 class _Work:
-    """One run's work: which pairs, asked how, and the opinions that wait for their counterpart."""
+    """One run's work: which pairs, asked how, and the verdicts that wait for the one in the other order."""
 
-    def __init__(self, db: sqlite3.Connection, wanted: Judging) -> None:
-        self._db, self._model = db, wanted.model
-        self._set = find_set(db, wanted.selection)
-        self._annotator = (wanted.annotator or wanted.model.name).strip() or wanted.model.name
+    def __init__(self, db: sqlite3.Connection, judging: Judging) -> None:
+        self._db, self._model = db, judging.model
+        self._set = find_set(db, judging.selection)
+        self._annotator = (judging.annotator or judging.model.name).strip() or judging.model.name
         _check_is_judge(db, self._annotator)
-        self._manner = _manner(db, self._annotator, wanted)
-        self._waiting: dict[Pair, Opinion] = {}
+        self._settings = _settings(db, self._annotator, judging)
+        self._waiting: dict[Pair, OrderedVerdict] = {}
         self._annotator_id = self._run_id = self._new = 0
         self.missing = sum(1 for _ in self._rows())
 
@@ -140,8 +141,8 @@ class _Work:
         endpoint = self._model.endpoint
         who = {"model": self._model.name, "model_id": endpoint.model_id, "provider": endpoint.provider}
         where = {"base_url": endpoint.base_url, "options": endpoint.options}
-        what = {"selection": self._set["name"], "annotator": self._annotator, "max_tokens": self._manner.max_tokens}
-        return who | where | what | self._manner.decides | {"asking": asdict(options)}
+        what = {"selection": self._set["name"], "annotator": self._annotator, "max_tokens": self._settings.max_tokens}
+        return who | where | what | self._settings.decides | {"asking": asdict(options)}
 
     def do(self, run_id: int, options: AskOptions, show: Show | None) -> AskReport:
         """Asks about every pair, in both orders."""
@@ -153,7 +154,7 @@ class _Work:
         self._annotator_id = found["id"]
         total = 2 * self.missing
         progress = None if show is None else lambda moment: show(moment, total)
-        asked = self._model.asked(STAGE, run_id)
+        asked = self._model.caller(STAGE, run_id)
         return ask_all(self._db, asked, self.tasks(), self._save, options, progress=progress)
 
     def tasks(self) -> Iterator[Task]:
@@ -163,7 +164,7 @@ class _Work:
                 texts = (row["response_a"], row["response_b"])
                 first, second = texts if side == "model_a" else texts[::-1]
                 asked = verdicts.request(
-                    self._manner, row["instruction"], row["reference_answer"], first=first, second=second
+                    self._settings, row["instruction"], row["reference_answer"], first=first, second=second
                 )
                 pair = (row["response_a_id"], row["response_b_id"])
                 yield Task(asked, subject=(pair, side), check=verdicts.check(asked))
@@ -195,13 +196,13 @@ class _Work:
     def _save(self, db: sqlite3.Connection, task: Task, answer: Answer, _: int) -> None:
         assert isinstance(answer, ChatAnswer)
         pair, side = task.subject
-        given = verdicts.opinion(answer, side)
+        verdict = verdicts.in_order(answer, side)
         other = self._waiting.pop(pair, None)
         if other is None:
-            self._waiting[pair] = given
+            self._waiting[pair] = verdict
             return
         # the reason that is kept is the one of the same order always, whichever answer comes first
-        winner, comment = verdicts.together(*sorted((given, other), key=lambda each: each.shown_first))
+        winner, comment = verdicts.together(*sorted((verdict, other), key=lambda each: each.shown_first))
         now = db.execute(f"SELECT {_NOW}").fetchone()[0]
         values = (winner, storable(comment)[0], SOURCE, SOURCE_ID, now, self._run_id)
         self._new += insert_rows(
@@ -218,24 +219,24 @@ def _check_is_judge(db: sqlite3.Connection, annotator: str) -> None:
         )
 
 
-def _manner(db: sqlite3.Connection, annotator: str, wanted: Judging) -> Manner:
-    """How to ask: what was said, or else as this annotator was asked before, or else the default.
+def _settings(db: sqlite3.Connection, annotator: str, judging: Judging) -> JudgeSettings:
+    """How to ask: the overrides, else as this annotator was asked before, else the default.
 
-    Raises ParameterError where the annotator has judged in another manner, or is another model.
+    Raises ParameterError where the annotator has judged with other settings, or is another model.
     """
-    said = dict(wanted.said or {})
+    overrides = dict(judging.overrides or {})
     before = _before(db, annotator)
     kept = {name: before[name] for name in ("temperature", "top_p") if before}
-    prompt = wanted.prompt or (Prompt("judge", before["prompt"]) if before else prompts.packaged("judge"))
-    manner = replace(Manner(prompt), **kept | said)
-    now = manner.decides | {"provider": wanted.model.endpoint.provider, "model_id": wanted.model.endpoint.model_id}
+    prompt = judging.prompt or (Prompt("judge", before["prompt"]) if before else prompts.packaged("judge"))
+    settings = replace(JudgeSettings(prompt), **kept | overrides)
+    now = settings.decides | {"provider": judging.model.endpoint.provider, "model_id": judging.model.endpoint.model_id}
     for name, value in now.items():
         if before and before[name] != value:
             shown = f"{name} {before[name]}, not {value}" if "prompt" not in name else "another prompt"
             raise ParameterError(
-                f"{annotator} has judged with {shown}. Another manner is another annotator: give --annotator NAME."
+                f"{annotator} has judged with {shown}. Other settings are another annotator: give --annotator NAME."
             )
-    return manner
+    return settings
 
 
 def _before(db: sqlite3.Connection, annotator: str) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """A chat model as a judge: how it is asked which of two answers is better, and what two answers of its own come to.
 
-It is asked in both orders, since models favour a place. Pure functions.
+It is asked in both orders, since models favour the first answer or the second. Pure functions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FLIPS = (FIRST, SECOND, TIE_ONCE)
 
 
 @dataclass(frozen=True)
-class Manner:
+class JudgeSettings:
     """How a judge is asked: the prompt and the sampling."""
 
     prompt: Prompt
@@ -51,7 +51,7 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Opinion:
+class OrderedVerdict:
     """The verdict in one order, in canonical terms, and why."""
 
     shown_first: Side
@@ -59,7 +59,7 @@ class Opinion:
     reason: str
 
 
-def request(how: Manner, instruction: str, reference: str | None, *, first: str, second: str) -> ChatRequest:
+def request(how: JudgeSettings, instruction: str, reference: str | None, *, first: str, second: str) -> ChatRequest:
     """The question about two answers in one order."""
     known = f"\n<reference_answer>\n{reference}\n</reference_answer>\n" if reference else ""
     return ChatRequest(
@@ -81,8 +81,8 @@ def check(asked: ChatRequest) -> Callable[[ChatAnswer], None]:
     return checks
 
 
-def opinion(answer: ChatAnswer, shown_first: Side) -> Opinion:
-    """What an answer that was checked says."""
+def in_order(answer: ChatAnswer, shown_first: Side) -> OrderedVerdict:
+    """The verdict in an answer that was checked."""
     found = read(answer, SCHEMA)
     a_first = shown_first == "model_a"
     sides: dict[str, Winner] = {
@@ -90,10 +90,10 @@ def opinion(answer: ChatAnswer, shown_first: Side) -> Opinion:
         "second": "model_b" if a_first else "model_a",
         "tie": "tie",
     }
-    return Opinion(shown_first, sides[found["verdict"]], str(found["reason"]))
+    return OrderedVerdict(shown_first, sides[found["verdict"]], str(found["reason"]))
 
 
-def together(one: Opinion, other: Opinion) -> tuple[Winner, str]:
+def together(one: OrderedVerdict, other: OrderedVerdict) -> tuple[Winner, str]:
     """The verdict of both orders and its comment: the reason of one where they agree, else a tie with a remark."""
     if one.winner == other.winner:
         return one.winner, one.reason

@@ -87,9 +87,9 @@ class BertScore:
                 self._weights,
                 device=self._scorer.device,
             )
-            for place, i in enumerate(some):
-                tokens = int(mask[place].sum())
-                encoded[int(i)] = vectors[place, :tokens], weights[place, :tokens]
+            for row, i in enumerate(some):
+                tokens = int(mask[row].sum())
+                encoded[int(i)] = vectors[row, :tokens], weights[row, :tokens]
         return [encoded[i] for i in range(len(texts))]
 
     def _token_counts(self, texts: Sequence[str]) -> list[int]:

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from madetl.providers.base import Outcome, ProviderError
-from madetl.providers.keys import Access
+from madetl.providers.keys import KeyAccess
 
 _LONGEST_MESSAGE = 500  # characters: a gateway's error page is no message
 _WRONG_KEY = {"invalid_api_key", "API_KEY_INVALID", "UNAUTHENTICATED"}
@@ -76,7 +76,7 @@ def gemini_refusal(status: int, body: Any, headers: Mapping[str, str]) -> Refusa
     return Refusal(status, str(error.get("message") or ""), frozenset(codes), None, wait)
 
 
-def from_refusal(refusal: Refusal, access: Access, latency: float) -> ProviderError:
+def from_refusal(refusal: Refusal, access: KeyAccess, latency: float) -> ProviderError:
     """The error that goes into the ledger, with a hint for what a person can do about it."""
     outcome, fatal, hint = _meaning(refusal, access)
     parameter, replacement = refused_parameter(refusal)
@@ -94,7 +94,7 @@ def from_refusal(refusal: Refusal, access: Access, latency: float) -> ProviderEr
     )
 
 
-def clean(words: str, access: Access) -> str:
+def clean(words: str, access: KeyAccess) -> str:
     """The words on one line of bearable length, without a key."""
     words = access.scrub(" ".join(words.split()))
     return words if len(words) <= _LONGEST_MESSAGE else f"{words[:_LONGEST_MESSAGE]}…"
@@ -146,7 +146,7 @@ def _until(date: str, now: datetime) -> float | None:
     return max(0.0, (moment - now).total_seconds())
 
 
-def _meaning(refusal: Refusal, access: Access) -> tuple[Outcome, bool, str | None]:  # noqa: PLR0911
+def _meaning(refusal: Refusal, access: KeyAccess) -> tuple[Outcome, bool, str | None]:  # noqa: PLR0911
     """Outcome, whether every other request will fail the same way, and a hint."""
     status, codes = refusal.status, refusal.codes
     if codes & _BLOCKED or (status == 403 and re.search(r"moderation|flagged", refusal.message, re.I)):
@@ -170,7 +170,7 @@ def _meaning(refusal: Refusal, access: Access) -> tuple[Outcome, bool, str | Non
     return "client_error", located, "The provider does not serve this country." if located else None
 
 
-def _key_hint(access: Access) -> str:
+def _key_hint(access: KeyAccess) -> str:
     if access.key is None:
         return f"No key was sent to {access.base_url}: name its variable with --key-env."
     return f"Check the key in {access.key_name}, and that it may use this model."

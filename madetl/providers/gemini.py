@@ -18,7 +18,7 @@ from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint,
 from madetl.providers.failures import clean, from_refusal, gemini_refusal
 from madetl.providers.gemini_answers import generation_settings, read_chat
 from madetl.providers.http import TIMEOUT, http_client, no_answer
-from madetl.providers.keys import GEMINI, Access, access
+from madetl.providers.keys import GEMINI, KeyAccess, access
 from madetl.providers.messages import prompt_and_system
 
 
@@ -105,7 +105,7 @@ async def _without_key(request: Any) -> None:
     request.headers.pop("x-goog-api-key", None)
 
 
-def _parsed(body: str | None, latency: float, access: Access) -> Any:
+def _parsed(body: str | None, latency: float, access: KeyAccess) -> Any:
     try:
         return json.loads(body or "")
     except ValueError:

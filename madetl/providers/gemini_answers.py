@@ -10,7 +10,7 @@ from typing import Any
 
 from madetl.providers.base import ChatAnswer, ChatRequest, Endpoint, ProviderError
 from madetl.providers.failures import clean
-from madetl.providers.keys import Access
+from madetl.providers.keys import KeyAccess
 
 _DONE = {"STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED", None}
 """Any other finish reason (SAFETY, RECITATION, BLOCKLIST, PROHIBITED_CONTENT, SPII, LANGUAGE, …) is a block."""
@@ -28,7 +28,7 @@ def generation_settings(request: ChatRequest, endpoint: Endpoint) -> dict[str, A
     return {names.get(name, name): value for name, value in taken.items()}
 
 
-def read_chat(data: Any, status: int, latency: float, access: Access) -> ChatAnswer:
+def read_chat(data: Any, status: int, latency: float, access: KeyAccess) -> ChatAnswer:
     """A GenerateContentResponse as an answer. Raises ProviderError: blocked (with the reason), or no answer at all."""
     data = _dict(data)
     usage, feedback = _dict(data.get("usageMetadata")), _dict(data.get("promptFeedback"))
@@ -53,13 +53,13 @@ def read_chat(data: Any, status: int, latency: float, access: Access) -> ChatAns
 
 
 def _blocked(
-    feedback: dict[str, Any], candidate: dict[str, Any], text: str, access: Access, seen: dict[str, Any]
+    feedback: dict[str, Any], candidate: dict[str, Any], text: str, access: KeyAccess, seen: dict[str, Any]
 ) -> ProviderError:
-    said = feedback.get("blockReasonMessage") or candidate.get("finishMessage")
+    words = feedback.get("blockReasonMessage") or candidate.get("finishMessage")
     where = f"prompt: {feedback['blockReason']}" if feedback.get("blockReason") else f"{candidate.get('finishReason')}"
     ratings = feedback.get("safetyRatings") or candidate.get("safetyRatings") or []
     high = [str(_dict(rating).get("category")) for rating in ratings if _dict(rating).get("blocked")]
-    message = ", ".join([f"blocked ({where})", *high, *([str(said)] if said else [])])
+    message = ", ".join([f"blocked ({where})", *high, *([str(words)] if words else [])])
     return ProviderError(clean(message, access), outcome="blocked", text=text or None, **seen)
 
 

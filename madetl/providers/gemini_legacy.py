@@ -18,7 +18,7 @@ from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint,
 from madetl.providers.failures import Refusal, clean, from_refusal, gemini_refusal
 from madetl.providers.gemini_answers import generation_settings, read_chat
 from madetl.providers.http import TIMEOUT, no_answer
-from madetl.providers.keys import GEMINI, Access, access
+from madetl.providers.keys import GEMINI, KeyAccess, access
 from madetl.providers.messages import prompt_and_system
 
 with warnings.catch_warnings():
@@ -108,7 +108,7 @@ def proto_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _client(access: Access) -> Any:
+def _client(access: KeyAccess) -> Any:
     options: dict[str, Any] = {"api_endpoint": access.base_url}
     if access.key is None:
         client = glm.GenerativeServiceClient(

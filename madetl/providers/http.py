@@ -14,7 +14,7 @@ import openai
 
 from madetl.providers.base import ProviderError
 from madetl.providers.failures import clean
-from madetl.providers.keys import Access
+from madetl.providers.keys import KeyAccess
 
 TIMEOUT = 300.0  # seconds for a whole answer: a reasoning model thinks for minutes
 _CONNECT_TIMEOUT = 15.0
@@ -32,7 +32,7 @@ def http_client(timeout: float) -> Any:
         return openai.DefaultAsyncHttpxClient(**settings)
 
 
-def no_answer(error: Exception, access: Access, timeout: float, latency: float) -> ProviderError:
+def no_answer(error: Exception, access: KeyAccess, timeout: float, latency: float) -> ProviderError:
     """The error for a request to which no HTTP answer came, or only a part of one."""
     if isinstance(error, ValueError):
         message = clean(f"the request cannot be sent: {error}", access)

@@ -25,7 +25,7 @@ _OTHER_DEFAULTS = ("OPENAI_ADMIN_KEY",)
 
 @dataclass(frozen=True)
 class Home:
-    """A provider's own place: address, hosts, and variables (of several, the first that is set counts)."""
+    """Where a provider itself is asked: address, hosts, and variables (of several, the first that is set counts)."""
 
     base_url: str
     hosts: tuple[str, ...]
@@ -48,7 +48,7 @@ GEMINI = Home(
 
 
 @dataclass(frozen=True)
-class Access:
+class KeyAccess:
     """Where requests go and with which key (None: without one). `own`: the provider's host, or the environment's.
 
     `key_name` is the variable that the key came from, or should have. The key shows in no repr.
@@ -67,7 +67,7 @@ class Access:
         return _LOOKS_LIKE_A_KEY.sub(HIDDEN, words)
 
 
-def access(endpoint: Endpoint, home: Home, environment: Mapping[str, str] = os.environ) -> Access:
+def access(endpoint: Endpoint, home: Home, environment: Mapping[str, str] = os.environ) -> KeyAccess:
     """Decides where an endpoint's requests go and whether a key goes with them.
 
     Raises ParameterError for an address that cannot be used, and for a key that is needed and missing.
@@ -78,11 +78,11 @@ def access(endpoint: Endpoint, home: Home, environment: Mapping[str, str] = os.e
     own = at_home or (given is not None and _origin(base_url) == _origin(checked_url(given)))
     if endpoint.key_env:
         _refuse_default_key(endpoint.key_env, base_url, own)
-        return Access(base_url, _key(endpoint.key_env, environment, needed=True), own, endpoint.key_env)
+        return KeyAccess(base_url, _key(endpoint.key_env, environment, needed=True), own, endpoint.key_env)
     name = next((name for name in home.key_names if environment.get(name)), home.key_names[0])
     if not own:
-        return Access(base_url, None, own, name)
-    return Access(base_url, _key(name, environment, needed=at_home), own, name)
+        return KeyAccess(base_url, None, own, name)
+    return KeyAccess(base_url, _key(name, environment, needed=at_home), own, name)
 
 
 def checked_url(url: str) -> str:

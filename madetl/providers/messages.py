@@ -21,7 +21,8 @@ def messages(request: ChatRequest, endpoint: Endpoint) -> list[dict[str, str]]:
 
 
 def chat_parameters(request: ChatRequest, endpoint: Endpoint) -> dict[str, Any]:
-    """What goes beside model and messages: given parameters only, without the refused ones, under the wanted names."""
+    """What goes beside model and messages: the parameters that the request has, without those that the
+    model refuses, under the names that it takes."""
     given: dict[str, Any] = {
         "temperature": request.temperature,
         "top_p": request.top_p,

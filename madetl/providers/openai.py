@@ -18,7 +18,7 @@ import openai
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
 from madetl.providers.failures import clean, from_refusal, openai_refusal
 from madetl.providers.http import TIMEOUT, http_client, no_answer
-from madetl.providers.keys import OPENAI, Access, access
+from madetl.providers.keys import OPENAI, KeyAccess, access
 from madetl.providers.messages import chat_parameters, messages
 
 _TOO_LONG = re.compile(r"maximum context length (?:is|of) (\d+) tokens.*?(?:requested|has|resulted in) (\d+)", re.S)
@@ -117,7 +117,7 @@ class OpenAIProvider:
         return no_answer(error, self._access, self._timeout, latency)
 
 
-def read_chat(data: Any, status: int, latency: float, access: Access) -> ChatAnswer:
+def read_chat(data: Any, status: int, latency: float, access: KeyAccess) -> ChatAnswer:
     """A chat completion as an answer. Raises ProviderError: refused, blocked, or no completion at all."""
     data = _dict(data)
     choices = data.get("choices")
@@ -143,7 +143,7 @@ def read_chat(data: Any, status: int, latency: float, access: Access) -> ChatAns
     return ChatAnswer(text, outcome, finish, version, tokens_in, tokens_out, latency, status)  # type: ignore[arg-type]
 
 
-def read_embeddings(data: Any, status: int, latency: float, count: int, access: Access) -> Embeddings:
+def read_embeddings(data: Any, status: int, latency: float, count: int, access: KeyAccess) -> Embeddings:
     """An embeddings answer in the order of the texts. Raises ProviderError where vectors are missing."""
     data = _dict(data)
     rows = [_dict(row) for row in data.get("data") or []]
@@ -154,7 +154,7 @@ def read_embeddings(data: Any, status: int, latency: float, count: int, access: 
     return Embeddings(vectors, [False] * count, data.get("model"), tokens, latency, status)  # type: ignore[arg-type]
 
 
-def _client(access: Access, timeout: float) -> openai.AsyncOpenAI:
+def _client(access: KeyAccess, timeout: float) -> openai.AsyncOpenAI:
     key = access.key or "none"  # the package wants one; _headers takes it out again
     client = openai.AsyncOpenAI(api_key=key, base_url=access.base_url, max_retries=0, http_client=http_client(timeout))
     if not access.own:
@@ -162,7 +162,7 @@ def _client(access: Access, timeout: float) -> openai.AsyncOpenAI:
     return client
 
 
-def _headers(access: Access) -> dict[str, Any]:
+def _headers(access: KeyAccess) -> dict[str, Any]:
     """The key, or its absence; and for strangers nothing of OPENAI_CUSTOM_HEADERS, which the package sends to all."""
     headers: dict[str, Any] = {}
     if not access.own:
@@ -174,7 +174,7 @@ def _headers(access: Access) -> dict[str, Any]:
     return headers if access.own else headers | {"Authorization": f"Bearer {access.key}"}
 
 
-def _parsed(body: bytes, status: int, latency: float, access: Access) -> Any:
+def _parsed(body: bytes, status: int, latency: float, access: KeyAccess) -> Any:
     try:
         return json.loads(body)
     except ValueError:
@@ -183,7 +183,7 @@ def _parsed(body: bytes, status: int, latency: float, access: Access) -> Any:
     raise ProviderError(message, outcome="server_error", http_status=status, latency=latency, hint=hint)
 
 
-def _no_answer(data: dict[str, Any], status: int, latency: float, access: Access) -> ProviderError:
+def _no_answer(data: dict[str, Any], status: int, latency: float, access: KeyAccess) -> ProviderError:
     """A 200 that holds no answer; gateways send the error behind them so."""
     error = _dict(data.get("error"))
     code = error.get("code")

@@ -44,10 +44,10 @@ class VllmProvider:
         """Answers in the order of the requests. An answer's latency is its share of the chunk's time."""
         engine = self._open("generate")
         started = time.perf_counter()
-        refused = {place: error for place, request in enumerate(requests) if (error := self._refused(request))}
-        asked = [request for place, request in enumerate(requests) if place not in refused]
+        refused = {index: error for index, request in enumerate(requests) if (error := self._refused(request))}
+        asked = [request for index, request in enumerate(requests) if index not in refused]
         outputs = iter(self._ask(engine, asked) if asked else [])
-        answers = [refused[place] if place in refused else next(outputs) for place in range(len(requests))]
+        answers = [refused[index] if index in refused else next(outputs) for index in range(len(requests))]
         share = (time.perf_counter() - started) / max(1, len(requests))
         return [self._answer(answer, share) for answer in answers]
 

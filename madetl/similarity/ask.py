@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from madetl.asking.ask import AskOptions, AskReport, Estimate, Progress, Task, ask_all, estimate
+from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate, Task, ask_all, estimate
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import Model, check_access, register
+from madetl.asking.model_settings import AskedModel, check_access, register
 from madetl.providers.base import ChatAnswer
 from madetl.similarity import prefilter as prefilters
 from madetl.similarity import rubric
@@ -47,14 +47,14 @@ _COLUMNS = (
 _SETTLED = ("prompt", "temperature", "top_p")  # what of a rubric makes another metric
 _EMPTY, _SAME = "An answer is empty: nobody was asked.", "Both answers are the same text: nobody was asked."
 
-Show = Callable[[Progress, int], None]
+Show = Callable[[AskProgress, int], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ChatMetric:
     """What is to be measured, and how. `prefilter` None: every pair of the scope."""
 
-    model: Model
+    model: AskedModel
     rubric: Rubric
     scope: Scope
     prefilter: Prefilter | None = None
@@ -89,17 +89,17 @@ class AskedAbout:
         return f"{self.metric}: {self.measured:,} pairs measured ({self.known:,} known){plain}{left}"
 
 
-def rubric_for(db: sqlite3.Connection, metric: str, said: Mapping[str, Any]) -> Rubric:
-    """How to ask: as was said (keys of Rubric.parameters), or else as this metric has asked before, or else by default.
+def rubric_for(db: sqlite3.Connection, metric: str, overrides: Mapping[str, Any]) -> Rubric:
+    """How to ask: the overrides (keys of Rubric.parameters), else as this metric has asked before, else the default.
 
-    `said` may have max_tokens beside them. Raises ParameterError where metrics of this name asked in different ways and
+    `overrides` may have max_tokens, too. Raises ParameterError where metrics of this name asked in different ways and
     nothing says which one is meant.
     """
-    settled = {name: said[name] for name in _SETTLED if name in said}
+    settled = {name: overrides[name] for name in _SETTLED if name in overrides}
     if not settled:
         stored = _stored(db, metric) or {}
         settled = {name: stored[name] for name in _SETTLED if name in stored}
-    return rubric.rubric({"max_tokens": said["max_tokens"], **settled} if "max_tokens" in said else settled)
+    return rubric.rubric({"max_tokens": overrides["max_tokens"], **settled} if "max_tokens" in overrides else settled)
 
 
 def _stored(db: sqlite3.Connection, metric: str) -> dict[str, Any] | None:
@@ -115,59 +115,59 @@ def _stored(db: sqlite3.Connection, metric: str) -> dict[str, Any] | None:
     return kept
 
 
-def others(db: sqlite3.Connection, wanted: Wanted) -> int:
+def others(db: sqlite3.Connection, metric: ChatMetric) -> int:
     """Metrics of this name that asked in another way, if this one has not measured yet: it would stand beside them."""
-    if existing_metric(db, wanted.model.name, wanted.parameters) is not None:
+    if existing_metric(db, metric.model.name, metric.parameters) is not None:
         return 0
-    return int(db.execute("SELECT count(*) FROM metrics WHERE name = ?", (wanted.model.name,)).fetchone()[0])
+    return int(db.execute("SELECT count(*) FROM metrics WHERE name = ?", (metric.model.name,)).fetchone()[0])
 
 
-def measure(db: sqlite3.Connection, wanted: Wanted, options: AskOptions, *, show: Show | None = None) -> AskedAbout:
+def measure(db: sqlite3.Connection, metric: ChatMetric, options: AskOptions, *, show: Show | None = None) -> AskedAbout:
     """Asks about every pair that this metric has not measured yet.
 
     Raises ParameterError where the prefilter leaves nothing, and what `ask_all` raises.
     """
-    work = _Work(db, wanted)
+    work = _Work(db, metric)
     if work.to_ask():
-        check_access(wanted.model)
+        check_access(metric.model)
     with run(db, "similarity", work.recorded(options)) as this:
         result = work.do(this.id, options, show)
         this.summary = result.summary
     return result
 
 
-def dry_run(db: sqlite3.Connection, wanted: Wanted, options: AskOptions) -> Estimate:
+def dry_run(db: sqlite3.Connection, metric: ChatMetric, options: AskOptions) -> Estimate:
     """What `measure` would ask for. Writes nothing."""
-    work = _Work(db, wanted)
-    return estimate(db, wanted.model.asked(STAGE, 0), work.tasks(), options)
+    work = _Work(db, metric)
+    return estimate(db, metric.model.caller(STAGE, 0), work.tasks(), options)
 
 
-def judgments_after(db: sqlite3.Connection, wanted: Wanted, top_k: int) -> int:
+def judgments_after(db: sqlite3.Connection, metric: ChatMetric, top_k: int) -> int:
     """How many human judgments a selection of `top_k` per model pair asks for, from the pairs of this scope."""
-    if wanted.prefilter is None:
-        return selectable(db, wanted.scope, top_k)
-    chosen = prefilters.choose(db, wanted.prefilter, wanted.scope)
+    if metric.prefilter is None:
+        return selectable(db, metric.scope, top_k)
+    chosen = prefilters.choose(db, metric.prefilter, metric.scope)
     return sum(min(number, top_k) for number in chosen.per_pair.values())
 
 
 class _Work:
     """One run's work on its pairs."""
 
-    def __init__(self, db: sqlite3.Connection, wanted: Wanted) -> None:
-        self._db, self._wanted, self._model = db, wanted, wanted.model
-        self._parameters = wanted.parameters
+    def __init__(self, db: sqlite3.Connection, metric: ChatMetric) -> None:
+        self._db, self._metric, self._model = db, metric, metric.model
+        self._parameters = metric.parameters
         self._pair_ids: dict[tuple[int, int], int] = {}
         self._run_id = 0
         self._measured = self._plain = 0
-        chosen = wanted.prefilter and prefilters.choose(db, wanted.prefilter, wanted.scope)
+        chosen = metric.prefilter and prefilters.choose(db, metric.prefilter, metric.scope)
         self._chosen = chosen.responses if chosen else None
 
     def recorded(self, options: AskOptions) -> dict[str, Any]:
         """The run's parameters: everything that the scores depend on, and which pairs were meant."""
-        wanted = self._wanted
-        which = {**vars(wanted.scope), "prefilter": wanted.prefilter and asdict(wanted.prefilter)}
-        who = {"metric": wanted.model.name, **self._parameters, "base_url": wanted.model.endpoint.base_url}
-        who |= {"max_tokens": wanted.rubric.max_tokens}
+        metric = self._metric
+        which = {**vars(metric.scope), "prefilter": metric.prefilter and asdict(metric.prefilter)}
+        who = {"metric": metric.model.name, **self._parameters, "base_url": metric.model.endpoint.base_url}
+        who |= {"max_tokens": metric.rubric.max_tokens}
         return who | which | {"asking": asdict(options)}
 
     def to_ask(self) -> int:
@@ -184,7 +184,7 @@ class _Work:
         if total := self.to_ask():
             progress = None if show is None else lambda moment: show(moment, total)
             report = ask_all(
-                self._db, self._model.asked(STAGE, run_id), self.tasks(), self._save, options, progress=progress
+                self._db, self._model.caller(STAGE, run_id), self.tasks(), self._save, options, progress=progress
             )
         metric_id = self._metric_id()
         label = self._model.name if metric_id is None else metric_label(self._db, metric_id)
@@ -196,8 +196,8 @@ class _Work:
             instructions = self._instructions({pair.instruction_id for pair, _, _ in group})
             for pair, one, other in group:
                 if _plain(one, other) is None:
-                    asked = rubric.request(self._wanted.rubric, instructions[pair.instruction_id], one, other)
-                    yield Task(asked, subject=pair, check=rubric.check(asked))
+                    question = rubric.request(self._metric.rubric, instructions[pair.instruction_id], one, other)
+                    yield Task(question, subject=pair, check=rubric.check(question))
 
     def _metric_id(self) -> int | None:
         return existing_metric(self._db, self._model.name, self._parameters)
@@ -206,12 +206,12 @@ class _Work:
         """Pairs of those meant that the metric has measured."""
         if self._chosen is not None:
             return len(self._chosen) - sum(len(group) for group in self._groups())
-        parameters = {"metric_id": self._metric_id(), **vars(self._wanted.scope)}
+        parameters = {"metric_id": self._metric_id(), **vars(self._metric.scope)}
         return sum(row["known"] for row in self._db.execute(sqlfiles.query("similarity/similarity_counts"), parameters))
 
     def _groups(self) -> Iterator[list[tuple[UnmeasuredPair, str, str]]]:
         """The pairs that are not measured yet with their two texts, in groups that memory can hold."""
-        for group in unmeasured(self._db, self._metric_id(), self._wanted.scope, _ANSWERS):
+        for group in unmeasured(self._db, self._metric_id(), self._metric.scope, _ANSWERS):
             pairs = [pair for pair in group if self._chosen is None or pair.responses in self._chosen]
             ids = sorted({response for pair in pairs for response in pair.responses})
             rows = self._db.execute(sqlfiles.query("similarity/responses_to_compare"), {"ids": json.dumps(ids)})

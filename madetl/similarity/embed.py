@@ -13,21 +13,21 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from madetl.asking.ask import (
-    Asked,
     AskOptions,
+    AskProgress,
     AskReport,
+    Caller,
     EmbedRequest,
     Estimate,
-    Progress,
     Task,
     ask_all,
     estimate,
     in_pages,
 )
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import Model, check_access, register
+from madetl.asking.model_settings import AskedModel, check_access, register
 from madetl.providers.base import TRANSIENT, Embeddings
-from madetl.similarity.measure import Measured, Metric, Scope, measure_within
+from madetl.similarity.measure import Measured, Scope, Scorer, measure_within
 from madetl.similarity.named import EMBEDDING
 from madetl.store import embeddings, sqlfiles
 from madetl.store.database import transaction
@@ -44,7 +44,7 @@ _SMALLER = (MOST_TEXTS, 10, 1)
 _FEW = 10  # requests that failed, without one that succeeded: still worth taking apart
 
 Text = tuple[str, str]  # its hash, and the text itself
-Show = Callable[[Progress, int], None]
+Show = Callable[[AskProgress, int], None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class EmbeddedAndMeasured:
         return f"{self.embedded.summary}\n{self.measured.summary}"
 
 
-def parameters(model: Model) -> dict[str, Any]:
+def parameters(model: AskedModel) -> dict[str, Any]:
     """What makes this metric: who embeds. Where its server stands does not, nor how long one waits for it."""
     endpoint = model.endpoint
     options = {key: value for key, value in endpoint.options.items() if key not in ("timeout", "trust_remote_code")}
@@ -97,7 +97,7 @@ def parameters(model: Model) -> dict[str, Any]:
 
 def measure(
     db: sqlite3.Connection,
-    model: Model,
+    model: AskedModel,
     scope: Scope,
     options: AskOptions,
     *,
@@ -112,14 +112,14 @@ def measure(
     work.check_access()
     with run(db, "similarity", work.recorded | vars(scope)) as this:
         embedded = work.do(this.id)
-        metric = Metric(model.name, parameters(model), most_answers=4096)
+        metric = Scorer(model.name, parameters(model), most_answers=4096)
         done = EmbeddedAndMeasured(embedded, measure_within(db, metric, scope, this.id, progress))
         this.summary = done.summary
     return done
 
 
 def embed_instructions(
-    db: sqlite3.Connection, model: Model, scenario: str | None, options: AskOptions, *, show: Show | None = None
+    db: sqlite3.Connection, model: AskedModel, scenario: str | None, options: AskOptions, *, show: Show | None = None
 ) -> Embedded:
     """Embeds the instructions that have answers, for the diversity of a selection."""
     check_scenario(db, scenario)
@@ -131,12 +131,14 @@ def embed_instructions(
     return embedded
 
 
-def estimate_measuring(db: sqlite3.Connection, model: Model, scope: Scope, options: AskOptions) -> Estimate:
+def estimate_measuring(db: sqlite3.Connection, model: AskedModel, scope: Scope, options: AskOptions) -> Estimate:
     """What `measure` would ask for. Writes nothing."""
     return _Work(db, model, _Source("similarity/responses_to_embed", vars(scope)), options).estimate()
 
 
-def estimate_instructions(db: sqlite3.Connection, model: Model, scenario: str | None, options: AskOptions) -> Estimate:
+def estimate_instructions(
+    db: sqlite3.Connection, model: AskedModel, scenario: str | None, options: AskOptions
+) -> Estimate:
     """What `embed_instructions` would ask for. Writes nothing."""
     check_scenario(db, scenario)
     return _Work(db, model, _Source("similarity/instructions_to_embed", {"scenario": scenario}), options).estimate()
@@ -183,7 +185,7 @@ class _Work:
     leaves none behind."""
 
     db: sqlite3.Connection
-    model: Model
+    model: AskedModel
     source: _Source
     options: AskOptions
     show: Show | None = None
@@ -211,7 +213,7 @@ class _Work:
             self.model = register(self.db, self.model)
         total = AskReport()
         for size in _SMALLER:
-            report = self._ask(self.model.asked(STAGE, run_id), size)
+            report = self._ask(self.model.caller(STAGE, run_id), size)
             total = _together(total, report)
             missing = len({key for key, _ in self._missing()})
             if not _take_apart(report, missing):
@@ -223,33 +225,33 @@ class _Work:
 
     def estimate(self) -> Estimate:
         """What `do` would ask for. Writes nothing."""
-        asked = self.model.asked(STAGE, 0)
-        return estimate(self.db, asked, _tasks(self._missing(), MOST_TEXTS), self.options)
+        caller = self.model.caller(STAGE, 0)
+        return estimate(self.db, caller, _tasks(self._missing(), MOST_TEXTS), self.options)
 
     def _missing(self) -> Iterator[Text]:
         metric_id = existing_metric(self.db, self.model.name, parameters(self.model))
         return self.source.texts(self.db, metric_id)
 
-    def _ask(self, asked: Asked, size: int) -> AskReport:
+    def _ask(self, caller: Caller, size: int) -> AskReport:
         show = self.show
         if show is None:
-            return ask_all(self.db, asked, _tasks(self._missing(), size), self._save, self.options)
+            return ask_all(self.db, caller, _tasks(self._missing(), size), self._save, self.options)
         total = sum(1 for _ in batches(self._missing(), size))
         tasks = _tasks(self._missing(), size)
-        return ask_all(self.db, asked, tasks, self._save, self.options, progress=lambda moment: show(moment, total))
+        return ask_all(self.db, caller, tasks, self._save, self.options, progress=lambda moment: show(moment, total))
 
     def _save(self, db: sqlite3.Connection, task: Task, answer: Answer, _: int) -> None:
         assert isinstance(answer, Embeddings)
         metric_id = ensure_metric(db, self.model.name, parameters(self.model), self.model.id)
         if self.dimensions is None:
             self.dimensions = _dimensions(db, metric_id) or len(answer.vectors[0])
-        sound = [place for place, vector in enumerate(answer.vectors) if _is_sound(vector, self.dimensions)]
+        sound = [row for row, vector in enumerate(answer.vectors) if _is_sound(vector, self.dimensions)]
         self.odd += len(answer.vectors) - len(sound)
         if not sound:
             return
-        hashes = [task.subject[place] for place in sound]
-        cut = [answer.truncated[place] for place in sound]
-        self.texts += embeddings.store(db, metric_id, hashes, [answer.vectors[place] for place in sound], cut)
+        hashes = [task.subject[row] for row in sound]
+        cut = [answer.truncated[row] for row in sound]
+        self.texts += embeddings.store(db, metric_id, hashes, [answer.vectors[row] for row in sound], cut)
         self.cut += sum(cut)
 
 

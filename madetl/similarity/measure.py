@@ -48,7 +48,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Metric:
+class Scorer:
     """A way to measure.
 
     `scores(texts, left, right)` gives the scores of the pairs (texts[left[i]], texts[right[i]]); None: cosines of the
@@ -120,7 +120,7 @@ class UnmeasuredPair(NamedTuple):
 
 def measure(
     db: sqlite3.Connection,
-    metric: Metric,
+    metric: Scorer,
     *,
     scenario: str | None = None,
     models: Sequence[str] | None = None,
@@ -172,7 +172,7 @@ def selectable(db: sqlite3.Connection, scope: Scope, top_k: int) -> int:
 
 
 def measure_within(
-    db: sqlite3.Connection, metric: Metric, scope: Scope, run_id: int, progress: Callable[[int, int], None]
+    db: sqlite3.Connection, metric: Scorer, scope: Scope, run_id: int, progress: Callable[[int, int], None]
 ) -> Measured:
     """`measure`, as part of a run that does more."""
     metric_id = metric.id if metric.id is not None else existing_metric(db, metric.name, metric.parameters)
@@ -193,7 +193,7 @@ class _Work:
     """One run's walk over the instructions, and what it has to remember on the way."""
 
     db: sqlite3.Connection
-    metric: Metric
+    metric: Scorer
     metric_id: int | None  # None until something is measured: a metric that fails leaves no row behind
     scope: Scope
     run_id: int
@@ -257,10 +257,10 @@ class _Work:
         rows = self.db.execute(
             sqlfiles.query("similarity/responses_to_compare"), {"ids": json.dumps(ids.tolist())}
         ).fetchall()
-        places: dict[str, int] = {}
-        distinct = [places.setdefault(row["hash"], len(places)) for row in rows]
+        rows_of: dict[str, int] = {}
+        distinct = [rows_of.setdefault(row["hash"], len(rows_of)) for row in rows]
         texts = {row["hash"]: row["response"] for row in rows}
-        return [texts[key] for key in places], np.array(distinct, dtype=np.intp)
+        return [texts[key] for key in rows_of], np.array(distinct, dtype=np.intp)
 
     def _cosines(self, ids: NDArray[np.int64], left: Indices, right: Indices) -> tuple[Scores, NDArray[np.bool_]]:
         parameters = {"ids": json.dumps(ids.tolist()), "metric_id": self.metric_id}
@@ -270,8 +270,8 @@ class _Work:
         if len(sizes) > 1:
             raise ParameterError(f"The embeddings stored for {self.metric.name} have different numbers of dimensions.")
         vectors = np.zeros((len(rows), max(sizes, default=4) // 4), dtype=np.float32)
-        for place in np.flatnonzero(stored):
-            vectors[place] = from_blob(rows[place]["vector"])
+        for row in np.flatnonzero(stored):
+            vectors[row] = from_blob(rows[row]["vector"])
         usable = stored | np.array([bool(row["is_empty"]) for row in rows])
         return cosine.scores(vectors, left, right), usable[left] & usable[right]
 

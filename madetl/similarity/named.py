@@ -1,7 +1,7 @@
 """What kind of metric a name means: one that madetl computes itself, an embedding model, a chat model as the metric.
 
-A kind is said (`--as`), known from an earlier run, or plain from the name. It is never guessed, since a chat model that
-is asked about every pair of answers costs thousands of times what an embedding model does.
+The user names the kind (`--as`), an earlier run recorded it, or the name shows it. It is never guessed, since a chat
+model that is asked about every pair of answers costs thousands of times what an embedding model does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlite3
 from typing import Literal
 
 from madetl.errors import ParameterError
-from madetl.similarity.measure import Metric
+from madetl.similarity.measure import Scorer
 from madetl.store.metrics import find_metric, metric_label
 
 Kind = Literal["embedding", "llm"]
@@ -26,13 +26,13 @@ _EMBEDDING = re.compile(r"embed", re.IGNORECASE)
 _CHAT = re.compile(r"gpt-|chatgpt-|o\d|ft:gpt-|(models/)?gemini-")
 
 
-def kind_of(db: sqlite3.Connection, name: str, said: Kind | None = None) -> Kind | None:
+def kind_of(db: sqlite3.Connection, name: str, override: Kind | None = None) -> Kind | None:
     """The kind of model that `name` means; None: no model is asked (built in, or vectors that are stored already).
 
     Raises ParameterError where the name belongs to a model that could be of either kind, or to metrics of both.
     """
-    if said is not None:
-        return said
+    if override is not None:
+        return override
     stored = _stored_kinds(db, name)
     if len(stored) > 1:
         raise ParameterError(f"{name} has measured as different kinds of metric. Say --as embedding or --as llm.")
@@ -77,7 +77,7 @@ def metric_named(
     model: str | None = None,
     num_layers: int | None = None,
     batch_size: int | None = None,
-) -> Metric:
+) -> Scorer:
     """The metric to measure with. `model`, `num_layers` and `batch_size` are bert-score's; None: its defaults.
 
     Raises ParameterError for a name that can't be measured or an option that doesn't fit it, MissingExtraError where
@@ -91,21 +91,21 @@ def metric_named(
     return _char_ngram() if name == "char-ngram" else _stored(db, name)
 
 
-def _char_ngram() -> Metric:
+def _char_ngram() -> Scorer:
     from madetl.metrics import char_ngram
 
-    return Metric(char_ngram.NAME, char_ngram.PARAMETERS, char_ngram.scores)
+    return Scorer(char_ngram.NAME, char_ngram.PARAMETERS, char_ngram.scores)
 
 
-def _bert_score(model: str | None, num_layers: int | None, batch_size: int | None) -> Metric:
+def _bert_score(model: str | None, num_layers: int | None, batch_size: int | None) -> Scorer:
     from madetl.metrics import bert_score
 
     batch = bert_score.DEFAULT_BATCH_SIZE if batch_size is None else batch_size
     scorer = bert_score.BertScore(model or bert_score.DEFAULT_MODEL, num_layers, batch)
-    return Metric(bert_score.NAME, scorer.parameters, scorer.scores, most_answers=max(batch, 1), remarks=scorer.remarks)
+    return Scorer(bert_score.NAME, scorer.parameters, scorer.scores, most_answers=max(batch, 1), remarks=scorer.remarks)
 
 
-def _stored(db: sqlite3.Connection, name: str) -> Metric:
+def _stored(db: sqlite3.Connection, name: str) -> Scorer:
     """The metric whose vectors stand in `embeddings`: its scores are their cosines."""
     with_vectors = [
         metric_label(db, row["id"])
@@ -126,4 +126,4 @@ def _stored(db: sqlite3.Connection, name: str) -> Metric:
             f"The metric {name} came with an import and has no embeddings, so it cannot be measured here. "
             f"These can: {choice}"
         )
-    return Metric(metric_label(db, metric_id), id=metric_id, most_answers=_VECTORS_AT_ONCE)
+    return Scorer(metric_label(db, metric_id), id=metric_id, most_answers=_VECTORS_AT_ONCE)

@@ -42,24 +42,25 @@ def parsed(text: str, min_words: float, max_length_ratio: float) -> Prefilter:
     return Prefilter(metric, int(number), min_words, max_length_ratio)
 
 
-def choose(db: sqlite3.Connection, wanted: Prefilter, scope: Scope) -> Chosen:
+def choose(db: sqlite3.Connection, prefilter: Prefilter, scope: Scope) -> Chosen:
     """The pairs that the prefilter leaves. Raises ParameterError where the metric is unknown or nothing is left."""
-    metric_id = find_metric(db, wanted.metric)
-    filters = {"min_words": wanted.min_words, "max_length_ratio": wanted.max_length_ratio}
-    parameters = {"metric_id": metric_id, "set_id": None, "top_k": wanted.most, **filters, **vars(scope)}
+    metric_id = find_metric(db, prefilter.metric)
+    filters = {"min_words": prefilter.min_words, "max_length_ratio": prefilter.max_length_ratio}
+    parameters = {"metric_id": metric_id, "set_id": None, "top_k": prefilter.most, **filters, **vars(scope)}
     rows = db.execute(sqlfiles.query("selection/mad_picks"), parameters).fetchall()
     if not rows:
         raise ParameterError(
             f"--prefilter: {metric_label(db, metric_id)} has measured no pair of these models and scenario with more "
-            f"than {wanted.min_words} words in both answers and lengths that differ less than "
-            f"{wanted.max_length_ratio:g} times. Measure with it first, or change --min-words and --max-length-ratio."
+            f"than {prefilter.min_words} words in both answers and lengths that differ less than "
+            f"{prefilter.max_length_ratio:g} times. Measure with it first, or change --min-words and "
+            "--max-length-ratio."
         )
     responses = frozenset((row["response_a_id"], row["response_b_id"]) for row in rows)
     return Chosen(responses, Counter(row["pair_id"] for row in rows))
 
 
-def unmeasured(db: sqlite3.Connection, wanted: Prefilter, scope: Scope) -> int:
+def unmeasured(db: sqlite3.Connection, prefilter: Prefilter, scope: Scope) -> int:
     """Response pairs of the scope that the prefilter's metric has not measured: it cannot choose them."""
-    parameters = {"metric_id": find_metric(db, wanted.metric), **vars(scope)}
+    parameters = {"metric_id": find_metric(db, prefilter.metric), **vars(scope)}
     counts = db.execute(sqlfiles.query("similarity/similarity_counts"), parameters).fetchall()
     return sum(row["possible"] - row["known"] for row in counts)

@@ -40,7 +40,7 @@ STATEMENTS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class DemoStep:
     """One step of the pipeline: the command that does the same (None: people do it), and what came of it."""
 
     command: str | None
@@ -73,36 +73,36 @@ def _free_names() -> Iterator[Path]:
         number += 1
 
 
-def measure(db: sqlite3.Connection) -> Step:
+def measure(db: sqlite3.Connection) -> DemoStep:
     """Measures all answers with the embedded metric."""
     from madetl.similarity import measure, named
 
     measured = measure.measure(db, named.metric_named(db, "char-ngram"))
-    return Step("similarity", measured.summary)
+    return DemoStep("similarity", measured.summary)
 
 
-def select(db: sqlite3.Connection) -> Step:
+def select(db: sqlite3.Connection) -> DemoStep:
     """Picks the ten response pairs of each model pair that differ most."""
     from madetl.selection import select
     from madetl.selection.sets import SelectionParameters
 
-    return Step("select --top-k 10", select.select(db, SelectionParameters(top_k=10)).summary)
+    return DemoStep("select --top-k 10", select.select(db, SelectionParameters(top_k=10)).summary)
 
 
-def judge(db: sqlite3.Connection) -> Step:
+def judge(db: sqlite3.Connection) -> DemoStep:
     """Finds the example's judgments of what was picked."""
     row = db.execute(sqlfiles.query("study/judged_selection")).fetchone()
     result = (
         f"{row['judgments']} judgments of {row['annotators']} annotators came with the example: "
         f"{row['judged']} of {row['selected']} selected pairs are judged"
     )
-    return Step(None, result)
+    return DemoStep(None, result)
 
 
-def rank(db: sqlite3.Connection) -> tuple[Step, Ranking]:
+def rank(db: sqlite3.Connection) -> tuple[DemoStep, Ranking]:
     """Ranks the models by those judgments."""
     from madetl.ranking import rank
     from madetl.ranking.votes import RankParameters
 
     ranking = rank.rank(db, RankParameters())
-    return Step("rank", ranking.summary), ranking
+    return DemoStep("rank", ranking.summary), ranking

@@ -34,8 +34,8 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """`judgments`: those that people will be asked for, at most. `cost`: of the steps whose cost can be said."""
+class StudyForecast:
+    """`judgments`: those that people will be asked for, at most. `cost`: of the steps whose cost is known."""
 
     steps: list[Expected]
     judgments: int
@@ -45,7 +45,7 @@ class Forecast:
         return sum(step.cost for step in self.steps if step.cost is not None)
 
 
-def forecast(file: StudyFile, source: Path) -> Forecast:
+def forecast(file: StudyFile, source: Path) -> StudyForecast:
     """What `madetl run` would ask for. `source` is the study's database, which need not exist."""
     with TemporaryDirectory(prefix="madetl-") as folder:
         copy = Path(folder) / "copy.db"
@@ -66,12 +66,12 @@ class _Forecaster:
         study.keep_models(db)
         self._pool = {scenario: self._count(scenario) for scenario in study.scenarios}
 
-    def forecast(self) -> Forecast:
+    def forecast(self) -> StudyForecast:
         steps = [*self._evolving(), *self._inferring(), *self._measuring()]
         judgments = sum(self._picks().values())
         for name in (self._study.file.judge or {"models": []})["models"]:
             steps.append(Expected(f"judge --model {name}", 2 * judgments))
-        return Forecast(steps, judgments)
+        return StudyForecast(steps, judgments)
 
     def _count(self, scenario: str | None) -> int:
         sql = "SELECT count(*) FROM instructions WHERE ? IS NULL OR scenario = ?"
@@ -79,31 +79,31 @@ class _Forecaster:
 
     def _evolving(self) -> list[Expected]:
         steps = []
-        for wanted in self._study.evolutions():
-            given, options = self._study.given(wanted.model), self._study.options(self._db)
-            found = evolve.dry_run(self._db, wanted, given, options)
-            steps.append(_expected(f"evolve --model {wanted.model}", wanted.scenario, found))
+        for evolution in self._study.evolutions():
+            model_options, options = self._study.model_options(evolution.model), self._study.options(self._db)
+            found = evolve.dry_run(self._db, evolution, model_options, options)
+            steps.append(_expected(f"evolve --model {evolution.model}", evolution.scenario, found))
             for scenario in self._pool:
-                self._pool[scenario] += found.requests if scenario in (None, wanted.scenario) else 0
+                self._pool[scenario] += found.requests if scenario in (None, evolution.scenario) else 0
         return steps
 
     def _inferring(self) -> list[Expected]:
-        return [self._infer(wanted) for wanted in self._study.inferences()]
+        return [self._infer(inference) for inference in self._study.inferences()]
 
-    def _infer(self, wanted: infer.Inference) -> Expected:
+    def _infer(self, inference: infer.Inference) -> Expected:
         """The estimate for the pool as it is, in proportion for what evolution would add."""
-        given, options = self._study.given(wanted.model), self._study.options(self._db)
-        found = infer.dry_run(self._db, wanted, given, options)
-        there, then = self._count(wanted.scenario), self._pool[wanted.scenario]
-        if wanted.limit is not None:
-            there, then = min(there, wanted.limit), min(then, wanted.limit)
-        added = (then - there) * wanted.samples
+        model_options, options = self._study.model_options(inference.model), self._study.options(self._db)
+        found = infer.dry_run(self._db, inference, model_options, options)
+        there, then = self._count(inference.scenario), self._pool[inference.scenario]
+        if inference.limit is not None:
+            there, then = min(there, inference.limit), min(then, inference.limit)
+        added = (then - there) * inference.samples
         each = max(1, found.requests)
         found.cost = None if found.cost is None else found.cost * (1 + added / each)
         found.tokens_in += found.tokens_in * added // each
         found.tokens_out += found.tokens_out * added // each
         found.requests += added
-        return _expected(f"infer --model {wanted.model}", wanted.scenario, found)
+        return _expected(f"infer --model {inference.model}", inference.scenario, found)
 
     def _measuring(self) -> list[Expected]:
         """Requests of the metrics that ask, if nothing is measured yet."""
@@ -122,7 +122,7 @@ class _Forecaster:
 
     def _models(self) -> tuple[int, int]:
         """How many models will have answers, and pairs of them."""
-        names = {wanted.model for wanted in self._study.inferences()}
+        names = {inference.model for inference in self._study.inferences()}
         sql = "SELECT DISTINCT m.name FROM responses AS r JOIN models AS m ON m.id = r.model_id"
         names |= {row["name"] for row in self._db.execute(sql)}
         return len(names), len(names) * (len(names) - 1) // 2

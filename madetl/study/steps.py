@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from madetl.asking import model_settings, prompts
-from madetl.asking.ask import AskOptions, AskReport, Progress
-from madetl.asking.model_settings import Given, Model
+from madetl.asking.ask import AskOptions, AskProgress, AskReport
+from madetl.asking.model_settings import AskedModel, ModelOptions
 from madetl.asking.prompts import Prompt
 from madetl.evolution import evolve
 from madetl.importing import answers
@@ -35,7 +35,7 @@ from madetl.similarity.named import BUILT_IN, kind_of, metric_named, model_name
 from madetl.store.database import transaction
 from madetl.study.file import StudyFile, Values
 
-Show = Callable[[Progress, int], None]
+Show = Callable[[AskProgress, int], None]
 Bar = Callable[[int, int], None]
 
 
@@ -82,8 +82,8 @@ class Study:
             asks = metric["name"] not in BUILT_IN
             yield Step(command, asks, partial(self._measure, metric, scenario))
         yield from self._selecting()
-        for name, place in product((self.file.judge or {"models": []})["models"], range(len(self.scenarios))):
-            yield Step(_command("judge", model=name), True, partial(self._judge, name, place))
+        for name, position in product((self.file.judge or {"models": []})["models"], range(len(self.scenarios))):
+            yield Step(_command("judge", model=name), True, partial(self._judge, name, position))
 
     def rank(self, db: sqlite3.Connection, bar: Bar) -> list[tuple[RankParameters, rank.Ranking]]:
         """Ranks by the votes there are: those of people, and those of the judges where the file names some."""
@@ -106,45 +106,45 @@ class Study:
         names = [model["name"] for model in self.file.models if model.get("answers", True)]
         return [infer.Inference(*each, **self.file.infer) for each in product(names, self.scenarios)]
 
-    def given(self, name: str) -> Given:
+    def model_options(self, name: str) -> ModelOptions:
         """What the file says about a model for this run alone: its key's variable, and what code it may run."""
-        said = next((model for model in self.file.models if model["name"] == name), {})
+        table = next((model for model in self.file.models if model["name"] == name), {})
         asking = self.file.asking
-        return Given(
-            key_env=said.get("key_env"),
-            trust_remote_code=said.get("trust_remote_code", False),
+        return ModelOptions(
+            key_env=table.get("key_env"),
+            trust_remote_code=table.get("trust_remote_code", False),
             timeout=asking.get("timeout"),
             prices=Path(asking["prices"]) if "prices" in asking else None,
         )
 
     def options(self, db: sqlite3.Connection) -> AskOptions:
         """How to ask. The limit of cost is the whole study's: what the ledger's requests cost already counts."""
-        said = _only(self.file.asking, "concurrency", "max_attempts", "retry_failed")
+        options = _only(self.file.asking, "concurrency", "max_attempts", "retry_failed")
         if "max_cost" in self.file.asking:
             spent = db.execute("SELECT coalesce(sum(cost), 0.0) FROM calls").fetchone()[0]
-            said["max_cost"] = max(0.0, self.file.asking["max_cost"] - spent)
-        return AskOptions(**said)
+            options["max_cost"] = max(0.0, self.file.asking["max_cost"] - spent)
+        return AskOptions(**options)
 
-    def model(self, db: sqlite3.Connection, name: str) -> Model:
+    def model(self, db: sqlite3.Connection, name: str) -> AskedModel:
         """A model as it is to be asked in this study."""
-        return model_settings.find(db, name, self.given(name))
+        return model_settings.find(db, name, self.model_options(name))
 
     def _evolving(self) -> Iterator[Step]:
-        for wanted in self.evolutions():
-            command = _command("evolve", model=wanted.model, scenario=wanted.scenario, rounds=wanted.rounds)
-            yield Step(command, True, partial(self._evolve, wanted))
+        for evolution in self.evolutions():
+            command = _command("evolve", model=evolution.model, scenario=evolution.scenario, rounds=evolution.rounds)
+            yield Step(command, True, partial(self._evolve, evolution))
 
-    def _evolve(self, wanted: evolve.Evolution, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        done = evolve.evolve(db, wanted, self.given(wanted.model), self.options(db), progress=show)
+    def _evolve(self, evolution: evolve.Evolution, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        done = evolve.evolve(db, evolution, self.model_options(evolution.model), self.options(db), progress=show)
         return Outcome(done.summary, done.report)
 
     def _inferring(self) -> Iterator[Step]:
-        for wanted in self.inferences():
-            command = _command("infer", model=wanted.model, scenario=wanted.scenario, **self.file.infer)
-            yield Step(command, True, partial(self._infer, wanted))
+        for inference in self.inferences():
+            command = _command("infer", model=inference.model, scenario=inference.scenario, **self.file.infer)
+            yield Step(command, True, partial(self._infer, inference))
 
-    def _infer(self, wanted: infer.Inference, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        done = infer.infer(db, wanted, self.given(wanted.model), self.options(db), progress=show)
+    def _infer(self, inference: infer.Inference, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        done = infer.infer(db, inference, self.model_options(inference.model), self.options(db), progress=show)
         return Outcome(done.summary, done.report)
 
     def _measure(self, metric: Values, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
@@ -156,10 +156,10 @@ class Study:
         if kind == "embedding":
             embedded = embed.measure(db, model, scope, self.options(db), show=show)
             return Outcome(embedded.summary, embedded.report)
-        said, own = _only(metric, *model_settings.SAMPLING), _own_prompt(metric, *rubric.NEEDED)
-        asked_by = ask.rubric_for(db, metric["name"], said if own is None else said | {"prompt": own.text})
-        wanted = ask.Wanted(model, asked_by, scope, self._prefilter(metric))
-        asked = ask.measure(db, wanted, self.options(db), show=show)
+        overrides, own = _only(metric, *model_settings.SAMPLING), _own_prompt(metric, *rubric.NEEDED)
+        asked_by = ask.rubric_for(db, metric["name"], overrides if own is None else overrides | {"prompt": own.text})
+        chat_metric = ask.ChatMetric(model, asked_by, scope, self._prefilter(metric))
+        asked = ask.measure(db, chat_metric, self.options(db), show=show)
         return Outcome(asked.summary, asked.report)
 
     def _prefilter(self, metric: Values) -> prefilter.Prefilter | None:
@@ -194,11 +194,11 @@ class Study:
         self.selected.append((result.name, result.selected, result.judged))
         return Outcome(result.summary, remarks=tuple(result.warnings))
 
-    def _judge(self, name: str, place: int, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        table, (selection, _, _) = self.file.judge or {}, self.selected[place]
-        said, own = _only(table, *model_settings.SAMPLING), _own_prompt(table, *verdicts.NEEDED)
-        wanted = judge.Judging(self.model(db, name), selection, None, said, own)
-        done = judge.judge(db, wanted, self.options(db), show=show)
+    def _judge(self, name: str, position: int, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        table, (selection, _, _) = self.file.judge or {}, self.selected[position]
+        overrides, own = _only(table, *model_settings.SAMPLING), _own_prompt(table, *verdicts.NEEDED)
+        judging = judge.Judging(self.model(db, name), selection, None, overrides, own)
+        done = judge.judge(db, judging, self.options(db), show=show)
         return Outcome(done.summary, done.report, (done.flipping,))
 
 
@@ -224,9 +224,9 @@ def _kept(model: Values) -> Values:
 
 
 def _evolution(table: Values, model: str, scenario: str | None) -> evolve.Evolution:
-    said = _only(table, "rounds", "per_seed", "limit", *model_settings.SAMPLING)
-    said |= {"threshold": table["duplicate_above"]} if "duplicate_above" in table else {}
-    return evolve.Evolution(model, scenario, prompt=_own_prompt(table, "instruction"), **said)
+    overrides = _only(table, "rounds", "per_seed", "limit", *model_settings.SAMPLING)
+    overrides |= {"threshold": table["duplicate_above"]} if "duplicate_above" in table else {}
+    return evolve.Evolution(model, scenario, prompt=_own_prompt(table, "instruction"), **overrides)
 
 
 def _own_prompt(table: Values, *needed: str) -> Prompt | None:
@@ -244,6 +244,6 @@ def _without(table: Values, *names: str) -> Values:
 
 def _command(name: str, *arguments: str, **options: Any) -> str:
     """The command line that does the same."""
-    said = [f"--{option.replace('_', '-')} {shlex.quote(str(value))}" for option, value in options.items()
+    given = [f"--{option.replace('_', '-')} {shlex.quote(str(value))}" for option, value in options.items()
             if value is not None]  # fmt: skip
-    return " ".join([name, *map(shlex.quote, arguments), *said])
+    return " ".join([name, *map(shlex.quote, arguments), *given])

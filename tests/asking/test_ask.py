@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 
 from madetl.asking import ledger
-from madetl.asking.ask import Asked, AskingError, AskOptions, EmbedRequest, Task, Unusable, ask_all, estimate, in_pages
+from madetl.asking.ask import AskingError, AskOptions, Caller, EmbedRequest, Task, Unusable, ask_all, estimate, in_pages
 from madetl.asking.prices import Price
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
 from madetl.store import database, runs
 from tests.support.ask_questions import ask, model, questions, save
-from tests.support.provider_bodies import Asked as Received
+from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer, provider_process
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_row_is_committed_before_its_request_is_sent(db, db_file, server):
     # given a server that looks into the database whenever it is asked something
     seen: list[int] = []
 
-    def look(asked: Received) -> str:
+    def look(received: ReceivedRequest) -> str:
         with database.reading(db_file) as other:
             seen.append(other.execute("SELECT count(*) FROM calls WHERE outcome IS NULL").fetchone()[0])
         return "an answer"
@@ -301,7 +301,7 @@ def test_renamed_parameter_is_sent_under_its_new_name(db, server):
 
 
 class Stubborn:
-    """Refuses a parameter whether it is there or not: an input for the desk, since no server should be like this."""
+    """Refuses a parameter whether it is there or not: an input for the scheduler that no server sends."""
 
     asked = 0
 
@@ -422,16 +422,16 @@ def test_dry_run_counts_what_a_run_would_ask(db, server):
     ask(db, server.url, questions(4))
     ask(db, server.url, marked("400"))
     price = Price(1.0, 100.0)
-    asked = Asked(Endpoint("openai", "m", f"{server.url}/v1"), 1, "inference", 0, price)
+    caller = Caller(Endpoint("openai", "m", f"{server.url}/v1"), 1, "inference", 0, price)
     # when it is estimated, then what the ledger has is no request, nor is a question that stands there twice
     tasks = itertools.chain(questions(10), questions(10), marked("400"))
-    found = estimate(db, asked, tasks, AskOptions())
+    found = estimate(db, caller, tasks, AskOptions())
     assert (found.requests, found.reused, found.left) == (6, 4 + 4 + 6, Counter({"client_error": 1}))
     assert found.tokens_out == 6 * 4
     assert "the mean of this model's answers" in found.tokens_out_rule
     assert found.cost == pytest.approx((found.tokens_in * 1.0 + 24 * 100.0) / 1e6)
     # and an unknown price is unknown
-    assert estimate(db, Asked(asked.endpoint, 1, "judgment", 0), questions(5), AskOptions()).cost is None
+    assert estimate(db, Caller(caller.endpoint, 1, "judgment", 0), questions(5), AskOptions()).cost is None
     assert len(server.requests) == 5
 
 
@@ -719,9 +719,9 @@ def test_base_url_of_the_environment_tells_answers_apart(db, server, monkeypatch
     monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
     endpoint = Endpoint("openai", "m")
     with runs.run(db, "infer", {}) as run:
-        ask_all(db, Asked(endpoint, 1, "inference", run.id), questions(2), save)
+        ask_all(db, Caller(endpoint, 1, "inference", run.id), questions(2), save)
     # when the environment names another server, then its answers are others
     with ProviderServer() as other, runs.run(db, "infer", {}) as run:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{other.url}/v1")
-        report = ask_all(db, Asked(endpoint, 1, "inference", run.id), questions(2), save)
+        report = ask_all(db, Caller(endpoint, 1, "inference", run.id), questions(2), save)
         assert (report.reused, other.answered) == (0, 2)

@@ -34,8 +34,8 @@ def opened(db, *, run_id=None, key="a" * 64, sample=0, attempt=1, model="m"):
     )
 
 
-def standing(db, key="a" * 64, sample=0, only_run=None):
-    return ledger.standing(ledger.attempts(db, 1, key, sample), only_run)
+def history(db, key="a" * 64, sample=0, only_run=None):
+    return ledger.history(ledger.attempts(db, 1, key, sample), only_run)
 
 
 # Which requests are the same
@@ -98,7 +98,7 @@ def test_a_prompt_with_a_lone_surrogate_can_be_hashed():
 def test_answer_counts_whatever_was_met_before_and_after(db):
     for attempt, outcome, answer in [(1, "rate_limited", None), (2, "truncated", "half"), (3, "server_error", None)]:
         ledger.close_call(db, opened(db, attempt=attempt), Closing(outcome, answer))
-    known = standing(db)
+    known = history(db)
     assert known.answered is not None
     assert known.answered["answer"] == "half"
     assert known.attempts == 3
@@ -123,27 +123,27 @@ def test_answer_counts_whatever_was_met_before_and_after(db):
 )
 def test_every_outcome_is_either_tried_again_or_listed(db, outcome, reason, for_good):
     ledger.close_call(db, opened(db), Closing(outcome, finish_reason=reason))
-    assert standing(db).failed_for_good is for_good
-    assert standing(db).answered is None
+    assert history(db).failed_for_good is for_good
+    assert history(db).answered is None
 
 
 def test_another_sample_model_or_run_is_another_question(db):
     with runs.run(db, "infer", {}) as run:
         ledger.close_call(db, opened(db, run_id=run.id), Closing("ok", "yes"))
-    assert standing(db).answered is not None
-    assert standing(db, sample=1).attempts == 0
-    assert standing(db, key="b" * 64).attempts == 0
+    assert history(db).answered is not None
+    assert history(db, sample=1).attempts == 0
+    assert history(db, key="b" * 64).attempts == 0
     assert ledger.attempts(db, 2, "a" * 64, 0) == []
     # and for a fresh run only its own rows count, while the attempts go on
-    fresh = standing(db, only_run=run.id + 1)
+    fresh = history(db, only_run=run.id + 1)
     assert (fresh.answered, fresh.last, fresh.attempts) == (None, None, 1)
 
 
 def test_embeddings_are_no_answer_that_could_be_reused(db):
     vectors = Embeddings([[1.0]], [False], "m-1", 3, 0.1, 200)
     ledger.close_call(db, opened(db), ledger.closing(vectors, Price(1.0, None)))
-    assert standing(db).answered is None
-    assert not standing(db).failed_for_good
+    assert history(db).answered is None
+    assert not history(db).failed_for_good
 
 
 def test_closing_keeps_all_that_an_error_tells():
@@ -160,11 +160,11 @@ def test_closing_keeps_all_that_an_error_tells():
 
 def test_killed_run_is_told_from_one_that_executes(db, db_file):
     # given two runs with a request under way each: one executes in this process, one in a process that is killed
-    with runs.run(db, "infer", {}) as alive, locks.claimed(db, alive.id):
+    with runs.run(db, "infer", {}) as alive, locks.run_lock(db, alive.id):
         ours = opened(db, run_id=alive.id)
         script = (
             "import sys, time\nfrom madetl.asking import ledger, locks\nfrom madetl.store import database, runs\n"
-            "with database.writing(sys.argv[1]) as db, runs.run(db, 'infer', {}) as run, locks.claimed(db, run.id):\n"
+            "with database.writing(sys.argv[1]) as db, runs.run(db, 'infer', {}) as run, locks.run_lock(db, run.id):\n"
             "    ledger.open_call(db, run_id=run.id, stage='s', model_id=1, key='b' * 64, sample=0, attempt=1)\n"
             "    print(run.id, flush=True)\n    time.sleep(60)\n"
         )
@@ -173,15 +173,15 @@ def test_killed_run_is_told_from_one_that_executes(db, db_file):
         )
         assert process.stdout is not None
         theirs = int(process.stdout.readline())
-        # when both live, then nobody is buried
-        assert locks.bury_dead(db) == 0
+        # when both live, then no run is closed
+        assert locks.close_killed_runs(db) == 0
         with database.transaction(db):
             assert locks.executes(db, theirs)
             assert locks.executes(db, alive.id)
         # when one is killed, then its request is interrupted, and so is the run
         process.kill()
         process.communicate()
-        assert locks.bury_dead(db) == 1
+        assert locks.close_killed_runs(db) == 1
         rows = db.execute("SELECT run_id, outcome FROM calls ORDER BY id").fetchall()
         assert [tuple(row) for row in rows] == [(alive.id, None), (theirs, "interrupted")]
         ended = db.execute("SELECT outcome, summary FROM runs WHERE id = ?", (theirs,)).fetchone()
@@ -204,7 +204,7 @@ def test_lock_beside_a_path_with_odd_characters(tmp_path):
     with (
         database.writing(folder / "my db?.sqlite") as db,
         runs.run(db, "infer", {}) as run,
-        locks.claimed(db, run.id),
+        locks.run_lock(db, run.id),
         database.transaction(db),
     ):
         assert locks.executes(db, run.id)
@@ -215,7 +215,7 @@ def test_database_in_memory_has_no_lock():
 
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.row_factory = sqlite3.Row
-    with locks.claimed(db, 1):
+    with locks.run_lock(db, 1):
         assert not locks.executes(db, 1)
     db.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from madetl.asking import model_settings
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.errors import InputError, ParameterError
 from madetl.store.database import transaction
 from madetl.text import text_hash
@@ -21,9 +21,9 @@ from tests.conftest import Study
 Madetl = Callable[..., CompletedProcess[str]]
 
 
-def add(db: sqlite3.Connection, name: str, **said: Any) -> model_settings.Model:
+def add(db: sqlite3.Connection, name: str, **changes: Any) -> model_settings.AskedModel:
     with transaction(db):
-        return model_settings.add(db, name, said)
+        return model_settings.add(db, name, changes)
 
 
 def row(db: sqlite3.Connection, name: str = "m") -> dict[str, Any]:
@@ -46,21 +46,21 @@ def answered(study: Study, name: str = "m") -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "provider"),
+    ("name", "model_options", "provider"),
     [
-        ("gpt-4.1", Given(), "openai"),
-        ("o3-mini", Given(), "openai"),
-        ("text-embedding-3-small", Given(), "openai"),
-        ("gemini-pro", Given(), "gemini"),
-        ("gemini-2.5-pro", Given(base_url="http://127.0.0.1:1"), "gemini"),
-        ("Qwen/Qwen3-8B", Given(), "vllm"),
-        ("Qwen/Qwen3-8B", Given(base_url="http://127.0.0.1:1/v1"), "openai"),  # what has an address is a server
-        ("my-model", Given(base_url="http://127.0.0.1:1/v1"), "openai"),
-        ("my-model", Given(provider="gemini"), "gemini"),
+        ("gpt-4.1", ModelOptions(), "openai"),
+        ("o3-mini", ModelOptions(), "openai"),
+        ("text-embedding-3-small", ModelOptions(), "openai"),
+        ("gemini-pro", ModelOptions(), "gemini"),
+        ("gemini-2.5-pro", ModelOptions(base_url="http://127.0.0.1:1"), "gemini"),
+        ("Qwen/Qwen3-8B", ModelOptions(), "vllm"),
+        ("Qwen/Qwen3-8B", ModelOptions(base_url="http://127.0.0.1:1/v1"), "openai"),  # what has an address is a server
+        ("my-model", ModelOptions(base_url="http://127.0.0.1:1/v1"), "openai"),
+        ("my-model", ModelOptions(provider="gemini"), "gemini"),
     ],
 )
-def test_provider_follows_from_the_name_unless_it_is_given(db, name, given, provider):
-    assert model_settings.find(db, name, given).endpoint.provider == provider
+def test_provider_follows_from_the_name_unless_it_is_given(db, name, model_options, provider):
+    assert model_settings.find(db, name, model_options).endpoint.provider == provider
 
 
 def test_a_folder_is_a_model_of_vllm_wherever_madetl_runs(db, tmp_path, monkeypatch):
@@ -72,24 +72,24 @@ def test_a_folder_is_a_model_of_vllm_wherever_madetl_runs(db, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "words"),
+    ("name", "model_options", "words"),
     [
-        ("nobody", Given(), "Who is to be asked for 'nobody'"),
-        ("  ", Given(), "empty"),
-        ("m", Given(base_url="http://me:secret@host/v1"), "name or password"),
-        ("m", Given(base_url="host:8000"), "not a base URL"),
-        ("gpt-4.1", Given(trust_remote_code=True), "--provider vllm"),
+        ("nobody", ModelOptions(), "Who is to be asked for 'nobody'"),
+        ("  ", ModelOptions(), "empty"),
+        ("m", ModelOptions(base_url="http://me:secret@host/v1"), "name or password"),
+        ("m", ModelOptions(base_url="host:8000"), "not a base URL"),
+        ("gpt-4.1", ModelOptions(trust_remote_code=True), "--provider vllm"),
     ],
 )
-def test_what_cannot_be_asked_is_an_error(db, name, given, words):
+def test_what_cannot_be_asked_is_an_error(db, name, model_options, words):
     with pytest.raises(ParameterError, match=words) as error:
-        model_settings.find(db, name, given)
+        model_settings.find(db, name, model_options)
     assert "secret" not in str(error.value)
 
 
 def test_finding_writes_nothing_and_registering_keeps_the_address(db):
     # given a model that is new, with an address
-    model = model_settings.find(db, "m", Given(base_url="http://127.0.0.1:8000/v1"))
+    model = model_settings.find(db, "m", ModelOptions(base_url="http://127.0.0.1:8000/v1"))
     assert db.execute("SELECT count(*) FROM models").fetchone()[0] == model.id == 0
     # when it is asked for the first time, then its row says who and where
     with transaction(db):
@@ -102,7 +102,7 @@ def test_finding_writes_nothing_and_registering_keeps_the_address(db):
 def test_another_address_later_holds_for_the_run_alone(db, study):
     add(db, "m", base_url="http://127.0.0.1:8000/v1")
     answered(study)
-    model = model_settings.find(db, "m", Given(base_url="http://127.0.0.1:9000/v1"))
+    model = model_settings.find(db, "m", ModelOptions(base_url="http://127.0.0.1:9000/v1"))
     with transaction(db):
         model_settings.register(db, model)
     assert model.endpoint.base_url == "http://127.0.0.1:9000/v1"
@@ -123,9 +123,9 @@ def test_a_row_names_no_key_and_trusts_no_code(db):
     assert (endpoint.key_env, endpoint.options) == (None, {"dtype": "float32"})
     assert "key_env" not in row(db)
     # but the command line may say both
-    given = Given(key_env="MY_KEY", trust_remote_code=True)
-    assert model_settings.find(db, "m", given).endpoint.key_env == "MY_KEY"
-    assert model_settings.find(db, "m", given).endpoint.options["trust_remote_code"] is True
+    model_options = ModelOptions(key_env="MY_KEY", trust_remote_code=True)
+    assert model_settings.find(db, "m", model_options).endpoint.key_env == "MY_KEY"
+    assert model_settings.find(db, "m", model_options).endpoint.options["trust_remote_code"] is True
 
 
 def test_the_default_key_does_not_go_to_an_address_of_the_database(db, monkeypatch):
@@ -133,7 +133,7 @@ def test_the_default_key_does_not_go_to_an_address_of_the_database(db, monkeypat
     add(db, "gpt-4.1", base_url="http://127.0.0.1:1/v1")
     model_settings.check_access(model_settings.find(db, "gpt-4.1"))  # asked, without the key
     with pytest.raises(ParameterError, match="does not go to") as error:
-        model_settings.check_access(model_settings.find(db, "gpt-4.1", Given(key_env="OPENAI_API_KEY")))
+        model_settings.check_access(model_settings.find(db, "gpt-4.1", ModelOptions(key_env="OPENAI_API_KEY")))
     assert "sk-secret" not in str(error.value)
 
 
@@ -160,7 +160,7 @@ def test_what_is_not_said_stays(db):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "changes",
     [
         {"provider": "gemini"},
         {"model_id": "else"},
@@ -169,16 +169,16 @@ def test_what_is_not_said_stays(db):
         {"options": {"extra_body": {"a": 2}}},
     ],
 )
-def test_what_answers_hang_on_stands(db, study, said):
+def test_what_answers_hang_on_stands(db, study, changes):
     # given a model without an answer, then everything may change
     add(db, "m", provider="openai", temperature=0.0)
-    add(db, "m", **said)
+    add(db, "m", **changes)
     add(db, "other", provider="openai", temperature=0.0)
     # but with one, another setting is another name
     answered(study, "other")
     before = row(db, "other")
     with pytest.raises(ParameterError, match="madetl models add NEW-NAME --model-id"):
-        add(db, "other", **said)
+        add(db, "other", **changes)
     assert row(db, "other") == before
     add(db, "other", price_in=3.0, base_url="http://127.0.0.1:2/v1", temperature=0.0)
 
@@ -209,16 +209,16 @@ def test_the_nearest_price_counts(db, tmp_path):
     file = tmp_path / "prices.toml"
     file.write_text('[openai.prices]\n"gpt-4.1" = [5.0, 6.0]\n')
     assert model_settings.find(db, "gpt-4.1").price.per_million_in == 2.0  # madetl's own table
-    assert model_settings.find(db, "gpt-4.1", Given(prices=file)).price.per_million_in == 5.0
+    assert model_settings.find(db, "gpt-4.1", ModelOptions(prices=file)).price.per_million_in == 5.0
     add(db, "gpt-4.1", price_in=7.0)
-    assert model_settings.find(db, "gpt-4.1", Given(prices=file)).price.per_million_in == 7.0
-    found = model_settings.find(db, "gpt-4.1", Given(prices=file, price_in=0.0)).price
+    assert model_settings.find(db, "gpt-4.1", ModelOptions(prices=file)).price.per_million_in == 7.0
+    found = model_settings.find(db, "gpt-4.1", ModelOptions(prices=file, price_in=0.0)).price
     assert (found.per_million_in, found.per_million_out) == (0.0, 6.0)
 
 
 def test_an_unreadable_file_of_prices_is_an_error(db):
     with pytest.raises(InputError, match=r"absent\.toml"):
-        model_settings.find(db, "gpt-4.1", Given(prices=Path("absent.toml")))
+        model_settings.find(db, "gpt-4.1", ModelOptions(prices=Path("absent.toml")))
 
 
 # The command

@@ -1,4 +1,4 @@
-"""The pace, in simulated time against servers that limit: an hour of asking in a moment."""
+"""The rate limit, in simulated time against servers that limit: an hour of asking in a moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madetl.asking.rate_limit import Pace, backoff, wait_before_retry
+from madetl.asking.rate_limit import RateLimit, backoff, wait_before_retry
 
 TICK = 0.01  # seconds
 
@@ -61,7 +61,7 @@ def simulate(
     seed: int = 0,
 ) -> Outcome:
     """Asks `count` questions at a server that takes a request, or refuses it after `refusal` seconds; steps of TICK."""
-    pace, draw, now = Pace(concurrency), random.Random(seed), 0.0
+    rate_limit, draw, now = RateLimit(concurrency), random.Random(seed), 0.0
     ready = [(0.0, i, 1) for i in range(count)]  # not before, question, attempt
     in_flight: list[tuple[float, int, int, object, float | None, bool]] = []
     done, found = 0, Outcome(0.0, 1, 0, 0, 0)
@@ -69,16 +69,16 @@ def simulate(
         while in_flight and in_flight[0][0] <= now:
             _, question, attempt, sent, wait, taken = heapq.heappop(in_flight)
             if taken:
-                pace.answered(sent, now)
+                rate_limit.answered(sent, now)
                 done += 1
                 continue
-            pace.refused(sent, now, wait)
+            rate_limit.refused(sent, now, wait)
             found.refused += 1
             found.most_attempts = max(found.most_attempts, attempt + 1)
             heapq.heappush(
                 ready, (now + wait_before_retry(attempt, draw, limited=True, retry_after=wait), question, attempt + 1)
             )
-        for _ in range(pace.room(now, len(in_flight))):
+        for _ in range(rate_limit.room(now, len(in_flight))):
             if not ready or ready[0][0] > now:
                 break
             before, question, attempt = heapq.heappop(ready)
@@ -86,7 +86,7 @@ def simulate(
             taken = takes(now)
             ends = now + (latency * math.exp(0.6 * draw.gauss(0, 1)) if taken else refusal)
             heapq.heappush(
-                in_flight, (ends, question, attempt, pace.sent(now), None if taken else retry_after(), taken)
+                in_flight, (ends, question, attempt, rate_limit.sent(now), None if taken else retry_after(), taken)
             )
         found.most_in_flight = max(found.most_in_flight, len(in_flight))
         now += TICK
@@ -152,39 +152,39 @@ def test_server_that_takes_ten_at_once_gets_no_more_than_it_bears():
 
 
 def test_refusals_in_numbers_hold_everybody_for_the_retry_after():
-    pace = Pace(20)
-    sent = [pace.sent(0.0) for _ in range(20)]
+    rate_limit = RateLimit(20)
+    sent = [rate_limit.sent(0.0) for _ in range(20)]
     for one in sent:
-        pace.refused(one, 0.1, 2.0)
-    assert pace.limit < 20
-    assert pace.room(2.0, 0) == 0
-    assert pace.wait(2.0) == pytest.approx(0.1)
-    assert pace.room(4.0, 0) > 0
+        rate_limit.refused(one, 0.1, 2.0)
+    assert rate_limit.limit < 20
+    assert rate_limit.room(2.0, 0) == 0
+    assert rate_limit.wait(2.0) == pytest.approx(0.1)
+    assert rate_limit.room(4.0, 0) > 0
 
 
 def test_limit_falls_once_for_a_round_and_climbs_back():
-    pace = Pace(16)
-    sent = [pace.sent(0.0) for _ in range(16)]
+    rate_limit = RateLimit(16)
+    sent = [rate_limit.sent(0.0) for _ in range(16)]
     for one in sent[:8]:
-        pace.refused(one, 0.1, None)
-    assert pace.limit == pytest.approx(0.85 * 16)
+        rate_limit.refused(one, 0.1, None)
+    assert rate_limit.limit == pytest.approx(0.85 * 16)
     for one in sent[8:]:
-        pace.answered(one, 0.2)
-    assert 0.85 * 16 < pace.limit < 0.85 * 16 + 1
+        rate_limit.answered(one, 0.2)
+    assert 0.85 * 16 < rate_limit.limit < 0.85 * 16 + 1
     for i in range(100):
-        pace.answered(pace.sent(1.0 + i), 1.1 + i)
-    assert pace.limit == 16.0
+        rate_limit.answered(rate_limit.sent(1.0 + i), 1.1 + i)
+    assert rate_limit.limit == 16.0
 
 
 def test_rate_is_forgotten_when_the_limit_has_gone():
-    pace = Pace(10)
-    for one in [pace.sent(0.0) for _ in range(10)]:
-        pace.refused(one, 0.1, 1.0)
-    assert pace.rate is not None
+    rate_limit = RateLimit(10)
+    for one in [rate_limit.sent(0.0) for _ in range(10)]:
+        rate_limit.refused(one, 0.1, 1.0)
+    assert rate_limit.rate is not None
     now = 1.2
-    while pace.rate is not None:
-        for _ in range(pace.room(now, 0)):
-            pace.answered(pace.sent(now), now + 0.1)
+    while rate_limit.rate is not None:
+        for _ in range(rate_limit.room(now, 0)):
+            rate_limit.answered(rate_limit.sent(now), now + 0.1)
         now += 0.05
         assert now < 60
 
@@ -212,19 +212,19 @@ def test_backoff_is_spread_over_its_whole_range():
 )
 def test_room_is_never_more_than_the_concurrency_and_never_ends_for_good(concurrency, events):
     # given any mixture of answers and refusals
-    pace, now = Pace(concurrency), 0.0
+    rate_limit, now = RateLimit(concurrency), 0.0
     for refused, passed, wait in events:
         now += passed
-        assert 0 <= pace.room(now, 0) <= concurrency
-        sent = pace.sent(now)
+        assert 0 <= rate_limit.room(now, 0) <= concurrency
+        sent = rate_limit.sent(now)
         if refused:
-            pace.refused(sent, now, wait)
+            rate_limit.refused(sent, now, wait)
         else:
-            pace.answered(sent, now)
-        assert 1.0 <= pace.limit <= concurrency
+            rate_limit.answered(sent, now)
+        assert 1.0 <= rate_limit.limit <= concurrency
     # then after a while somebody may ask again
     for _ in range(2000):
         now += 0.05
-        if pace.room(now, 0):
+        if rate_limit.room(now, 0):
             return
     raise AssertionError("nobody may ask any more")

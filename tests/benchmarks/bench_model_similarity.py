@@ -15,7 +15,7 @@ from pathlib import Path
 
 from madetl.asking import model_settings
 from madetl.asking.ask import AskOptions
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.similarity import ask, embed
 from madetl.similarity.embed import MOST_TEXTS
 from madetl.similarity.measure import Scope, measure, scope_of
@@ -89,14 +89,14 @@ def _fill(db: sqlite3.Connection) -> None:
                 study.response(instruction, f"model-{m}", f"{m} says on {i}: {words}")
 
 
-def _model(db: sqlite3.Connection, name: str, url: str) -> model_settings.Model:
-    return model_settings.find(db, name, Given(base_url=f"{url}/v1"))
+def _model(db: sqlite3.Connection, name: str, url: str) -> model_settings.AskedModel:
+    return model_settings.find(db, name, ModelOptions(base_url=f"{url}/v1"))
 
 
 def _all(db: sqlite3.Connection) -> Scope:
     return scope_of(db, None, None, "all")
 
 
-def _judge(db: sqlite3.Connection, url: str, prefilter: Prefilter | None) -> ask.Wanted:
+def _judge(db: sqlite3.Connection, url: str, prefilter: Prefilter | None) -> ask.ChatMetric:
     rubric = ask.rubric_for(db, "gpt-4.1", {})
-    return ask.Wanted(_model(db, "gpt-4.1", url), rubric, _all(db), prefilter)
+    return ask.ChatMetric(_model(db, "gpt-4.1", url), rubric, _all(db), prefilter)

@@ -19,12 +19,12 @@ import pytest
 
 from madetl.asking import prompts, structured
 from madetl.asking.ask import AskOptions, Unusable
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.errors import InputError, ParameterError
 from madetl.evolution.evolve import Evolution, Evolved, dry_run, evolve, prompt_for
 from madetl.providers.base import ChatAnswer, ChatRequest
 from tests.conftest import Study
-from tests.support.provider_bodies import Asked
+from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
 
 Madetl = Callable[..., CompletedProcess[str]]
@@ -33,12 +33,14 @@ WORDS = ["amber", "basalt", "cedar", "dune", "ember", "fjord", "glacier", "harbo
 PARENT = re.compile(r"<instruction>\n(.*?)\n</instruction>", re.DOTALL)
 
 
-def rewritten(asked: Asked) -> str:
+def rewritten(received: ReceivedRequest) -> str:
     """A new instruction that shares little with the others: three words that follow from model and parent."""
-    parent = PARENT.search(asked.prompt)
-    seed = sum(map(ord, f"{asked.model}{parent[1] if parent else asked.prompt}"))
+    parent = PARENT.search(received.prompt)
+    seed = sum(map(ord, f"{received.model}{parent[1] if parent else received.prompt}"))
     text = " ".join(WORDS[(seed * factor) % len(WORDS)] * 2 for factor in (3, 7, 11)) + f" {seed}"
-    value = {"instruction": text} | ({"answer": f"so {seed}"} if "answer" in (asked.schema or {})["required"] else {})
+    value = {"instruction": text} | (
+        {"answer": f"so {seed}"} if "answer" in (received.schema or {})["required"] else {}
+    )
     return json.dumps(value)
 
 
@@ -48,9 +50,9 @@ def server() -> Iterator[ProviderServer]:
         yield running
 
 
-def run(db: sqlite3.Connection, server: ProviderServer, model: str = "m", **wanted: Any) -> Evolved:
-    options = AskOptions(**{"max_attempts": 3, **wanted.pop("options", {})})
-    return evolve(db, Evolution(model, **wanted), Given(base_url=f"{server.url}/v1"), options)
+def run(db: sqlite3.Connection, server: ProviderServer, model: str = "m", **evolution: Any) -> Evolved:
+    options = AskOptions(**{"max_attempts": 3, **evolution.pop("options", {})})
+    return evolve(db, Evolution(model, **evolution), ModelOptions(base_url=f"{server.url}/v1"), options)
 
 
 def pool(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -147,11 +149,11 @@ def test_each_scenario_is_evolved_where_none_is_named(db, study: Study, server):
 def test_each_scenario_has_its_prompt_which_is_kept_with_the_run(db, study: Study, server, scenario, words):
     study.instruction("Which {format} is {instruction}?", scenario)
     run(db, server)
-    [asked] = server.requests
-    assert words in asked.prompt
-    assert "\nWhich {format} is {instruction}?\n" in asked.prompt
-    assert 'Reply with a JSON object and nothing else: {"instruction"' in asked.prompt
-    assert (asked.body["temperature"], asked.body["top_p"], asked.body["max_tokens"]) == (0.7, 0.9, 2048)
+    [received] = server.requests
+    assert words in received.prompt
+    assert "\nWhich {format} is {instruction}?\n" in received.prompt
+    assert 'Reply with a JSON object and nothing else: {"instruction"' in received.prompt
+    assert (received.body["temperature"], received.body["top_p"], received.body["max_tokens"]) == (0.7, 0.9, 2048)
     kept = json.loads(db.execute("SELECT parameters FROM runs").fetchone()[0])["prompts"][scenario]
     assert kept == prompt_for(scenario).kept
 
@@ -322,13 +324,13 @@ def test_the_threshold_is_the_user_s(db, study: Study, server):
 def test_dry_run_counts_the_rounds_to_come(db, study: Study, server):
     for text in ("one", "two", "six"):
         study.instruction(text)
-    given = Given(base_url=f"{server.url}/v1", price_in=1.0, price_out=1.0)
-    found = dry_run(db, Evolution("m", rounds=2, per_seed=2), given)
+    model_options = ModelOptions(base_url=f"{server.url}/v1", price_in=1.0, price_out=1.0)
+    found = dry_run(db, Evolution("m", rounds=2, per_seed=2), model_options)
     assert found.requests == 6 + 12
-    one = dry_run(db, Evolution("m", per_seed=2), given)
+    one = dry_run(db, Evolution("m", per_seed=2), model_options)
     assert (found.tokens_in, found.tokens_out) == (3 * one.tokens_in, 3 * one.tokens_out)
     assert found.cost == pytest.approx(3 * one.cost)
-    assert dry_run(db, Evolution("m", rounds=2, limit=2), given).requests == 2 + 2
+    assert dry_run(db, Evolution("m", rounds=2, limit=2), model_options).requests == 2 + 2
     assert len(server.requests) == 0
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from madetl.asking import model_settings, prompts
 from madetl.asking.ask import AskingError, AskOptions
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.errors import ParameterError
 from madetl.inference.infer import Inference, Inferred, dry_run, infer
 from madetl.store.database import transaction
@@ -35,11 +35,11 @@ def server() -> Iterator[ProviderServer]:
         yield running
 
 
-def ask(db: sqlite3.Connection, server: ProviderServer, model: str = "m", **wanted: Any) -> Inferred:
-    """Lets a model answer; keywords are those of Inference, `given` (of Given) and `options` (of AskOptions)."""
-    options = AskOptions(**{"max_attempts": 2, **wanted.pop("options", {})})
-    given = Given(base_url=f"{server.url}/v1", **wanted.pop("given", {}))
-    return infer(db, Inference(model, **wanted), given, options)
+def ask(db: sqlite3.Connection, server: ProviderServer, model: str = "m", **inference: Any) -> Inferred:
+    """Lets a model answer; keywords: those of Inference, `model_options` and `options` (of AskOptions)."""
+    options = AskOptions(**{"max_attempts": 2, **inference.pop("options", {})})
+    model_options = ModelOptions(base_url=f"{server.url}/v1", **inference.pop("model_options", {}))
+    return infer(db, Inference(model, **inference), model_options, options)
 
 
 def responses(db: sqlite3.Connection, model: str = "m") -> list[tuple[str, int, str]]:
@@ -88,7 +88,7 @@ def test_only_what_is_missing_is_asked(db, study: Study, server):
     # when the model is asked, then the imported one stays and the other comes
     ask(db, server)
     assert responses(db) == [("known", 0, "an imported answer"), ("new", 0, "m answers: new")]
-    assert [asked.prompt for asked in server.requests] == ["new"]
+    assert [received.prompt for received in server.requests] == ["new"]
 
 
 def test_samples_are_answers_of_their_own(db, study: Study, server):
@@ -122,16 +122,16 @@ def test_reasoning_asks_for_steps_in_the_same_words_of_every_provider(db, study:
     monkeypatch.setenv("A_KEY", "test-key-test-key")
     study.instruction("What is 2 + 3 * 4?", "Reasoning")
     url = f"{server.url}/v1" if provider == "openai" else server.url
-    infer(db, Inference("m"), Given(provider=provider, base_url=url, key_env="A_KEY"))
-    [asked] = server.requests
-    assert asked.api == provider
-    assert asked.prompt == prompts.packaged("infer_reasoning").fill(instruction="What is 2 + 3 * 4?")
-    assert "step by step" in asked.prompt
+    infer(db, Inference("m"), ModelOptions(provider=provider, base_url=url, key_env="A_KEY"))
+    [received] = server.requests
+    assert received.api == provider
+    assert received.prompt == prompts.packaged("infer_reasoning").fill(instruction="What is 2 + 3 * 4?")
+    assert "step by step" in received.prompt
 
 
 def test_prompts_in_force_and_settings_are_kept_with_the_run(db, study: Study, server):
     study.instruction("2 + 3?", "Reasoning")
-    ask(db, server, said={"max_tokens": 77})
+    ask(db, server, overrides={"max_tokens": 77})
     kept = json.loads(db.execute("SELECT parameters FROM runs WHERE command = 'infer'").fetchone()[0])
     prompt = prompts.packaged("infer_reasoning")
     assert kept["prompts"]["Reasoning"] == {"name": "infer_reasoning", "hash": prompt.hash, "text": prompt.text}
@@ -150,7 +150,7 @@ def test_braces_in_an_instruction_are_no_fields(db, study: Study, server):
 def test_settings_are_kept_at_the_first_asking_and_others_need_another_name(db, study: Study, server):
     # given a model that was asked with settings of the user's
     study.instruction("one")
-    ask(db, server, said={"temperature": 0.3, "max_tokens": 9, "system_prompt": "Be brief."})
+    ask(db, server, overrides={"temperature": 0.3, "max_tokens": 9, "system_prompt": "Be brief."})
     body = server.requests[0].body
     assert (body["temperature"], body["max_tokens"], "top_p" in body) == (0.3, 9, False)
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
@@ -159,10 +159,10 @@ def test_settings_are_kept_at_the_first_asking_and_others_need_another_name(db, 
     ask(db, server)
     assert server.requests[1].body["temperature"] == 0.3
     # and others are an error that costs nothing
-    for said in ({"temperature": 0.0}, {"max_tokens": 10}, {"top_p": 0.5}, {"system_prompt": "Be long."}):
-        study.instruction(f"three {said}")
+    for overrides in ({"temperature": 0.0}, {"max_tokens": 10}, {"top_p": 0.5}, {"system_prompt": "Be long."}):
+        study.instruction(f"three {overrides}")
         with pytest.raises(ParameterError, match="another name"):
-            ask(db, server, said=said)
+            ask(db, server, overrides=overrides)
     assert len(server.requests) == 2
 
 
@@ -172,7 +172,7 @@ def test_two_names_of_one_model_are_two_models(db, study: Study, server):
         model_settings.add(db, "warm", {"provider": "openai", "model_id": "m", "temperature": 1.0})
     ask(db, server)
     ask(db, server, "warm")
-    assert [(asked.model, asked.body["temperature"]) for asked in server.requests] == [("m", 0.0), ("m", 1.0)]
+    assert [(received.model, received.body["temperature"]) for received in server.requests] == [("m", 0.0), ("m", 1.0)]
     assert len(responses(db, "m")) == len(responses(db, "warm")) == 1
 
 
@@ -183,7 +183,7 @@ def test_what_the_model_refuses_is_left_out_and_remembered(db, study: Study, ser
     study.instruction("<<refused-temperature>> two")
     ask(db, server)
     assert len(responses(db)) == 2
-    assert [asked.status for asked in server.requests] == [400, 200, 200]
+    assert [received.status for received in server.requests] == [400, 200, 200]
 
 
 # Misbehaviour
@@ -202,7 +202,7 @@ def test_failures_are_rows_with_reasons_and_never_texts(db, study: Study, server
     study.instruction(f"<<{mode}>> bad")
     study.instruction("good")
     # when a model is asked
-    result = ask(db, server, given={"timeout": 0.3})
+    result = ask(db, server, model_options={"timeout": 0.3})
     # then the good one is answered, the other one has a reason in the ledger and no response
     assert [text for text, _, _ in responses(db)] == ["good"]
     assert result.report.undone == 1
@@ -300,13 +300,13 @@ def test_dry_run_counts_and_asks_nobody(db, study: Study, server):
     for number in range(10):
         study.instruction("x" * 84 + f" {number:3}")  # 88 Latin characters: 22 tokens, and the frame of 16
     ask(db, server, limit=2)
-    given = Given(base_url=f"{server.url}/v1", price_in=1.0, price_out=2.0)
+    model_options = ModelOptions(base_url=f"{server.url}/v1", price_in=1.0, price_out=2.0)
     before = db.total_changes
-    found = dry_run(db, Inference("n", said={"max_tokens": 100}), given)
+    found = dry_run(db, Inference("n", overrides={"max_tokens": 100}), model_options)
     assert (found.requests, found.tokens_in, found.tokens_out) == (10, 380, 1000)
     assert found.cost == pytest.approx((380 * 1.0 + 1000 * 2.0) / 1e6)
-    assert dry_run(db, Inference("m"), given).requests == 8
-    assert dry_run(db, Inference("n"), Given(base_url=f"{server.url}/v1")).cost is None
+    assert dry_run(db, Inference("m"), model_options).requests == 8
+    assert dry_run(db, Inference("n"), ModelOptions(base_url=f"{server.url}/v1")).cost is None
     assert (db.total_changes, len(server.requests)) == (before, 2)
 
 
@@ -316,8 +316,8 @@ def test_max_cost_is_never_passed(db, study: Study, server):
     for number in range(20):
         study.instruction("x" * 84 + f" {number:3}")
     limit = 2340 / 1e6
-    given = {"price_in": 10.0, "price_out": 10.0}
-    result = ask(db, server, said={"max_tokens": 100}, given=given, options={"max_cost": limit})
+    model_options = {"price_in": 10.0, "price_out": 10.0}
+    result = ask(db, server, overrides={"max_tokens": 100}, model_options=model_options, options={"max_cost": limit})
     spent = db.execute("SELECT sum(cost) FROM calls").fetchone()[0]
     assert spent == pytest.approx(6 * 60 / 1e6)
     assert result.report.stopped == "max_cost"

@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 
 from madetl.asking import model_settings, prompts
 from madetl.asking.ask import AskingError, AskOptions
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.errors import ParameterError
 from madetl.judgment import judge as stage
 from madetl.judgment import verdicts
 from madetl.judgment.judge import Judged, Judging
-from madetl.judgment.verdicts import Opinion
+from madetl.judgment.verdicts import OrderedVerdict
 from madetl.selection import select as selection
 from madetl.similarity.measure import measure
 from madetl.similarity.named import metric_named
 from madetl.store import database
 from madetl.store.database import transaction
 from tests.conftest import Study
-from tests.support.provider_bodies import Asked
+from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
 
 ROOT = Path(__file__).parents[2]
@@ -69,26 +69,28 @@ def verdict(word: str, reason: str = "because") -> str:
     return json.dumps({"reason": reason, "verdict": word})
 
 
-def shown(asked: Asked) -> tuple[str, str]:
+def shown(received: ReceivedRequest) -> tuple[str, str]:
     """Whose answers were shown, first and second: their first words say it."""
-    found = _ANSWERS.search(asked.prompt)
+    found = _ANSWERS.search(received.prompt)
     return found[1], found[2]
 
 
-def by_name(asked: Asked) -> str:
+def by_name(received: ReceivedRequest) -> str:
     """A judge that has a firm opinion: the earlier the name in the alphabet, the better."""
-    first, second = shown(asked)
+    first, second = shown(received)
     return verdict("first" if first < second else "second", f"{min(first, second)} is better")
 
 
 def judge(db: sqlite3.Connection, server: ProviderServer, asking: AskOptions | None = None, **settings) -> Judged:
-    model = model_settings.find(db, settings.pop("model", NAME), Given(provider="openai", base_url=f"{server.url}/v1"))
-    wanted = Judging(
+    model = model_settings.find(
+        db, settings.pop("model", NAME), ModelOptions(provider="openai", base_url=f"{server.url}/v1")
+    )
+    judging = Judging(
         model,
         **{name: settings.pop(name) for name in ("selection", "annotator", "prompt") if name in settings},
-        said=settings,
+        overrides=settings,
     )
-    return stage.judge(db, wanted, asking or AskOptions())
+    return stage.judge(db, judging, asking or AskOptions())
 
 
 def judged(db: sqlite3.Connection) -> list[tuple]:
@@ -102,7 +104,7 @@ def judged(db: sqlite3.Connection) -> list[tuple]:
 def test_agreeing_verdicts_count(db, selected, server):
     done = judge(db, server)
     # then every pair was shown in both orders, and has one judgment in canonical order
-    orders = [shown(asked) for asked in server.requests]
+    orders = [shown(received) for received in server.requests]
     assert len(orders) == 24
     assert all(orders.count(pair) == orders.count(pair[::-1]) == 4 for pair in orders)
     rows = db.execute(
@@ -142,8 +144,8 @@ def test_a_judge_that_goes_by_the_place_has_ties_alone(db, selected, server, wor
 
 
 def test_a_tie_in_one_order_is_a_tie_with_a_remark(db, selected, server):
-    server.behaviour.answer = lambda asked: (
-        verdict("tie") if shown(asked) == tuple(sorted(shown(asked))) else by_name(asked)
+    server.behaviour.answer = lambda received: (
+        verdict("tie") if shown(received) == tuple(sorted(shown(received))) else by_name(received)
     )
     done = judge(db, server)
     assert judged(db) == [("tie", verdicts.TIE_ONCE)] * 12
@@ -161,20 +163,20 @@ def test_ties_in_both_orders_agree(db, selected, server):
 )
 def test_the_reason_kept_is_the_one_of_the_same_order_whichever_came_first(study, server, plan, order):
     # given one pair, and a server that may fail on its first order at first
-    server.behaviour.answer = lambda asked: verdict("tie", f"with {shown(asked)[0]} first")
+    server.behaviour.answer = lambda received: verdict("tie", f"with {shown(received)[0]} first")
     select(study, 1)
     study.db.execute("DELETE FROM selections WHERE id > 1")
     server.behaviour.plan.extend(plan)
     judge(study.db, server, AskOptions(concurrency=1))
-    assert [shown(asked)[0] for asked in server.requests] == order
+    assert [shown(received)[0] for received in server.requests] == order
     assert judged(study.db) == [("tie", "with alpha first")]
 
 
 @given(a=st.sampled_from(["first", "second", "tie"]), b=st.sampled_from(["first", "second", "tie"]))
 def test_two_opinions_come_to_the_same_whichever_came_first(a, b):
     sides = {"model_a": {"first": "model_a", "second": "model_b"}, "model_b": {"first": "model_b", "second": "model_a"}}
-    one = Opinion("model_a", sides["model_a"].get(a, "tie"), "one")
-    other = Opinion("model_b", sides["model_b"].get(b, "tie"), "other")
+    one = OrderedVerdict("model_a", sides["model_a"].get(a, "tie"), "one")
+    other = OrderedVerdict("model_b", sides["model_b"].get(b, "tie"), "other")
     winner, comment = verdicts.together(one, other)
     assert (winner, comment in verdicts.FLIPS) == (
         verdicts.together(other, one)[0], verdicts.together(other, one)[1] in verdicts.FLIPS
@@ -191,11 +193,11 @@ def test_the_question_holds_what_a_reader_needs_and_no_name(db, study, server):
     measure(db, metric_named(db, "char-ngram"))
     selection.select(db, selection.SelectionParameters())
     judge(db, server)
-    for asked in server.requests:
-        assert "Solve it.\n\n1 + 1" in asked.prompt
-        assert "<reference_answer>\nIt is 2.\n</reference_answer>" in asked.prompt
-        assert "model" not in asked.prompt
-        assert asked.schema["properties"]["verdict"]["enum"] == ["first", "second", "tie"]
+    for received in server.requests:
+        assert "Solve it.\n\n1 + 1" in received.prompt
+        assert "<reference_answer>\nIt is 2.\n</reference_answer>" in received.prompt
+        assert "model" not in received.prompt
+        assert received.schema["properties"]["verdict"]["enum"] == ["first", "second", "tie"]
 
 
 def test_people_and_models_are_told_apart(db, selected, server):
@@ -223,9 +225,9 @@ def test_the_second_run_asks_nothing_and_a_larger_selection_only_the_rest(db, st
 
 def test_a_pair_with_one_answer_of_two_waits_and_that_answer_is_not_asked_for_again(db, selected, server):
     # given a server that fails on one order of each pair
-    def moody(asked: Asked) -> str:
-        first, second = shown(asked)
-        return by_name(asked) if first < second else "I cannot say."
+    def moody(received: ReceivedRequest) -> str:
+        first, second = shown(received)
+        return by_name(received) if first < second else "I cannot say."
 
     server.behaviour.answer = moody
     done = judge(db, server)
@@ -244,10 +246,10 @@ from madetl.store import database
 from madetl.asking import model_settings
 from madetl.judgment import judge
 from madetl.asking.ask import AskOptions
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 with database.writing(sys.argv[1]) as db:
-    model = endpoints.find(db, "gpt-4.1", Given(base_url=sys.argv[2]))
-    judging.judge(db, judging.Judging(model), AskOptions(concurrency=7))
+    model = model_settings.find(db, "gpt-4.1", ModelOptions(base_url=sys.argv[2]))
+    judge.judge(db, judge.Judging(model), AskOptions(concurrency=7))
 """
 
 
@@ -390,8 +392,8 @@ class TestTheCommand:
 
     def test_json(self, madetl, study_file, where, server):
         server.behaviour.answer = lambda _: verdict("first")
-        said: dict = json.loads(madetl("judge", "--model", NAME, "--json", *where).stdout)
-        assert (said["new"], said["flips"], said["first"], said["undone"]) == (12, 12, 12, 0)
+        printed: dict = json.loads(madetl("judge", "--model", NAME, "--json", *where).stdout)
+        assert (printed["new"], printed["flips"], printed["first"], printed["undone"]) == (12, 12, 12, 0)
 
     def test_bad_input_is_one_line(self, madetl, study_file, tmp_path):
         assert (
@@ -400,6 +402,6 @@ class TestTheCommand:
         assert "Who is to be asked for 'nobody'?" in madetl("judge", "--model", "nobody", status=1).stderr
         prompt = tmp_path / "prompt.txt"
         prompt.write_text("Which one?")
-        said = madetl("judge", "--model", NAME, "--prompt", prompt, status=1).stderr
-        assert "needs {instruction}, {first}, {second}" in said
+        error = madetl("judge", "--model", NAME, "--prompt", prompt, status=1).stderr
+        assert "needs {instruction}, {first}, {second}" in error
         assert "--model" in madetl("judge", status=2).stderr

@@ -110,7 +110,7 @@ def test_what_is_no_address_is_said_to_be_none(url: str):
 @given(key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6), around=st.text())
 def test_scrubbing_leaves_no_key(key: str, around: str):
     assume("[" not in key and "]" not in key)  # of which the word that stands in for keys is made
-    access = keys.Access("http://host", key, own=False, key_name="K")
+    access = keys.KeyAccess("http://host", key, own=False, key_name="K")
 
     for text in (key, around + key + around, key * 3, f"https://host/?key={quote(key, safe='')}&x"):
         assert key not in access.scrub(text)
@@ -118,11 +118,11 @@ def test_scrubbing_leaves_no_key(key: str, around: str):
 
 
 def test_a_key_is_in_no_repr():
-    assert KEY not in repr(keys.Access("http://host", KEY, own=False, key_name="K"))
+    assert KEY not in repr(keys.KeyAccess("http://host", KEY, own=False, key_name="K"))
 
 
 def test_what_looks_like_a_key_is_hidden_too():
-    access = keys.Access("http://host", None, own=False, key_name="K")
+    access = keys.KeyAccess("http://host", None, own=False, key_name="K")
 
     assert access.scrub("got sk-proj-abc123def456 and AIzaSyA1234567890") == "got [key] and [key]"
     assert access.scrub("the task-based risk-assessment of sk-learn") == "the task-based risk-assessment of sk-learn"
@@ -181,7 +181,7 @@ BODIES = st.recursive(
 @pytest.mark.parametrize("read", [failures.openai_refusal, failures.gemini_refusal])
 @given(body=BODIES)
 def test_any_body_of_an_error_is_read(read, body: Any):
-    error = failures.from_refusal(read(400, body, {}), keys.Access("http://host", KEY, False, "K"), 0.1)
+    error = failures.from_refusal(read(400, body, {}), keys.KeyAccess("http://host", KEY, False, "K"), 0.1)
 
     assert error.outcome == "client_error"
     assert str(error)
@@ -191,7 +191,7 @@ def test_geminis_details_are_read():
     reason, wait = {"@type": "ErrorInfo", "reason": "API_KEY_INVALID"}, {"@type": "RetryInfo", "retryDelay": "17s"}
     body = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}
     body["error"]["details"] = [reason, wait]
-    access = keys.Access("https://host", KEY, True, "GOOGLE_API_KEY")
+    access = keys.KeyAccess("https://host", KEY, True, "GOOGLE_API_KEY")
 
     error = failures.from_refusal(failures.gemini_refusal(400, body, {}), access, 0.1)
 

@@ -16,11 +16,11 @@ import pytest
 
 from madetl.asking import model_settings, prompts
 from madetl.asking.ask import AskOptions
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.errors import InputError, ParameterError
 from madetl.selection import select
 from madetl.similarity import ask, rubric
-from madetl.similarity.ask import AskedAbout, Wanted
+from madetl.similarity.ask import AskedAbout, ChatMetric
 from madetl.similarity.measure import measure as compute
 from madetl.similarity.measure import scope_of
 from madetl.similarity.named import metric_named
@@ -29,7 +29,7 @@ from madetl.store import database
 from madetl.store.database import transaction
 from madetl.text import text_hash
 from tests.conftest import Study
-from tests.support.provider_bodies import Asked
+from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
 
 ROOT = Path(__file__).parents[2]
@@ -52,18 +52,18 @@ def fill(study: Study, instructions: int, models: int = 3, extra: str = "") -> N
                 study.response(instruction, f"m{m + 1}", f"answer {i} of {m}: {words}{extra}")
 
 
-def wanted(db: sqlite3.Connection, server: ProviderServer, **settings) -> Wanted:
+def chat_metric(db: sqlite3.Connection, server: ProviderServer, **settings) -> ChatMetric:
     scope = scope_of(db, settings.pop("scenario", None), settings.pop("models", None), settings.pop("pairs", "all"))
     name, prefilter = settings.pop("name", NAME), settings.pop("prefilter", None)
-    model = model_settings.find(db, name, Given(provider="openai", base_url=f"{server.url}/v1"))
-    return Wanted(model, ask.rubric_for(db, name, settings), scope, prefilter)
+    model = model_settings.find(db, name, ModelOptions(provider="openai", base_url=f"{server.url}/v1"))
+    return ChatMetric(model, ask.rubric_for(db, name, settings), scope, prefilter)
 
 
 def measure(db: sqlite3.Connection, server: ProviderServer, asking: AskOptions | None = None, **settings) -> AskedAbout:
-    return ask.measure(db, wanted(db, server, **settings), asking or AskOptions())
+    return ask.measure(db, chat_metric(db, server, **settings), asking or AskOptions())
 
 
-def saying(answer: object) -> Callable[[Asked], str]:
+def saying(answer: object) -> Callable[[ReceivedRequest], str]:
     return lambda _: answer if isinstance(answer, str) else json.dumps(answer)
 
 
@@ -80,8 +80,8 @@ def outcomes(db: sqlite3.Connection) -> list[str]:
 
 def test_every_pair_is_asked_about_and_its_score_and_explanation_are_kept(db, study, server):
     # given a model that finds answers the more alike the later the instruction
-    def answer(asked: Asked) -> str:
-        number = int(re.search(r"instruction (\d)", asked.prompt)[1])
+    def answer(received: ReceivedRequest) -> str:
+        number = int(re.search(r"instruction (\d)", received.prompt)[1])
         return json.dumps({"explanation": f"of {number}", "score": number / 10})
 
     server.behaviour.answer = answer
@@ -117,14 +117,14 @@ def test_the_question_holds_both_answers_and_no_name(db, study, server):
     for model, text in zip(("famous-model", "other-model"), texts, strict=True):
         study.response(instruction, model, text)
     measure(db, server)
-    [asked] = server.requests
-    assert "Shorten this.\n\nA long text {first}." in asked.prompt
+    [received] = server.requests
+    assert "Shorten this.\n\nA long text {first}." in received.prompt
     # the one with the lower hash stands first
     low, high = sorted(texts, key=text_hash)
-    assert 0 < asked.prompt.index(low) < asked.prompt.index(high)
-    assert "model" not in asked.prompt
-    assert asked.schema["required"] == ["explanation", "score"]
-    assert (asked.body["temperature"], asked.body["max_tokens"]) == (0.0, 2048)
+    assert 0 < received.prompt.index(low) < received.prompt.index(high)
+    assert "model" not in received.prompt
+    assert received.schema["required"] == ["explanation", "score"]
+    assert (received.body["temperature"], received.body["max_tokens"]) == (0.0, 2048)
 
 
 def test_the_order_does_not_depend_on_whose_answer_is_which():
@@ -261,9 +261,9 @@ class TestPrefilter:
         assert (done.measured, len(server.requests)) == (9, 9)
         select.select(db, select.SelectionParameters(top_k=3))
         pairs = "SELECT response_a_id, response_b_id FROM"
-        asked = {tuple(row) for row in db.execute(f"{pairs} similarities WHERE explanation IS NOT NULL")}
-        assert asked == {tuple(row) for row in db.execute(f"{pairs} selections")}
-        assert short not in {one for pair in asked for one in pair}
+        received = {tuple(row) for row in db.execute(f"{pairs} similarities WHERE explanation IS NOT NULL")}
+        assert received == {tuple(row) for row in db.execute(f"{pairs} selections")}
+        assert short not in {one for pair in received for one in pair}
         # and a larger N asks about the further ones alone
         assert (
             measure(db, server, prefilter=Prefilter("char-ngram", 3)).summary
@@ -311,8 +311,8 @@ class TestSettings:
         own = "{instruction} {first} {second} alike?"
         measure(db, server, prompt=own, temperature=0.5, models=["m1", "m2"])
         assert measure(db, server).known == 2
-        assert {asked.body["temperature"] for asked in server.requests} == {0.5}
-        assert all(asked.prompt.endswith("alike?") for asked in server.requests)
+        assert {received.body["temperature"] for received in server.requests} == {0.5}
+        assert all(received.prompt.endswith("alike?") for received in server.requests)
 
     def test_a_longer_answer_is_the_same_metric_and_a_new_request(self, db, study, server):
         fill(study, 1, models=2)
@@ -325,7 +325,7 @@ class TestSettings:
     def test_other_settings_are_another_metric(self, db, study, server):
         fill(study, 2)
         measure(db, server)
-        other = wanted(db, server, temperature=1.0)
+        other = chat_metric(db, server, temperature=1.0)
         assert ask.others(db, other) == 1
         assert re.match(r"gpt-4.1@[0-9a-f]{8}: 6 pairs measured", ask.measure(db, other, AskOptions()).summary)
         with pytest.raises(ParameterError, match=r"2 metrics are called 'gpt-4\.1'") as said:
@@ -349,13 +349,13 @@ import sys
 from madetl.store import database
 from madetl.asking import model_settings
 from madetl.asking.ask import AskOptions
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.similarity.measure import scope_of
 from madetl.similarity import ask
 with database.writing(sys.argv[1]) as db:
-    model = endpoints.find(db, "gpt-4.1", Given(base_url=sys.argv[2]))
-    wanted = chat_model.Wanted(model, chat_model.rubric_for(db, "gpt-4.1", {}), scope_of(db, None, None, "all"))
-    chat_model.measure(db, wanted, AskOptions(concurrency=8))
+    model = model_settings.find(db, "gpt-4.1", ModelOptions(base_url=sys.argv[2]))
+    metric = ask.ChatMetric(model, ask.rubric_for(db, "gpt-4.1", {}), scope_of(db, None, None, "all"))
+    ask.measure(db, metric, AskOptions(concurrency=8))
 """
 
 
@@ -385,12 +385,12 @@ def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: si
 def test_requests_are_pairs_times_instructions(db, study, server, models, instructions):
     """For 8 models and 1000 instructions, 28,000; a dry run says so without asking."""
     fill(study, instructions, models)
-    asked = wanted(db, server)
+    metric = chat_metric(db, server)
     expected = models * (models - 1) // 2 * instructions
-    assert ask.dry_run(db, asked, AskOptions()).requests == expected
-    assert ask.judgments_after(db, asked, 10) == models * (models - 1) // 2 * min(10, instructions)
+    assert ask.dry_run(db, metric, AskOptions()).requests == expected
+    assert ask.judgments_after(db, metric, 10) == models * (models - 1) // 2 * min(10, instructions)
     assert not server.requests
-    ask.measure(db, asked, AskOptions())
+    ask.measure(db, metric, AskOptions())
     assert len(server.requests) == expected
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from madetl.asking import model_settings
 from madetl.asking.ask import AskingError, AskOptions
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.errors import ParameterError
 from madetl.selection import select
 from madetl.similarity import embed
@@ -62,12 +62,12 @@ def measure(db: sqlite3.Connection, server: ProviderServer, name: str = NAME, **
 
 
 def model(db: sqlite3.Connection, server: ProviderServer, name: str = NAME) -> model_settings.Model:
-    return model_settings.find(db, name, Given(provider="openai", base_url=f"{server.url}/v1"))
+    return model_settings.find(db, name, ModelOptions(provider="openai", base_url=f"{server.url}/v1"))
 
 
 def sent(server: ProviderServer) -> list[str]:
     """Every text that the server was sent, as often as it was."""
-    return [text for asked in server.requests for text in asked.texts]
+    return [text for received in server.requests for text in received.texts]
 
 
 def vectors(db: sqlite3.Connection) -> dict[str, int]:
@@ -89,7 +89,7 @@ def test_scores_are_the_cosines_and_each_text_is_sent_once(db, study, server):
     done = measure(db, server)
     # then each distinct text was sent once, at most a hundred to a request
     assert Counter(sent(server)) == Counter(texts)
-    assert max(len(asked.texts) for asked in server.requests) == 100
+    assert max(len(received.texts) for received in server.requests) == 100
     assert len(server.requests) == 4
     assert done.embedded.summary == f"{NAME}: 360 texts embedded in 4 requests"
     assert done.measured.summary == f"{NAME}: 362 pairs measured (0 known), 3 model pairs"
@@ -226,9 +226,9 @@ def test_a_wrong_key_stops_the_run_and_leaves_no_metric(db, study, server):
 
 def test_nothing_is_sent_that_could_cost_too_much(db, study, server):
     fill(study, 200)
-    asked = model_settings.find(db, NAME, Given(base_url=f"{server.url}/v1", price_in=1.0, price_out=0.0))
+    priced = model_settings.find(db, NAME, ModelOptions(base_url=f"{server.url}/v1", price_in=1.0, price_out=0.0))
     most = 0.03  # USD; a request costs 0.0033, and could cost what its 21,000 bytes would at a token each
-    done = embed.measure(db, asked, scope_of(db, None, None, "all"), AskOptions(max_cost=most, concurrency=1))
+    done = embed.measure(db, priced, scope_of(db, None, None, "all"), AskOptions(max_cost=most, concurrency=1))
     assert done.report.stopped == "max_cost"
     assert 0 < done.embedded.texts < 600
     assert done.measured.measured > 0
@@ -276,22 +276,22 @@ class TestInstructions:
 
     def test_the_error_names_the_command_that_makes_them(self, db, study, server):
         fill(study, 6)
-        wanted = select.SelectionParameters(metric=NAME, top_k=2, diversity=0.5, instruction_metric="embed-4")
+        parameters = select.SelectionParameters(metric=NAME, top_k=2, diversity=0.5, instruction_metric="embed-4")
         measure(db, server)
         with pytest.raises(ParameterError, match=r"`madetl similarity --metric embed-4 --instructions` asks it"):
-            select.select(db, wanted)
-        wanted = select.SelectionParameters(metric=NAME, top_k=2, diversity=0.5, instruction_metric=NAME)
+            select.select(db, parameters)
+        parameters = select.SelectionParameters(metric=NAME, top_k=2, diversity=0.5, instruction_metric=NAME)
         with pytest.raises(ParameterError, match=rf"`madetl similarity --metric {NAME} --instructions` makes them"):
-            select.select(db, wanted)
+            select.select(db, parameters)
 
     def test_vectors_of_ones_own_are_still_ones_own(self, db, study, server):
         fill(study, 3)
         measure(db, server)
         with transaction(db):
             ensure_metric(db, "mine")
-        wanted = select.SelectionParameters(metric=NAME, top_k=2, diversity=0.5, instruction_metric="mine")
+        parameters = select.SelectionParameters(metric=NAME, top_k=2, diversity=0.5, instruction_metric="mine")
         with pytest.raises(ParameterError, match="Store them in the table embeddings"):
-            select.select(db, wanted)
+            select.select(db, parameters)
 
 
 class TestNames:
@@ -339,12 +339,12 @@ import sys
 from madetl.store import database
 from madetl.asking import model_settings
 from madetl.asking.ask import AskOptions
-from madetl.asking.model_settings import Given
+from madetl.asking.model_settings import ModelOptions
 from madetl.similarity.measure import scope_of
 from madetl.similarity import embed
 with database.writing(sys.argv[1]) as db:
-    model = endpoints.find(db, "text-embedding-3-small", Given(base_url=sys.argv[2]))
-    embedding_model.measure(db, model, scope_of(db, None, None, "all"), AskOptions(concurrency=2))
+    model = model_settings.find(db, "text-embedding-3-small", ModelOptions(base_url=sys.argv[2]))
+    embed.measure(db, model, scope_of(db, None, None, "all"), AskOptions(concurrency=2))
 """
 
 
@@ -412,10 +412,10 @@ class TestTheCommand:
     def test_bad_input_is_one_line(self, madetl, db_file, where):
         with database.writing(db_file) as db:
             fill(Study(db), 1)
-        said = madetl("similarity", "--metric", "mine", "--as", "embedding", status=1).stderr
-        assert "Who is to be asked for 'mine'?" in said
-        said = madetl("similarity", "--metric", "char-ngram", "--instructions", status=1).stderr
-        assert "--instructions is for embedding models, and char-ngram is none" in said
-        said = madetl("similarity", "--metric", NAME, "--base-url", "http://127.0.0.1:9/v1", status=1).stderr
-        assert "is the server up" in said.lower() or "connection" in said.lower()
-        assert os.environ.get("OPENAI_API_KEY", "no key") not in said
+        error = madetl("similarity", "--metric", "mine", "--as", "embedding", status=1).stderr
+        assert "Who is to be asked for 'mine'?" in error
+        error = madetl("similarity", "--metric", "char-ngram", "--instructions", status=1).stderr
+        assert "--instructions is for embedding models, and char-ngram is none" in error
+        error = madetl("similarity", "--metric", NAME, "--base-url", "http://127.0.0.1:9/v1", status=1).stderr
+        assert "is the server up" in error.lower() or "connection" in error.lower()
+        assert os.environ.get("OPENAI_API_KEY", "no key") not in error

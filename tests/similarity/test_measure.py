@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from madetl.errors import ParameterError
 from madetl.metrics import cosine
-from madetl.similarity.measure import Measured, Metric, measure
+from madetl.similarity.measure import Measured, Scorer, measure
 from madetl.similarity.named import metric_named
 from madetl.store import database, embeddings
 from madetl.store.embeddings import from_blob, unit
@@ -159,7 +159,7 @@ def test_scores_do_not_depend_on_the_order_of_work(tmp_path_factory, order, most
         for model in order:  # one model after the other, measured each time in chunks of their own size
             fill(study, 6, [model])
             plain = metric_named(db, "char-ngram")
-            measure(db, Metric(plain.name, plain.parameters, plain.scores, most_answers=most))
+            measure(db, Scorer(plain.name, plain.parameters, plain.scores, most_answers=most))
         by_text = {
             frozenset([row["a"], row["b"]]): row["score"]
             for row in db.execute(
@@ -188,13 +188,13 @@ _SLOW = """
 import sys, time
 from madetl.store import database
 from madetl.similarity.named import metric_named
-from madetl.similarity.measure import Metric, measure
+from madetl.similarity.measure import Scorer, measure
 with database.writing(sys.argv[1]) as db:
     plain = metric_named(db, "char-ngram")
     def slowly(texts, left, right):
         time.sleep(0.02)
         return plain.scores(texts, left, right)
-    slow = Metric(plain.name, plain.parameters, slowly, most_answers=4)
+    slow = Scorer(plain.name, plain.parameters, slowly, most_answers=4)
     measure(db, slow, progress=lambda done, total: print(done, flush=True))
 """
 

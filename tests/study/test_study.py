@@ -364,6 +364,6 @@ def test_files_are_looked_for_beside_the_study(folder, monkeypatch, tmp_path_fac
 def test_a_key_is_named_and_never_kept(server, folder, db_file, madetl: Madetl, monkeypatch):
     monkeypatch.setenv("MY_KEY", "sk-very-secret-key")
     madetl("run", write(folder, STUDY.replace("name = ", "key_env = 'MY_KEY'\nname = "), url=server.url))
-    assert {asked.secret for asked in server.requests} == {"sk-very-secret-key"}
+    assert {received.secret for received in server.requests} == {"sk-very-secret-key"}
     dump = "\n".join(sqlite3.connect(db_file).iterdump())
     assert "very-secret" not in dump

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from madetl.asking.ask import Asked, AskOptions, AskReport, Task, ask_all
+from madetl.asking.ask import AskOptions, AskReport, Caller, Task, ask_all
 from madetl.asking.prices import Price
 from madetl.providers.base import ChatRequest, Endpoint
 from madetl.store import database, runs
@@ -48,8 +48,8 @@ def ask(
     model_id = model(db)
     endpoint = Endpoint("openai", "m", f"{url}/v1")
     with runs.run(db, "infer", {}) as run:
-        asked = Asked(endpoint, model_id, "inference", run.id, price or Price())
-        return ask_all(db, asked, tasks, saving, AskOptions(**settings), **further)
+        caller = Caller(endpoint, model_id, "inference", run.id, price or Price())
+        return ask_all(db, caller, tasks, saving, AskOptions(**settings), **further)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ _PROTO_TYPES = {1: "string", 2: "number", 3: "integer", 4: "boolean", 5: "array"
 
 
 @dataclass
-class Asked:
+class ReceivedRequest:
     """One request as the server understood it. `kind` is 'chat' or 'embed'; `api` 'openai' or 'gemini'."""
 
     api: str
@@ -53,8 +53,8 @@ class Asked:
     @property
     def schema(self) -> dict[str, Any] | None:
         if self.api == "openai":
-            wanted = self.body.get("response_format") or {}
-            return wanted.get("json_schema", {}).get("schema")
+            structured = self.body.get("response_format") or {}
+            return structured.get("json_schema", {}).get("schema")
         settings = self.body.get("generationConfig", {})
         return settings.get("responseJsonSchema") or settings.get("responseSchema")
 
@@ -65,11 +65,11 @@ class Asked:
         return bearer or self.headers.get("x-goog-api-key", "")
 
 
-def answer_text(asked: Asked) -> str:
+def answer_text(received: ReceivedRequest) -> str:
     """The good answer: a small instance of the schema, or one sentence that names model and prompt."""
-    if asked.schema:
-        return json.dumps(instance(asked.schema, asked.prompt))
-    return f"{asked.model} answers: {asked.prompt}"
+    if received.schema:
+        return json.dumps(instance(received.schema, received.prompt))
+    return f"{received.model} answers: {received.prompt}"
 
 
 def instance(schema: dict[str, Any], text: str) -> Any:
@@ -92,43 +92,45 @@ def vector(text: str, dimensions: int = DIMENSIONS) -> list[float]:
     return values
 
 
-def good_body(asked: Asked, text: str) -> dict[str, Any]:
+def good_body(received: ReceivedRequest, text: str) -> dict[str, Any]:
     """An answer with nothing wrong, in the asked format."""
-    if asked.kind == "embed":
-        return _embeddings(asked)
-    return _openai_chat(asked, text) if asked.api == "openai" else _gemini_chat(asked, text)
+    if received.kind == "embed":
+        return _embeddings(received)
+    return _openai_chat(received, text) if received.api == "openai" else _gemini_chat(received, text)
 
 
-def odd_body(asked: Asked, text: str) -> dict[str, Any]:
+def odd_body(received: ReceivedRequest, text: str) -> dict[str, Any]:
     """A 200 that is not what was hoped for: empty, cut off, refused, blocked, of the wrong structure."""
-    mode = asked.mode
+    mode = received.mode
     if mode == "odd-vectors":
-        return _with_odd_vectors(good_body(asked, text))
+        return _with_odd_vectors(good_body(received, text))
     if mode == "wrong-structure":
-        return good_body(asked, '{"something": "else"')
-    if asked.api == "openai":
+        return good_body(received, '{"something": "else"')
+    if received.api == "openai":
         changes = {
             "empty": {"content": "", "finish": "stop"},
             "cut": {"content": text[: len(text) // 2], "finish": "length"},
             "refusal": {"content": None, "refusal": "I'm sorry, I can't help with that.", "finish": "stop"},
             "blocked": {"content": "", "finish": "content_filter"},
         }[mode]
-        return _openai_chat(asked, **changes)
+        return _openai_chat(received, **changes)
     if mode == "blocked-prompt":
-        return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **_gemini_usage(asked, 0)}
+        return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **_gemini_usage(received, 0)}
     changes = {
         "empty": {"text": "", "finish": "STOP"},
         "cut": {"text": text[: len(text) // 2], "finish": "MAX_TOKENS"},
         "refusal": {"text": None, "finish": "RECITATION"},
         "blocked": {"text": None, "finish": "SAFETY"},
     }[mode]
-    return _gemini_chat(asked, **changes)
+    return _gemini_chat(received, **changes)
 
 
-def error_body(asked: Asked, status: int, message: str, code: str | None = None, param: str | None = None) -> Any:
+def error_body(
+    received: ReceivedRequest, status: int, message: str, code: str | None = None, param: str | None = None
+) -> Any:
     """An error in the asked format. It repeats the key that came with the request, as a careless provider might."""
-    message = f"{message} (key {asked.secret})" if asked.secret else message
-    if asked.api == "openai":
+    message = f"{message} (key {received.secret})" if received.secret else message
+    if received.api == "openai":
         return {"error": {"message": message, "type": "error", "param": param, "code": code}}
     names = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
     names |= {429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
@@ -139,44 +141,46 @@ def error_body(asked: Asked, status: int, message: str, code: str | None = None,
     return {"error": error}
 
 
-def _openai_chat(asked: Asked, content: str | None, finish: str = "stop", refusal: str | None = None) -> dict[str, Any]:
+def _openai_chat(
+    received: ReceivedRequest, content: str | None, finish: str = "stop", refusal: str | None = None
+) -> dict[str, Any]:
     message = {"role": "assistant", "content": content, "refusal": refusal}
-    words_in, words_out = len(asked.prompt.split()), len((content or "").split())
+    words_in, words_out = len(received.prompt.split()), len((content or "").split())
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1_700_000_000,
-        "model": f"{asked.model}-2026-01-01",
+        "model": f"{received.model}-2026-01-01",
         "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
         "usage": {"prompt_tokens": words_in, "completion_tokens": words_out, "total_tokens": words_in + words_out},
     }
 
 
-def _gemini_chat(asked: Asked, text: str | None, finish: str = "STOP") -> dict[str, Any]:
+def _gemini_chat(received: ReceivedRequest, text: str | None, finish: str = "STOP") -> dict[str, Any]:
     candidate: dict[str, Any] = {"index": 0, "finishReason": finish}
     if text is not None:
         candidate["content"] = {"role": "model", "parts": [{"text": text}]}
     return {
         "candidates": [candidate],
-        **_gemini_usage(asked, len((text or "").split())),
-        "modelVersion": f"{asked.model}-001",
+        **_gemini_usage(received, len((text or "").split())),
+        "modelVersion": f"{received.model}-001",
     }
 
 
-def _gemini_usage(asked: Asked, words_out: int) -> dict[str, Any]:
-    words_in = len(asked.prompt.split())
+def _gemini_usage(received: ReceivedRequest, words_out: int) -> dict[str, Any]:
+    words_in = len(received.prompt.split())
     counts = {"promptTokenCount": words_in, "candidatesTokenCount": words_out, "totalTokenCount": words_in + words_out}
     return {"usageMetadata": counts}
 
 
-def _embeddings(asked: Asked) -> dict[str, Any]:
-    vectors = [vector(text) for text in asked.texts]
-    if asked.api == "openai":
+def _embeddings(received: ReceivedRequest) -> dict[str, Any]:
+    vectors = [vector(text) for text in received.texts]
+    if received.api == "openai":
         rows = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(vectors)]
-        words = sum(len(text.split()) for text in asked.texts)
+        words = sum(len(text.split()) for text in received.texts)
         usage = {"prompt_tokens": words, "total_tokens": words}
-        return {"object": "list", "data": rows, "model": f"{asked.model}-2026-01-01", "usage": usage}
-    if asked.path.partition("?")[0].endswith(":embedContent"):
+        return {"object": "list", "data": rows, "model": f"{received.model}-2026-01-01", "usage": usage}
+    if received.path.partition("?")[0].endswith(":embedContent"):
         return {"embedding": {"values": vectors[0]}}
     return {"embeddings": [{"values": row} for row in vectors]}
 
@@ -190,9 +194,9 @@ def _with_odd_vectors(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _texts_to_embed(asked: Asked) -> list[str]:
-    if asked.api == "openai":
-        given = asked.body.get("input", [])
+def _texts_to_embed(received: ReceivedRequest) -> list[str]:
+    if received.api == "openai":
+        given = received.body.get("input", [])
         return [given] if isinstance(given, str) else list(given)
-    requests = asked.body.get("requests", [asked.body])
+    requests = received.body.get("requests", [received.body])
     return ["".join(part["text"] for part in request["content"]["parts"]) for request in requests]

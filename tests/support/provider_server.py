@@ -32,7 +32,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-from tests.support.provider_bodies import Asked, answer_text, error_body, good_body, odd_body
+from tests.support.provider_bodies import ReceivedRequest, answer_text, error_body, good_body, odd_body
 
 _GEMINI = re.compile(r"models/([^:?]+):(\w+)")
 _MARK = re.compile(r"<<([a-z0-9-]+)>>")
@@ -57,7 +57,7 @@ class Behaviour:
     burst: float = 1.0
     seed: int = 0
     max_tokens_in: int | None = None  # of one text to embed, a token being a character
-    answer: Callable[[Asked], str] = answer_text
+    answer: Callable[[ReceivedRequest], str] = answer_text
 
 
 @dataclass
@@ -96,7 +96,7 @@ class ProviderServer:
     def __init__(self, plan: Iterable[str] = (), keep: int = 20_000, **behaviour: Any) -> None:
         self.behaviour = Behaviour(plan=deque(plan), **behaviour)
         self.counts = Counts()
-        self.requests: deque[Asked] = deque(maxlen=keep)
+        self.requests: deque[ReceivedRequest] = deque(maxlen=keep)
         self.url = ""
         self._chance = random.Random(self.behaviour.seed)
         self._latency = random.Random(self.behaviour.seed)
@@ -157,43 +157,43 @@ class ProviderServer:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         if method == "GET":
             return await _send(writer, 200, json.dumps(self.counts.as_json()).encode())
-        asked = understand(path, headers, json.loads(body))
-        asked.key = hashlib.sha256(asked.path.encode() + body).hexdigest()
-        return await self._counted(asked, writer)
+        received = understand(path, headers, json.loads(body))
+        received.key = hashlib.sha256(received.path.encode() + body).hexdigest()
+        return await self._counted(received, writer)
 
-    async def _counted(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    async def _counted(self, received: ReceivedRequest, writer: asyncio.StreamWriter) -> bool:
         counts, now = self.counts, time.monotonic()
         counts.requests += 1
         counts.in_flight += 1
         counts.most_in_flight = max(counts.most_in_flight, counts.in_flight)
-        counts.early += now < self._not_before.get(asked.key, 0.0)
+        counts.early += now < self._not_before.get(received.key, 0.0)
         counts.first_at = now if counts.first_at is None else counts.first_at
-        self.requests.append(asked)
+        self.requests.append(received)
         try:
-            return await self._answer(asked, writer)
+            return await self._answer(received, writer)
         finally:
             counts.in_flight -= 1
             counts.last_at = time.monotonic()
-            counts.statuses[asked.status] += 1
+            counts.statuses[received.status] += 1
 
-    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
-        asked.mode = self._choose(asked)
-        if asked.mode == "closed":
+    async def _answer(self, received: ReceivedRequest, writer: asyncio.StreamWriter) -> bool:
+        received.mode = self._choose(received)
+        if received.mode == "closed":
             return False
-        if asked.mode == "slow":
+        if received.mode == "slow":
             await asyncio.sleep(self.behaviour.slow_seconds)
-        elif not asked.mode.startswith("429"):
+        elif not received.mode.startswith("429"):
             await self._take_time()
-        text = self.behaviour.answer(asked)
-        if asked.mode == "half":
-            return await _send_half(writer, json.dumps(good_body(asked, text)).encode())
-        status, body, headers = self._reply(asked, text)
-        asked.status = status
+        text = self.behaviour.answer(received)
+        if received.mode == "half":
+            return await _send_half(writer, json.dumps(good_body(received, text)).encode())
+        status, body, headers = self._reply(received, text)
+        received.status = status
         if "Retry-After" in headers and headers["Retry-After"].isdigit():
-            self._not_before[asked.key] = time.monotonic() + int(headers["Retry-After"])
+            self._not_before[received.key] = time.monotonic() + int(headers["Retry-After"])
         if status == 200:
             self.counts.answered += 1
-            self.counts.answers[asked.key] += 1
+            self.counts.answers[received.key] += 1
         return await _send(writer, status, body, headers)
 
     async def _take_time(self) -> None:
@@ -203,11 +203,11 @@ class ProviderServer:
             self.counts.latencies.append(seconds)
             await asyncio.sleep(seconds)
 
-    def _choose(self, asked: Asked) -> str:
+    def _choose(self, received: ReceivedRequest) -> str:
         behaviour = self.behaviour
         if behaviour.plan:
             return behaviour.plan.popleft()
-        if marked := _MARK.search(asked.prompt):
+        if marked := _MARK.search(received.prompt):
             return marked[1]
         if behaviour.rate is not None and not self._token():
             return "429-bucket"
@@ -224,9 +224,9 @@ class ProviderServer:
         self._tokens -= 1.0
         return True
 
-    def _reply(self, asked: Asked, text: str) -> tuple[int, bytes, dict[str, str]]:
+    def _reply(self, received: ReceivedRequest, text: str) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers for the request's mode."""
-        mode = asked.mode
+        mode = received.mode
         if mode == "invalid-json":
             return 200, b'{"choices": [{"message": {"content": "abc"', {}
         if mode == "html":
@@ -235,13 +235,13 @@ class ProviderServer:
             return 200, b"{}", {}
         if mode == "redirect":
             return 302, b"", {"Location": f"{self.url.replace('127.0.0.1', 'localhost')}/elsewhere"}
-        status, message, extra, headers = self._refusal(asked)
+        status, message, extra, headers = self._refusal(received)
         if status != 200:
-            return status, json.dumps(error_body(asked, status, message, **extra)).encode(), headers
-        body = odd_body(asked, text) if mode in _ODD else good_body(asked, text)
+            return status, json.dumps(error_body(received, status, message, **extra)).encode(), headers
+        body = odd_body(received, text) if mode in _ODD else good_body(received, text)
         return 200, json.dumps(body).encode(), {}
 
-    def _refusal(self, asked: Asked) -> tuple[int, str, dict[str, str], dict[str, str]]:
+    def _refusal(self, received: ReceivedRequest) -> tuple[int, str, dict[str, str], dict[str, str]]:
         """Status, message, the error's further fields, headers; 200: nothing is refused."""
         seconds = str(self.behaviour.retry_after)
         simple: dict[str, tuple[int, str, dict[str, str], dict[str, str]]] = {
@@ -255,23 +255,23 @@ class ProviderServer:
             "400": (400, "Invalid request", {"code": "invalid_value"}, {}),
             "401": (401, "Incorrect API key provided", {"code": "invalid_api_key"}, {}),
             "403": (403, "Your project may not use this model", {"code": "model_not_allowed"}, {}),
-            "404": (404, f"The model `{asked.model}` does not exist", {"code": "model_not_found"}, {}),
+            "404": (404, f"The model `{received.model}` does not exist", {"code": "model_not_found"}, {}),
         }
-        if asked.mode == "blocked-prompt" and asked.api == "openai":
+        if received.mode == "blocked-prompt" and received.api == "openai":
             return 400, "The prompt triggered the content management policy", {"code": "content_filter"}, {}
-        return simple.get(asked.mode) or self._parameter_refusal(asked) or (200, "", {}, {})
+        return simple.get(received.mode) or self._parameter_refusal(received) or (200, "", {}, {})
 
-    def _parameter_refusal(self, asked: Asked) -> tuple[int, str, dict[str, str], dict[str, str]] | None:
-        body, limit = asked.body, self.behaviour.max_tokens_in
-        if asked.mode == "refused-temperature" and "temperature" in body:
+    def _parameter_refusal(self, received: ReceivedRequest) -> tuple[int, str, dict[str, str], dict[str, str]] | None:
+        body, limit = received.body, self.behaviour.max_tokens_in
+        if received.mode == "refused-temperature" and "temperature" in body:
             words = f"'temperature' does not support {body['temperature']} with this model. Only the default (1) value"
             fields = {"code": "unsupported_value", "param": "temperature"}
             return 400, f"Unsupported value: {words} is supported.", fields, {}
-        if asked.mode == "refused-max-tokens" and "max_tokens" in body:
+        if received.mode == "refused-max-tokens" and "max_tokens" in body:
             words = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
             return 400, f"Unsupported parameter: {words}", {"code": "unsupported_parameter", "param": "max_tokens"}, {}
-        longest = max(map(len, asked.texts), default=0)
-        if asked.mode == "too-long" or (limit is not None and longest > limit):
+        longest = max(map(len, received.texts), default=0)
+        if received.mode == "too-long" or (limit is not None and longest > limit):
             limit = 8192 if limit is None else limit
             words = f"maximum context length is {limit} tokens, however you requested {longest} tokens"
             return 400, f"This model's {words} ({longest} in your prompt; 0 for the completion).", {}, {}
@@ -282,13 +282,13 @@ class ProviderServer:
         return str(max(1, math.ceil((1.0 - self._tokens) / (self.behaviour.rate or 1.0))))
 
 
-def understand(path: str, headers: dict[str, str], body: dict[str, Any]) -> Asked:
+def understand(path: str, headers: dict[str, str], body: dict[str, Any]) -> ReceivedRequest:
     """Which API was meant, and what was asked of which model."""
     if found := _GEMINI.search(path):
         kind = "embed" if "mbed" in found[2] else "chat"
-        return Asked("gemini", kind, found[1], path, headers, body)
+        return ReceivedRequest("gemini", kind, found[1], path, headers, body)
     kind = "embed" if path.endswith("/embeddings") else "chat"
-    return Asked("openai", kind, str(body.get("model")), path, headers, body)
+    return ReceivedRequest("openai", kind, str(body.get("model")), path, headers, body)
 
 
 async def _send(writer: asyncio.StreamWriter, status: int, body: bytes, headers: dict[str, str] | None = None) -> bool:

@@ -11,7 +11,7 @@ WITH parents AS (
 )
 SELECT
     count(*) AS parents,
-    count(*) * :per_seed AS wanted,
+    count(*) * :per_seed AS rewritings,
     (
         SELECT count(DISTINCT child.parent_id || ' ' || c.sample)
         FROM parents AS p

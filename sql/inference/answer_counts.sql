@@ -11,7 +11,7 @@ WITH counting AS (
 )
 SELECT
     count(*) AS instructions,
-    count(*) * :samples AS wanted,
+    count(*) * :samples AS answers,
     (
         SELECT count(*)
         FROM responses AS r
