@@ -93,6 +93,7 @@ def _parameters(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
         "madetl query \"SELECT model, opponent, win_rate FROM win_rates WHERE scenario = 'overall'\"",
         'madetl query "SELECT * FROM battles WHERE annotator = :who" -p who=alice --csv > alice.csv',
         "madetl query --list",
+        "madetl query mad_picks --sql",
     ),
 )
 @click.argument("statement", metavar="SQL|NAME", required=False)
@@ -109,6 +110,7 @@ def _parameters(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
 @click.option(
     "--list", "list_queries", is_flag=True, help="List the queries that madetl brings, and what each returns."
 )
+@click.option("--sql", "as_sql", is_flag=True, help="Print the statement instead of executing it.")
 @click.pass_obj
 def query(
     settings: Settings,
@@ -118,6 +120,7 @@ def query(
     as_csv: bool,
     as_json: bool,
     list_queries: bool,
+    as_sql: bool,
 ) -> None:
     """Ask the database: SQL, or the name of a query, a table or a view.
 
@@ -132,6 +135,10 @@ def query(
         raise click.UsageError("Give SQL or the name of a query; --list lists the names.")
     if as_csv and as_json:
         raise click.UsageError("Choose one of --csv and --json.")
+    if as_sql:
+        with database.reading(settings.db) as db:
+            click.echo(user_queries.find(db, statement).rstrip())
+        return
     with (
         database.reading(settings.db) as db,
         user_queries.executed(db, user_queries.find(db, statement), parameters) as cursor,

@@ -351,7 +351,7 @@ def test_no_overlap_says_so_and_which_command_gives_it(study, db):
     assert "madetl export annotations" in text
     vote(study, "bob", "aab", start=10)
     text = next(note.text for note in agreement.report(db).notes if note.kind == "overlap")
-    assert "No item was judged by two people" in text
+    assert "No pair of answers was judged by two people" in text
 
 
 def test_judges_alone_are_reported_without_people(study, db):

@@ -122,16 +122,16 @@ def battles(db: sqlite3.Connection) -> list[sqlite3.Row]:
 def test_votes_from_rows_are_those_that_rank_reads(studied: sqlite3.Connection) -> None:
     found = rows.read(studied)
     [expected, *scenarios] = rank.read_votes(studied, RankParameters())
-    for of in (expected, *scenarios):
-        part = [row for row in found.votes.rows if of.scenario in ("overall", row["scenario"])]
-        got = votes_of(part, found.names, of.scenario)
-        assert (got.models, got.model_ids, got.counts) == (of.models, of.model_ids, of.counts)
+    for one in (expected, *scenarios):
+        part = [row for row in found.votes.rows if one.scenario in ("overall", row["scenario"])]
+        got = votes_of(part, found.names, one.scenario)
+        assert (got.models, got.model_ids, got.counts) == (one.models, one.model_ids, one.counts)
         assert got.battles is not None
-        assert of.battles is not None
+        assert one.battles is not None
         for name in ("pair", "instruction", "score"):
-            np.testing.assert_array_equal(getattr(got.battles, name), getattr(of.battles, name))
+            np.testing.assert_array_equal(getattr(got.battles, name), getattr(one.battles, name))
         for name in ("pair", "wins", "items"):
-            np.testing.assert_array_equal(getattr(got.kinds, name), getattr(of.kinds, name))
+            np.testing.assert_array_equal(getattr(got.outcomes, name), getattr(one.outcomes, name))
 
 
 def test_both_methods_give_what_rank_gives(studied: sqlite3.Connection) -> None:
@@ -550,7 +550,7 @@ def test_of_several_verdicts_of_one_annotator_the_first_counts(db: sqlite3.Conne
     study.judgment(a, b, "model_a", "bob", "1")
     study.judgment(a, b, "model_b", "ann", "2")
     [row] = table(sections(db)["people"], "Who agrees")
-    assert (row["items in common"], row["said the same"], row["agreement"]) == ("1", "1", "100 %")
+    assert (row["pairs of answers in common"], row["said the same"], row["agreement"]) == ("1", "1", "100 %")
 
 
 def test_cost_is_the_sum_of_the_calls(db: sqlite3.Connection, study: Study) -> None:

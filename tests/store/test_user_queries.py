@@ -136,6 +136,12 @@ def test_the_list_has_the_queries_that_read_and_no_others(db: sqlite3.Connection
             assert reads(db, sqlfiles.query(name)) == (name.partition("/")[2] in listed), name
 
 
+def test_a_query_is_printed_whole(models: sqlite3.Connection, madetl) -> None:
+    printed = madetl("query", "mad_picks", "--sql").stdout
+    assert printed == sqlfiles.query("selection/mad_picks")
+    assert "length_ratio > 0" in printed  # what eligible means is in it
+
+
 def reads(db: sqlite3.Connection, sql: str) -> bool:
     try:
         with user_queries.executed(db, f"EXPLAIN {sql}", dict.fromkeys(sqlfiles.query_parameters(sql))):
