@@ -77,6 +77,11 @@ class AskedModel:
     columns: Mapping[str, Any] = field(default_factory=dict)
     has_answers: bool = False
 
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a run keeps of it: who is asked, where, and with which options."""
+        return {name: getattr(self.endpoint, name) for name in ("provider", "model_id", "base_url", "options")}
+
     def caller(self, stage: str, run_id: int) -> Caller:
         """Who is asked, on behalf of which stage and run."""
         return Caller(self.endpoint, self.id, stage, run_id, self.price)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +55,15 @@ def checked(answer: ChatAnswer, request: ChatRequest, *, repair: bool = True) ->
         return read(answer, request.schema)
     except ValueError as fault:
         raise Unusable(str(fault), repaired(request, answer.text, str(fault)) if repair else None) from fault
+
+
+def checker(request: ChatRequest) -> Callable[[ChatAnswer], None]:
+    """A task's `check`: raises Unusable for an answer to this request that does not keep to its schema."""
+
+    def check(answer: ChatAnswer) -> None:
+        checked(answer, request)
+
+    return check
 
 
 def repaired(request: ChatRequest, bad: str, fault: str) -> ChatRequest:

@@ -17,9 +17,7 @@ from madetl.cli.output import counted, note, print_json, print_table, quiet_line
 if TYPE_CHECKING:
     from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate
     from madetl.asking.model_settings import ModelOptions
-
-Shower = Callable[["AskProgress", int], None]
-"""What a stage calls as it asks: a moment of the work, and how many answers there are to be in all."""
+    from madetl.asking.stage_work import Show
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -171,7 +169,7 @@ def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> Non
 
 
 @contextmanager
-def asking_bar(label: str) -> Iterator[Shower]:
+def asking_bar(label: str) -> Iterator[Show]:
     """A bar with done, failed, rate, tokens, cost and time left on a terminal; elsewhere a line now and then."""
     if not sys.stderr.isatty():
         lines = quiet_lines()

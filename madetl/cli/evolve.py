@@ -88,8 +88,8 @@ def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: As
             estimate = evolve.dry_run(db, evolution, asking.model_options, asking.options)
         show_estimate(estimate, asking.as_json)
         return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"evolve {model}") as progress:
-        result = evolve.evolve(db, evolution, asking.model_options, asking.options, progress=progress)
+    with database.writing(settings.db, create=False) as db, asking_bar(f"evolve {model}") as show:
+        result = evolve.evolve(db, evolution, asking.model_options, asking.options, show)
     rounds = [{name: getattr(each, name) for name in _OF_A_ROUND} for each in result.rounds]
     if not asking.as_json and len(rounds) > 1:
         print_table(rounds)

@@ -20,8 +20,6 @@ from madetl.cli.asking import (
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import scenario_option
 
-_OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "near")
-
 
 @click.command(
     cls=Command,
@@ -77,8 +75,8 @@ def infer(
             estimate = infer.dry_run(db, inference, asking.model_options, asking.options)
         show_estimate(estimate, asking.as_json)
         return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"infer {model}") as progress:
-        result = infer.infer(db, inference, asking.model_options, asking.options, progress=progress)
+    with database.writing(settings.db, create=False) as db, asking_bar(f"infer {model}") as show:
+        result = infer.infer(db, inference, asking.model_options, asking.options, show)
     conclude(result, asking.as_json, model=model, known=result.known, truncated=result.truncated)
 
 

@@ -62,11 +62,11 @@ def judge(
             model_settings.find(db, model, asking.model_options), selection, annotator, overrides, own
         )
         if asking.dry_run:
-            estimate, pairs = judge.dry_run(db, judging, asking.options)
-            show_estimate(estimate, asking.as_json, response_pairs_to_judge=pairs)
+            work = judge.VerdictsToAsk(db, judging)
+            show_estimate(work.dry_run(asking.options), asking.as_json, response_pairs_to_judge=work.pairs)
             return
         with asking_bar(f"judge {model}") as show:
-            result = judge.judge(db, judging, asking.options, show=show)
+            result = judge.judge(db, judging, asking.options, show)
     if not asking.as_json:
         note(result.flipping)
         if result.own_answers:

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -14,7 +13,6 @@ import click
 from madetl.cli.asking import (
     FILE,
     Asking,
-    Shower,
     asking_bar,
     asking_options,
     conclude,
@@ -27,15 +25,16 @@ from madetl.cli.output import Progress, note, print_json, progress_bar, warn
 from madetl.errors import ParameterError
 
 if TYPE_CHECKING:
-    from madetl.similarity.ask import ChatMetric
-    from madetl.similarity.measure import Scope
+    from madetl.asking.model_settings import AskedModel
+    from madetl.asking.stage_work import Show
+    from madetl.similarity.run import Measurement
 
 _TOP_K = 10  # what a selection takes by default: how many judgments follow
 _JUDGMENTS = f"human_judgments_for_K_=_{_TOP_K}"
 
 _BERT_SCORE = ("model", "num_layers", "batch_size")
 _LLM = ("prompt", "prefilter", "min_words", "max_length_ratio", "temperature", "top_p", "max_tokens")
-_FILTERS = {"min_words": 20, "max_length_ratio": 4.0}  # those of a selection
+_FILTERS = ("min_words", "max_length_ratio")
 
 
 @click.command(
@@ -117,25 +116,25 @@ def similarity(
                 every pair of answers, which is expensive: see --dry-run, and --prefilter
     any other   the name of a metric whose vectors stand in the table embeddings: their cosine
     """
-    from madetl.similarity.measure import scope_of
-    from madetl.similarity.named import kind_of, model_name
+    from madetl.similarity.run import Measurement, MetricChoice
     from madetl.store import database
 
+    given = {option: value for option, value in special.items() if value is not None}
     opened = database.reading if asking.dry_run else database.writing
     with opened(settings.db) as db:
-        found = kind_of(db, metric, kind)
-        name = metric if found is None else model_name(db, metric)
-        scope = scope_of(db, scenario, models, pairs)
-        given = {option: value for option, value in special.items() if value is not None}
-        _check_fit(name, found, given, instructions)
+        choice = MetricChoice(metric, kind, given)
+        which: dict[str, Any] = {"scenario": scenario, "models": models, "pairs": pairs}
+        measurement = Measurement(db, choice, **which, model_options=lambda name: asking.model_options)
+        _check_fit(measurement.name, measurement.kind, given, instructions)
         if instructions:
-            _embed_instructions(db, name, scenario, asking)
-        elif found == "embedding":
-            _embed(db, name, scope, asking)
-        elif found == "llm":
-            _ask(db, _chat_metric(db, metric, scope, asking, given), asking)
+            _embed_instructions(db, measurement.model, scenario, asking)
+            return
+        for warning in measurement.warnings():
+            warn(warning)
+        if asking.dry_run:
+            _show_cost(measurement, asking, "prefilter" in given)
         else:
-            _compute(db, name, asking, given, scenario=scenario, models=models, pairs=pairs)
+            _measure(measurement, asking)
 
 
 def _check_fit(metric: str, kind: str | None, given: Mapping[str, Any], instructions: bool) -> None:
@@ -154,47 +153,35 @@ def _check_fit(metric: str, kind: str | None, given: Mapping[str, Any], instruct
         raise ParameterError(f"--{filters[0].replace('_', '-')} is an option of --prefilter, which is not given.")
 
 
-def _compute(
-    db: sqlite3.Connection, metric: str, asking: Asking, of_bert_score: Mapping[str, Any], **scope: Any
-) -> None:
-    """Measures with what needs nobody's answer."""
-    from madetl.similarity.measure import measure
-    from madetl.similarity.named import metric_named
-
-    chosen = metric_named(db, metric, **of_bert_score)
-    if asking.dry_run:
-        click.echo(f"{metric} asks no model: it costs time alone.")
+def _show_cost(measurement: Measurement, asking: Asking, prefiltered: bool) -> None:
+    estimate = measurement.dry_run(asking.options)
+    if estimate is None:
+        click.echo(f"{measurement.name} asks no model: it costs time alone.")
         return
-    with progress_bar("similarity", "pairs") as progress:
-        result = measure(db, chosen, **scope, progress=progress)
+    show_estimate(estimate, asking.as_json, **{_JUDGMENTS: measurement.judgments_after(_TOP_K)})
+    if measurement.kind == "llm" and not prefiltered and not asking.as_json:
+        note("A request for every pair of answers; --prefilter char-ngram:100 asks about 100 per model pair.")
+
+
+def _measure(measurement: Measurement, asking: Asking) -> None:
+    from madetl.similarity.measure import Measured
+
+    with _bars(measurement) as (show, progress):
+        result = measurement.run(asking.options, show, progress)
     for remark in result.remarks:
         warn(remark)
-    if asking.as_json:
+    if not isinstance(result, Measured):
+        conclude(result, asking.as_json, **result.counts)
+    elif asking.as_json:
         print_json(asdict(result) | {"summary": result.summary})
     else:
         click.echo(result.summary)
 
 
-def _embed(db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking) -> None:
-    from madetl.asking import model_settings
-    from madetl.similarity import embed
-    from madetl.similarity.measure import selectable
-
-    model = model_settings.find(db, metric, asking.model_options)
-    if asking.dry_run:
-        estimate = embed.estimate_measuring(db, model, scope, asking.options)
-        show_estimate(estimate, asking.as_json, **{_JUDGMENTS: selectable(db, scope, _TOP_K)})
-        return
-    with _two_bars(metric) as (show, progress):
-        result = embed.measure(db, model, scope, asking.options, show=show, progress=progress)
-    conclude(result, asking.as_json, measured=result.measured.measured, known=result.measured.known)
-
-
 @contextmanager
-def _two_bars(metric: str) -> Iterator[tuple[Shower, Progress]]:
-    """One bar for the asking, which gives way to one for the measuring: a terminal shows one at a time."""
+def _bars(measurement: Measurement) -> Iterator[tuple[Show, Progress]]:
+    """A bar for the asking, which gives way to one for the measuring: a terminal shows one at a time."""
     with ExitStack() as asking, ExitStack() as measuring:
-        show = asking.enter_context(asking_bar(metric))
         bars: list[Progress] = []
 
         def progress(done: int, total: int) -> None:
@@ -203,58 +190,22 @@ def _two_bars(metric: str) -> Iterator[tuple[Shower, Progress]]:
                 bars.append(measuring.enter_context(progress_bar("similarity", "pairs")))
             bars[0](done, total)
 
-        yield show, progress
+        if measurement.kind is None:
+            yield lambda moment, total: None, measuring.enter_context(progress_bar("similarity", "pairs"))
+        else:
+            yield asking.enter_context(asking_bar(measurement.name)), progress
 
 
-def _embed_instructions(db: sqlite3.Connection, metric: str, scenario: str | None, asking: Asking) -> None:
-    from madetl.asking import model_settings
-    from madetl.similarity import embed
+def _embed_instructions(db: sqlite3.Connection, model: AskedModel, scenario: str | None, asking: Asking) -> None:
+    from madetl.similarity.embed import InstructionsToEmbed
 
-    model = model_settings.find(db, metric, asking.model_options)
+    work = InstructionsToEmbed(db, model, scenario)
     if asking.dry_run:
-        show_estimate(embed.estimate_instructions(db, model, scenario, asking.options), asking.as_json)
+        show_estimate(work.dry_run(asking.options), asking.as_json)
         return
-    with asking_bar(metric) as show:
-        result = embed.embed_instructions(db, model, scenario, asking.options, show=show)
+    with asking_bar(model.name) as show:
+        result = work.run(asking.options, show)
     conclude(result, asking.as_json)
-
-
-def _chat_metric(
-    db: sqlite3.Connection, metric: str, scope: Scope, asking: Asking, given: Mapping[str, Any]
-) -> ChatMetric:
-    """What a chat model is to be asked about, and how."""
-    from madetl.asking import model_settings, prompts
-    from madetl.similarity import ask, prefilter
-    from madetl.similarity.named import model_name
-    from madetl.similarity.rubric import NEEDED
-
-    overrides = {name: given[name] for name in ("temperature", "top_p", "max_tokens") if name in given}
-    if (file := given.get("prompt")) is not None:
-        overrides["prompt"] = prompts.from_file(Path(file), *NEEDED).text
-    chosen = None
-    if "prefilter" in given:
-        chosen = prefilter.parsed(given["prefilter"], **{name: given.get(name, _FILTERS[name]) for name in _FILTERS})
-    model = model_settings.find(db, model_name(db, metric), asking.model_options)
-    return ask.ChatMetric(model, ask.rubric_for(db, metric, overrides), scope, chosen)
-
-
-def _ask(db: sqlite3.Connection, metric: ChatMetric, asking: Asking) -> None:
-    from madetl.similarity import ask, prefilter
-
-    name = metric.model.name
-    if ask.others(db, metric):
-        warn(f"{name} has measured with another prompt or sampling: this is a metric of its own, {name}@….")
-    if metric.prefilter and (missing := prefilter.unmeasured(db, metric.prefilter, metric.scope)):
-        warn(f"{metric.prefilter.metric} has not measured {missing:,} response pairs: they cannot be among the chosen.")
-    if asking.dry_run:
-        estimate = ask.dry_run(db, metric, asking.options)
-        show_estimate(estimate, asking.as_json, **{_JUDGMENTS: ask.judgments_after(db, metric, _TOP_K)})
-        if metric.prefilter is None and not asking.as_json:
-            note("A request for every pair of answers; --prefilter char-ngram:100 asks about 100 per model pair.")
-        return
-    with asking_bar(name) as show:
-        result = ask.measure(db, metric, asking.options, show=show)
-    conclude(result, asking.as_json, metric=result.metric, measured=result.measured, known=result.known)
 
 
 COMMANDS: list[click.Command] = [similarity]

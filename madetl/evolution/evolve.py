@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from madetl.asking import model_settings, prompts, structured
-from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate, Task, ask_all, estimate, in_pages
+from madetl.asking.ask import AskOptions, AskReport, Estimate, Task, in_pages
 from madetl.asking.ledger import Answer
 from madetl.asking.model_settings import AskedModel, ModelOptions
 from madetl.asking.prompts import Prompt
+from madetl.asking.stage_work import Show, StageWork
 from madetl.errors import ParameterError
 from madetl.evolution.near_duplicates import THRESHOLD, Pool
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import sqlfiles
-from madetl.store.database import transaction
 from madetl.store.runs import run
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenario, scenarios
 from madetl.text import instruction_hash, storable
 
-STAGE = "evolution"
 _OWN_PROMPT = ("writing", "reasoning", "understanding", "coding")
 _WITH_ANSWER = ("reasoning",)  # though no instruction of the pool may have one
 _KEEPS_ITS_PARENT = ("coding",)  # a rewriting that adds to its parent is near to it, and to its siblings
@@ -96,28 +95,23 @@ def evolve(
     evolution: Evolution,
     model_options: ModelOptions | None = None,
     options: AskOptions | None = None,
-    *,
-    progress: Callable[[AskProgress, int], None] = lambda moment, total: None,
+    show: Show | None = None,
 ) -> Evolved:
     """Rewrites what is missing, scenario by scenario and round by round; later rounds wait until a run is not stopped.
 
     Raises ParameterError where there is nothing to rewrite, and what `ask_all` raises.
     """
     options, model = options or AskOptions(), model_settings.find(db, evolution.model, model_options)
-    scenarios = _scenarios(db, evolution)
-    rounds: list[Round] = []
-    if any(_Round(db, evolution, model, scenario, 1).missing for scenario in scenarios):
-        model_settings.check_access(model)
-    with run(db, "evolve", _recorded(evolution, model, scenarios, options)) as this:
-        for scenario, generation in ((name, number + 1) for name in scenarios for number in range(evolution.rounds)):
+    named, rounds = _scenarios(db, evolution), list[Round]()
+    for scenario in named:
+        RewritingsToAsk(db, evolution, model, scenario, 1).check_access()
+    with run(db, "evolve", _recorded(evolution, model, named, options)) as this:
+        for scenario, generation in ((name, number + 1) for name in named for number in range(evolution.rounds)):
             if rounds and rounds[-1].report.stopped:
                 break
-            work = _Round(db, evolution, model, scenario, generation)
-            if work.missing:
-                with transaction(db):
-                    work.model = model = model_settings.register(db, model)
-                work.ask(this.id, options, progress)
-            rounds.append(work.result)
+            work = RewritingsToAsk(db, evolution, model, scenario, generation)
+            rounds += work.result(work.ask_missing(this.id, options, show)).rounds
+            model = work.model
         result = Evolved(evolution.model, rounds)
         this.summary = result.summary
     return result
@@ -130,22 +124,22 @@ def dry_run(
     options: AskOptions | None = None,
 ) -> Estimate:
     """What `evolve` would do and cost, if every request brought a new instruction that the next round rewrites."""
-    model, options = model_settings.find(db, evolution.model, model_options), options or AskOptions()
+    model = model_settings.find(db, evolution.model, model_options)
     all_rounds = Estimate()
     for scenario in _scenarios(db, evolution):
         born = 0  # instructions that this run would have added to the generation before
         for generation in range(1, evolution.rounds + 1):
-            work = _Round(db, evolution, model, scenario, generation)
-            found = estimate(db, model.caller(STAGE, 0), work.tasks(), options)
-            born = _expect(found, work, born, evolution, all_rounds)
+            work = RewritingsToAsk(db, evolution, model, scenario, generation)
+            found = work.dry_run(options)
+            born = _expect(found, work.round.parents, born, evolution, all_rounds)
             all_rounds.tokens_out_rule = found.tokens_out_rule
     all_rounds.cost = model.price.cost(all_rounds.tokens_in, all_rounds.tokens_out)
     return all_rounds
 
 
-def _expect(found: Estimate, work: _Round, born: int, evolution: Evolution, total: Estimate) -> int:
+def _expect(found: Estimate, parents: int, born: int, evolution: Evolution, total: Estimate) -> int:
     """Adds a round's estimate to the total, with the parents that do not exist yet; returns how many it would bear."""
-    room = born if evolution.limit is None else min(born, max(0, evolution.limit - work.result.parents))
+    room = born if evolution.limit is None else min(born, max(0, evolution.limit - parents))
     further = room * evolution.per_seed
     before = total.requests or 1
     total.tokens_in += found.tokens_in + further * total.tokens_in // before
@@ -177,39 +171,37 @@ def request_for(prompt: Prompt, instruction: str, evolution: Evolution, *, with_
     )
 
 
-class _Round:
-    """The work of one round in one scenario."""
+class RewritingsToAsk(StageWork[Evolved]):
+    """The rewritings that one round in one scenario lacks. `round` counts what comes of them."""
+
+    stage, command = "evolution", "evolve"
 
     def __init__(
         self, db: sqlite3.Connection, evolution: Evolution, model: AskedModel, scenario: str, generation: int
     ) -> None:
-        self._db, self._evolution, self.model, self._scenario = db, evolution, model, scenario
+        super().__init__(db, model)
+        self._evolution, self._scenario = evolution, scenario
         self._prompt = prompt_for(scenario, evolution.prompt)
         self._with_answer = _has_answers(db, scenario)
         self._scope = {"scenario": scenario, "generation": generation - 1, "per_seed": evolution.per_seed}
         most = {"most": -1 if evolution.limit is None else evolution.limit, "model_id": model.id}
-        counts = db.execute(sqlfiles.query("evolution/rewriting_counts"), self._scope | most).fetchone()
-        self.missing, self._last = counts["rewritings"] - counts["known"], counts["last"]
-        self.result = Round(scenario, generation, counts["parents"], counts["known"])
+        self._counts = db.execute(sqlfiles.query("evolution/rewriting_counts"), self._scope | most).fetchone()
+        self.round = Round(scenario, generation, self._counts["parents"], self._counts["known"])
         self._pool = Pool(scenario)
 
-    def ask(self, run_id: int, options: AskOptions, progress: Callable[[AskProgress, int], None]) -> None:
-        self._run_id = run_id
-        caller = self.model.caller(STAGE, run_id)
-        self.result.report = ask_all(
-            self._db, caller, self.tasks(), self._save, options, progress=lambda moment: progress(moment, self.missing)
-        )
+    def count_missing(self) -> int:
+        return int(self._counts["rewritings"] - self._counts["known"])
 
     def tasks(self) -> Iterator[Task]:
         """One task per missing rewriting; subject is the parent's id."""
-        scope = self._scope | {"model_id": self.model.id, "last": self._last}
-        for row in in_pages(self._db, sqlfiles.query("evolution/parents_to_rewrite"), scope):
+        scope = self._scope | {"model_id": self.model.id, "last": self._counts["last"]}
+        for row in in_pages(self.db, sqlfiles.query("evolution/parents_to_rewrite"), scope):
             text = f"{row['instruction']}\n\n{row['input']}" if row["input"] else row["instruction"]
             request = request_for(self._prompt, text, self._evolution, with_answer=self._with_answer)
             for sample in json.loads(row["samples"]):
-                yield Task(request, subject=row["id"], sample=sample, check=_checker(request))
+                yield Task(request, subject=row["id"], sample=sample, check=structured.checker(request))
 
-    def _save(self, db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
+    def save(self, db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
         assert isinstance(answer, ChatAnswer)
         assert isinstance(task.request, ChatRequest)
         assert task.request.schema is not None
@@ -221,12 +213,16 @@ class _Round:
             (self._scenario, instruction_hash(child["instruction"])),
         ).fetchone()
         if known is not None:
-            self.result.exact += known["call_id"] != call_id
+            self.round.exact += known["call_id"] != call_id
         elif self._is_near_duplicate(db, child["instruction"], task.subject):
-            self.result.near += 1
+            self.round.near += 1
         else:
             self._insert(db, child, task.subject, call_id)
-            self.result.new += 1
+            self.round.new += 1
+
+    def result(self, report: AskReport) -> Evolved:
+        self.round.report = report
+        return Evolved(self.model.name, [self.round])
 
     def _is_near_duplicate(self, db: sqlite3.Connection, text: str, parent_id: int) -> bool:
         self._pool.refresh(db)
@@ -237,15 +233,8 @@ class _Round:
         columns = "scenario, instruction, hash, reference_answer, source, parent_id, generation, call_id, run_id"
         text = child["instruction"]
         values = (self._scenario, text, instruction_hash(text), child.get("answer"), self._evolution.model)
-        descent = (parent_id, self.result.generation, call_id, self._run_id)
+        descent = (parent_id, self.round.generation, call_id, self.run_id)
         db.execute(f"INSERT INTO instructions ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values + descent)
-
-
-def _checker(request: ChatRequest) -> Callable[[ChatAnswer], None]:
-    def check(answer: ChatAnswer) -> None:
-        structured.checked(answer, request)
-
-    return check
 
 
 def _scenarios(db: sqlite3.Connection, evolution: Evolution) -> list[str]:
@@ -253,8 +242,7 @@ def _scenarios(db: sqlite3.Connection, evolution: Evolution) -> list[str]:
     check_scenario(db, evolution.scenario)
     if evolution.scenario is not None:
         return [evolution.scenario]
-    found = [row[0] for row in db.execute("SELECT DISTINCT scenario FROM instructions ORDER BY scenario")]
-    if not found:
+    if not (found := scenarios(db)):
         raise ParameterError("There are no instructions to rewrite yet. Bring seeds: madetl import instructions FILE")
     return found
 
@@ -265,13 +253,11 @@ def _has_answers(db: sqlite3.Connection, scenario: str) -> bool:
     return scenario.lower() in _WITH_ANSWER or db.execute(known, (scenario,)).fetchone() is not None
 
 
-def _recorded(evolution: Evolution, model: AskedModel, scenarios: list[str], options: AskOptions) -> dict[str, Any]:
+def _recorded(evolution: Evolution, model: AskedModel, named: list[str], options: AskOptions) -> dict[str, Any]:
     """The run's parameters, with the prompts in force."""
-    endpoint = model.endpoint
-    kept = {scenario: prompt_for(scenario, evolution.prompt).kept for scenario in scenarios}
-    where = {"provider": endpoint.provider, "model_id": endpoint.model_id, "base_url": endpoint.base_url}
+    kept = {scenario: prompt_for(scenario, evolution.prompt).kept for scenario in named}
     parameters = {name: value for name, value in asdict(evolution).items() if name != "prompt"}
-    return parameters | where | {"options": endpoint.options, "asking": asdict(options), "prompts": kept}
+    return parameters | model.recorded | {"asking": asdict(options), "prompts": kept}
 
 
 def _total(reports: list[AskReport]) -> AskReport:

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from madetl.asking import model_settings, prompts
-from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate, Task, ask_all, estimate, in_pages
+from madetl.asking.ask import AskOptions, AskReport, Estimate, Task, in_pages
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import AskedModel, ModelOptions
+from madetl.asking.model_settings import ModelOptions
+from madetl.asking.stage_work import Show, StageWork
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import responses, sqlfiles
-from madetl.store.database import transaction
-from madetl.store.runs import run
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenario, scenarios
 
-STAGE = "inference"
 DEFAULTS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 2048, "top_p": None, "system_prompt": None}
 _PROMPTS = {"reasoning": "infer_reasoning"}  # by scenario, in lower case; any other: infer
 
@@ -70,31 +68,13 @@ def infer(
     inference: Inference,
     model_options: ModelOptions | None = None,
     options: AskOptions | None = None,
-    *,
-    progress: Callable[[AskProgress, int], None] = lambda moment, total: None,
+    show: Show | None = None,
 ) -> Inferred:
     """Asks a model for every answer that is missing, and stores each as it comes.
 
     Raises ParameterError where settings differ from those kept with the model, and what `ask_all` raises.
     """
-    options = options or AskOptions()
-    work, report = _Work(db, inference, model_options), AskReport()
-    if work.missing:
-        model_settings.check_access(work.model)
-    with run(db, "infer", work.recorded(options)) as this:
-        if work.missing:
-            work.begin()
-            report = ask_all(
-                db,
-                work.model.caller(STAGE, this.id),
-                work.tasks(),
-                work.saver(this.id),
-                options,
-                progress=lambda moment: progress(moment, work.missing),
-            )
-        result = Inferred(inference.model, report, work.known, work.truncated)
-        this.summary = result.summary
-    return result
+    return AnswersToAsk(db, inference, model_options).run(options, show)
 
 
 def dry_run(
@@ -104,8 +84,7 @@ def dry_run(
     options: AskOptions | None = None,
 ) -> Estimate:
     """What `infer` would do and cost; nobody is asked, nothing is written."""
-    work = _Work(db, inference, model_options)
-    return estimate(db, work.model.caller(STAGE, 0), work.tasks(), options or AskOptions())
+    return AnswersToAsk(db, inference, model_options).dry_run(options)
 
 
 def request_for(scenario: str, instruction: str, input: str, settings: Mapping[str, Any]) -> ChatRequest:
@@ -125,64 +104,56 @@ def prompt_for(scenario: str) -> prompts.Prompt:
     return prompts.packaged(_PROMPTS.get(scenario.lower(), "infer"))
 
 
-class _Work:
-    """One run's work: who is asked, what is missing, and how it is stored."""
+class AnswersToAsk(StageWork[Inferred]):
+    """The answers that a model has not given yet."""
+
+    stage, command = "inference", "infer"
 
     def __init__(self, db: sqlite3.Connection, inference: Inference, model_options: ModelOptions | None) -> None:
         check_scenario(db, inference.scenario)
-        self._db, self._inference = db, inference
-        self.model: AskedModel = model_settings.find(db, inference.model, model_options)
+        super().__init__(db, model_settings.find(db, inference.model, model_options))
+        self._inference = inference
         self.settings = model_settings.answering(self.model, inference.overrides, DEFAULTS)
-        self._scope = {
-            "model_id": self.model.id,
-            "scenario": inference.scenario,
-            "samples": inference.samples,
-        }
-        most = -1 if inference.limit is None else inference.limit
-        counts = db.execute(sqlfiles.query("inference/answer_counts"), self._scope | {"most": most}).fetchone()
-        if not counts["instructions"]:
+        self._scope = {"scenario": inference.scenario, "samples": inference.samples}
+        most = {"most": -1 if inference.limit is None else inference.limit, "model_id": self.model.id}
+        self._counts = db.execute(sqlfiles.query("inference/answer_counts"), self._scope | most).fetchone()
+        if not self._counts["instructions"]:
             raise ParameterError("There are no instructions to answer yet. Bring some: madetl import instructions FILE")
-        self.known, self.missing, self._last = counts["known"], counts["answers"] - counts["known"], counts["last"]
-        self.truncated = 0
+        self._truncated = 0
 
-    def recorded(self, options: AskOptions) -> dict[str, Any]:
-        """The run's parameters: everything that the answers depend on, with the prompts in force."""
-        endpoint = self.model.endpoint
-        scenarios = [self._inference.scenario] if self._inference.scenario else self._scenarios()
-        kept = {scenario: prompt_for(scenario).kept for scenario in scenarios}
-        what = {"model": self._inference.model, "scenario": self._inference.scenario, "limit": self._inference.limit}
-        where = {"provider": endpoint.provider, "model_id": endpoint.model_id, "base_url": endpoint.base_url}
-        how = {"samples": self._inference.samples, **self.settings, "options": endpoint.options}
-        return what | where | how | {"asking": asdict(options), "prompts": kept}
+    def count_missing(self) -> int:
+        return int(self._counts["answers"] - self._counts["known"])
 
-    def begin(self) -> None:
+    def parameters(self) -> dict[str, Any]:
+        named = [self._inference.scenario] if self._inference.scenario else scenarios(self.db)
+        kept = {scenario: prompt_for(scenario).kept for scenario in named}
+        what = {name: value for name, value in vars(self._inference).items() if name != "overrides"}
+        return what | self.model.recorded | self.settings | {"prompts": kept}
+
+    def register(self) -> None:
         """Keeps with the model how it is asked from now on."""
-        with transaction(self._db):
-            self.model = model_settings.register(self._db, self.model, self.settings)
+        self.model = model_settings.register(self.db, self.model, self.settings)
 
     def tasks(self) -> Iterator[Task]:
         """One task per missing answer; subject is the instruction's id."""
-        scope = self._scope | {"model_id": self.model.id, "last": self._last}
-        for row in in_pages(self._db, sqlfiles.query("inference/instructions_to_answer"), scope):
+        scope = self._scope | {"model_id": self.model.id, "last": self._counts["last"]}
+        for row in in_pages(self.db, sqlfiles.query("inference/instructions_to_answer"), scope):
             request = request_for(row["scenario"], row["instruction"], row["input"], self.settings)
             for sample in json.loads(row["samples"]):
                 yield Task(request, subject=row["id"], sample=sample)
 
-    def saver(self, run_id: int) -> Callable[[sqlite3.Connection, Task, Answer, int], None]:
-        def save(db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
-            assert isinstance(answer, ChatAnswer)
-            self.truncated += answer.outcome == "truncated"
-            responses.store_answer(
-                db,
-                answer.text,
-                instruction_id=task.subject,
-                model_id=self.model.id,
-                sample=task.sample,
-                call_id=call_id,
-                run_id=run_id,
-            )
+    def save(self, db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
+        assert isinstance(answer, ChatAnswer)
+        self._truncated += answer.outcome == "truncated"
+        responses.store_answer(
+            db,
+            answer.text,
+            instruction_id=task.subject,
+            model_id=self.model.id,
+            sample=task.sample,
+            call_id=call_id,
+            run_id=self.run_id,
+        )
 
-        return save
-
-    def _scenarios(self) -> list[str]:
-        return [row[0] for row in self._db.execute("SELECT DISTINCT scenario FROM instructions ORDER BY scenario")]
+    def result(self, report: AskReport) -> Inferred:
+        return Inferred(self.model.name, report, self._counts["known"], self._truncated)

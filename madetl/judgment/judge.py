@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from madetl.asking import prompts
-from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate, Task, ask_all, estimate, in_pages
+from madetl.asking.ask import AskOptions, AskReport, Task, in_pages
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import AskedModel, check_access, register
+from madetl.asking.model_settings import AskedModel
 from madetl.asking.prompts import Prompt
+from madetl.asking.stage_work import Show, StageWork
+from madetl.asking.structured import checker
 from madetl.errors import ParameterError
 from madetl.judgment import verdicts
 from madetl.judgment.verdicts import JudgeSettings, OrderedVerdict
 from madetl.providers.base import ChatAnswer
 from madetl.store import sqlfiles
-from madetl.store.database import insert_rows, transaction
-from madetl.store.runs import run
+from madetl.store.database import insert_rows
 from madetl.store.selections import LATEST, find_set
 from madetl.text import storable
 
-STAGE = "judgment"
 SOURCE, SOURCE_ID = "judge", "selection item"
 _COLUMNS = (
     "annotator_id",
@@ -43,7 +43,6 @@ _COLUMNS = (
 )
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
-Show = Callable[[AskProgress, int], None]
 Pair = tuple[int, int]  # ids of the two responses, in canonical order
 
 
@@ -101,61 +100,45 @@ class Judged:
         return f"{share} flip with the order and count as ties{how}."
 
 
-def judge(db: sqlite3.Connection, judging: Judging, options: AskOptions, *, show: Show | None = None) -> Judged:
+def judge(
+    db: sqlite3.Connection, judging: Judging, options: AskOptions | None = None, show: Show | None = None
+) -> Judged:
     """Asks the model about every selected pair that it has not judged, and stores its verdicts.
 
     Raises ParameterError where there is no selection, where the annotator is a person, or has judged with other
     settings; and what `ask_all` raises.
     """
-    work = _Work(db, judging)
-    if work.missing:
-        check_access(judging.model)
-    with run(db, "judge", work.recorded(options)) as this:
-        report = work.do(this.id, options, show) if work.missing else AskReport()
-        result = work.result(report)
-        this.summary = f"{result.summary}\n{result.flipping}"
-    return result
+    return VerdictsToAsk(db, judging).run(options, show)
 
 
-def dry_run(db: sqlite3.Connection, judging: Judging, options: AskOptions) -> tuple[Estimate, int]:
-    """What `judge` would ask for, and how many pairs that is about. Writes nothing."""
-    work = _Work(db, judging)
-    return estimate(db, judging.model.caller(STAGE, 0), work.tasks(), options), work.missing
+class VerdictsToAsk(StageWork[Judged]):
+    """The verdicts that a judge has not given yet, two for each pair. The first waits for the other order's verdict."""
 
-
-class _Work:
-    """One run's work: which pairs, asked how, and the verdicts that wait for the one in the other order."""
+    stage, command = "judgment", "judge"
 
     def __init__(self, db: sqlite3.Connection, judging: Judging) -> None:
-        self._db, self._model = db, judging.model
+        super().__init__(db, judging.model)
         self._set = find_set(db, judging.selection)
         self._annotator = (judging.annotator or judging.model.name).strip() or judging.model.name
         _check_is_judge(db, self._annotator)
         self._settings = _settings(db, self._annotator, judging)
         self._waiting: dict[Pair, OrderedVerdict] = {}
-        self._annotator_id = self._run_id = self._new = 0
-        self.missing = sum(1 for _ in self._rows())
+        self._annotator_id = self._new = 0
+        self.pairs = sum(1 for _ in self._rows())
 
-    def recorded(self, options: AskOptions) -> dict[str, Any]:
-        """The run's parameters: everything that the verdicts depend on."""
-        endpoint = self._model.endpoint
-        who = {"model": self._model.name, "model_id": endpoint.model_id, "provider": endpoint.provider}
-        where = {"base_url": endpoint.base_url, "options": endpoint.options}
+    def count_missing(self) -> int:
+        return len(verdicts.ORDERS) * self.pairs
+
+    def parameters(self) -> dict[str, Any]:
         what = {"selection": self._set["name"], "annotator": self._annotator, "max_tokens": self._settings.max_tokens}
-        return who | where | what | self._settings.decides | {"asking": asdict(options)}
+        return {"model": self.model.name} | self.model.recorded | what | self._settings.decides
 
-    def do(self, run_id: int, options: AskOptions, show: Show | None) -> AskReport:
-        """Asks about every pair, in both orders."""
-        self._run_id = run_id
-        with transaction(self._db):
-            self._model = register(self._db, self._model)
-            insert_rows(self._db, "annotators", ("name", "kind"), [(self._annotator, "model")], conflict="OR IGNORE")
-        found = self._db.execute("SELECT id FROM annotators WHERE name = ?", (self._annotator,)).fetchone()
+    def register(self) -> None:
+        """Gives the model its row, and the annotator."""
+        super().register()
+        insert_rows(self.db, "annotators", ("name", "kind"), [(self._annotator, "model")], conflict="OR IGNORE")
+        found = self.db.execute("SELECT id FROM annotators WHERE name = ?", (self._annotator,)).fetchone()
         self._annotator_id = found["id"]
-        total = 2 * self.missing
-        progress = None if show is None else lambda moment: show(moment, total)
-        asked = self._model.caller(STAGE, run_id)
-        return ask_all(self._db, asked, self.tasks(), self._save, options, progress=progress)
 
     def tasks(self) -> Iterator[Task]:
         """Two tasks for each pair, one after the other."""
@@ -163,24 +146,27 @@ class _Work:
             for side in verdicts.ORDERS:
                 texts = (row["response_a"], row["response_b"])
                 first, second = texts if side == "model_a" else texts[::-1]
-                asked = verdicts.request(
+                request = verdicts.request(
                     self._settings, row["instruction"], row["reference_answer"], first=first, second=second
                 )
                 pair = (row["response_a_id"], row["response_b_id"])
-                yield Task(asked, subject=(pair, side), check=verdicts.check(asked))
+                yield Task(request, subject=(pair, side), check=checker(request))
+
+    def closing_line(self, result: Judged) -> str:
+        return f"{result.summary}\n{result.flipping}"
 
     def result(self, report: AskReport) -> Judged:
         """What the run did, beside what there is in all."""
-        whose = {"set_id": self._set["id"], "annotator": self._annotator, "model": self._model.name}
+        whose = {"set_id": self._set["id"], "annotator": self._annotator, "model": self.model.name}
         parameters = whose | {"flips": json.dumps(verdicts.FLIPS)}
-        rows = self._db.execute(sqlfiles.query("judgment/judge_counts"), parameters).fetchall()
+        rows = self.db.execute(sqlfiles.query("judgment/judge_counts"), parameters).fetchall()
         by_flip = {row["flip"]: row["verdicts"] for row in rows}
         total = "SELECT count(*) FROM selections WHERE set_id = ?"
         return Judged(
             annotator=self._annotator,
             selection=self._set["name"],
             new=self._new,
-            pairs=self._db.execute(total, (self._set["id"],)).fetchone()[0],
+            pairs=self.db.execute(total, (self._set["id"],)).fetchone()[0],
             verdicts=sum(by_flip.values()),
             flips=sum(number for flip, number in by_flip.items() if flip is not None),
             first=by_flip.get(verdicts.FIRST, 0),
@@ -191,9 +177,9 @@ class _Work:
 
     def _rows(self) -> Iterator[sqlite3.Row]:
         parameters = {"set_id": self._set["id"], "annotator": self._annotator}
-        return in_pages(self._db, sqlfiles.query("judgment/pairs_to_judge"), parameters)
+        return in_pages(self.db, sqlfiles.query("judgment/pairs_to_judge"), parameters)
 
-    def _save(self, db: sqlite3.Connection, task: Task, answer: Answer, _: int) -> None:
+    def save(self, db: sqlite3.Connection, task: Task, answer: Answer, _: int) -> None:
         assert isinstance(answer, ChatAnswer)
         pair, side = task.subject
         verdict = verdicts.in_order(answer, side)
@@ -204,7 +190,7 @@ class _Work:
         # the reason that is kept is the one of the same order always, whichever answer comes first
         winner, comment = verdicts.together(*sorted((verdict, other), key=lambda each: each.shown_first))
         now = db.execute(f"SELECT {_NOW}").fetchone()[0]
-        values = (winner, storable(comment)[0], SOURCE, SOURCE_ID, now, self._run_id)
+        values = (winner, storable(comment)[0], SOURCE, SOURCE_ID, now, self.run_id)
         self._new += insert_rows(
             db, "judgments", _COLUMNS, [(self._annotator_id, *pair, *values)], conflict="OR IGNORE"
         )

@@ -5,12 +5,11 @@ It is asked in both orders, since models favour the first answer or the second. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from madetl.asking.prompts import Prompt
-from madetl.asking.structured import checked, object_schema, read
+from madetl.asking.structured import object_schema, read
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.records import Winner
 from madetl.store.judgments import Side
@@ -70,15 +69,6 @@ def request(how: JudgeSettings, instruction: str, reference: str | None, *, firs
         schema=SCHEMA,
         schema_name="verdict",
     )
-
-
-def check(asked: ChatRequest) -> Callable[[ChatAnswer], None]:
-    """What says of an answer to this question that it cannot be used: once more with the fault named, then no more."""
-
-    def checks(answer: ChatAnswer) -> None:
-        checked(answer, asked)
-
-    return checks
 
 
 def in_order(answer: ChatAnswer, shown_first: Side) -> OrderedVerdict:

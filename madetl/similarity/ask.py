@@ -9,45 +9,30 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate, Task, ask_all, estimate
+from madetl.asking.ask import AskReport, Task
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import AskedModel, check_access, register
+from madetl.asking.model_settings import AskedModel
+from madetl.asking.stage_work import StageWork
+from madetl.asking.structured import checker
 from madetl.providers.base import ChatAnswer
 from madetl.similarity import prefilter as prefilters
 from madetl.similarity import rubric
-from madetl.similarity.measure import Scope, UnmeasuredPair, selectable, unmeasured
-from madetl.similarity.named import LLM, model_name
+from madetl.similarity.measure import Scope, ScoreStore, UnmeasuredPair, selectable, unmeasured
+from madetl.similarity.named import LLM, model_name, model_parameters
 from madetl.similarity.prefilter import Prefilter
 from madetl.similarity.rubric import Rubric
 from madetl.store import sqlfiles
-from madetl.store.database import insert_rows, transaction
+from madetl.store.database import transaction
 from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
-from madetl.store.runs import run
-from madetl.store.similarities import ensure_pair
 from madetl.text import storable
 
-STAGE = "similarity"
 _ANSWERS = 256  # in memory at once, while their pairs are asked about
-_COLUMNS = (
-    "pair_id",
-    "instruction_id",
-    "response_a_id",
-    "response_b_id",
-    "shorter_words",
-    "length_ratio",
-    "metric_id",
-    "score",
-    "explanation",
-    "run_id",
-)
 _SETTLED = ("prompt", "temperature", "top_p")  # what of a rubric makes another metric
 _EMPTY, _SAME = "An answer is empty: nobody was asked.", "Both answers are the same text: nobody was asked."
-
-Show = Callable[[AskProgress, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,11 +47,7 @@ class ChatMetric:
     @property
     def parameters(self) -> dict[str, Any]:
         """What makes this metric: who is asked, and how."""
-        endpoint = self.model.endpoint
-        options = {key: value for key, value in endpoint.options.items() if key not in ("timeout", "trust_remote_code")}
-        return {"kind": LLM, "provider": endpoint.provider, "model": endpoint.model_id, **options} | (
-            self.rubric.parameters
-        )
+        return model_parameters(LLM, self.model) | self.rubric.parameters
 
 
 @dataclass(frozen=True)
@@ -78,6 +59,11 @@ class AskedAbout:
     plain: int
     known: int
     report: AskReport
+    remarks: Sequence[str] = ()
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        return {"metric": self.metric, "measured": self.measured, "known": self.known}
 
     @property
     def summary(self) -> str:
@@ -115,31 +101,14 @@ def _stored(db: sqlite3.Connection, metric: str) -> dict[str, Any] | None:
     return kept
 
 
-def others(db: sqlite3.Connection, metric: ChatMetric) -> int:
-    """Metrics of this name that asked in another way, if this one has not measured yet: it would stand beside them."""
-    if existing_metric(db, metric.model.name, metric.parameters) is not None:
-        return 0
-    return int(db.execute("SELECT count(*) FROM metrics WHERE name = ?", (metric.model.name,)).fetchone()[0])
-
-
-def measure(db: sqlite3.Connection, metric: ChatMetric, options: AskOptions, *, show: Show | None = None) -> AskedAbout:
-    """Asks about every pair that this metric has not measured yet.
-
-    Raises ParameterError where the prefilter leaves nothing, and what `ask_all` raises.
-    """
-    work = _Work(db, metric)
-    if work.to_ask():
-        check_access(metric.model)
-    with run(db, "similarity", work.recorded(options)) as this:
-        result = work.do(this.id, options, show)
-        this.summary = result.summary
-    return result
-
-
-def dry_run(db: sqlite3.Connection, metric: ChatMetric, options: AskOptions) -> Estimate:
-    """What `measure` would ask for. Writes nothing."""
-    work = _Work(db, metric)
-    return estimate(db, metric.model.caller(STAGE, 0), work.tasks(), options)
+def warnings(db: sqlite3.Connection, metric: ChatMetric) -> Iterator[str]:
+    """What the user should know before anything is asked."""
+    name, chosen = metric.model.name, metric.prefilter
+    others = db.execute("SELECT 1 FROM metrics WHERE name = ?", (name,)).fetchone()
+    if others and existing_metric(db, name, metric.parameters) is None:
+        yield f"{name} has measured with another prompt or sampling: this is a metric of its own, {name}@…."
+    if chosen is not None and (missing := prefilters.unmeasured(db, chosen, metric.scope)):
+        yield f"{chosen.metric} has not measured {missing:,} response pairs: they cannot be among the chosen."
 
 
 def judgments_after(db: sqlite3.Connection, metric: ChatMetric, top_k: int) -> int:
@@ -150,107 +119,95 @@ def judgments_after(db: sqlite3.Connection, metric: ChatMetric, top_k: int) -> i
     return sum(min(number, top_k) for number in chosen.per_pair.values())
 
 
-class _Work:
-    """One run's work on its pairs."""
+class ScoresToAsk(StageWork[AskedAbout]):
+    """The scores that a chat model has not given yet. Raises ParameterError where the prefilter leaves no pair."""
+
+    stage, command = "similarity", "similarity"
 
     def __init__(self, db: sqlite3.Connection, metric: ChatMetric) -> None:
-        self._db, self._metric, self._model = db, metric, metric.model
-        self._parameters = metric.parameters
-        self._pair_ids: dict[tuple[int, int], int] = {}
-        self._run_id = 0
-        self._measured = self._plain = 0
+        super().__init__(db, metric.model)
+        self._metric, self._parameters = metric, metric.parameters
+        self._measured = self._plain = self._known = 0
         chosen = metric.prefilter and prefilters.choose(db, metric.prefilter, metric.scope)
         self._chosen = chosen.responses if chosen else None
 
-    def recorded(self, options: AskOptions) -> dict[str, Any]:
-        """The run's parameters: everything that the scores depend on, and which pairs were meant."""
-        metric = self._metric
-        which = {**vars(metric.scope), "prefilter": metric.prefilter and asdict(metric.prefilter)}
-        who = {"metric": metric.model.name, **self._parameters, "base_url": metric.model.endpoint.base_url}
-        who |= {"max_tokens": metric.rubric.max_tokens}
-        return who | which | {"asking": asdict(options)}
-
-    def to_ask(self) -> int:
-        """How many pairs somebody has to be asked about."""
+    def count_missing(self) -> int:
+        """How many pairs the model has to be asked about."""
         return sum(_plain(one, other) is None for group in self._groups() for _, one, other in group)
 
-    def do(self, run_id: int, options: AskOptions, show: Show | None) -> AskedAbout:
-        """Stores what needs no opinion, and asks about the rest."""
-        self._run_id, known, report = run_id, self._known(), AskReport()
+    def parameters(self) -> dict[str, Any]:
+        who = {"metric": self.model.name, **self._parameters, "base_url": self.model.endpoint.base_url}
+        which = {**vars(self._metric.scope), "prefilter": self._metric.prefilter and asdict(self._metric.prefilter)}
+        return who | {"max_tokens": self._metric.rubric.max_tokens} | which
+
+    def begin(self) -> None:
+        """Stores the scores that need no opinion."""
+        self._known, self._scores = self._count_known(), ScoreStore(self.db, self.run_id)
         if any(self._groups()):
-            with transaction(self._db):
-                self._model = register(self._db, self._model)
-        self._store_plain()
-        if total := self.to_ask():
-            progress = None if show is None else lambda moment: show(moment, total)
-            report = ask_all(
-                self._db, self._model.caller(STAGE, run_id), self.tasks(), self._save, options, progress=progress
-            )
-        metric_id = self._metric_id()
-        label = self._model.name if metric_id is None else metric_label(self._db, metric_id)
-        return AskedAbout(label, self._measured, self._plain, known, report)
+            with transaction(self.db):
+                self.register()
+        for group in self._groups():
+            plain = [(pair, *found) for pair, one, other in group if (found := _plain(one, other)) is not None]
+            if plain:
+                with transaction(self.db):
+                    self._plain += self._store(self.db, plain)
 
     def tasks(self) -> Iterator[Task]:
-        """One task for each pair that somebody has to be asked about."""
+        """One task for each pair that the model has to be asked about."""
         for group in self._groups():
             instructions = self._instructions({pair.instruction_id for pair, _, _ in group})
             for pair, one, other in group:
                 if _plain(one, other) is None:
-                    question = rubric.request(self._metric.rubric, instructions[pair.instruction_id], one, other)
-                    yield Task(question, subject=pair, check=rubric.check(question))
+                    request = rubric.request(self._metric.rubric, instructions[pair.instruction_id], one, other)
+                    yield Task(request, subject=pair, check=checker(request))
+
+    def save(self, db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
+        assert isinstance(answer, ChatAnswer)
+        score, explanation = rubric.reading(answer)
+        self._store(db, [(task.subject, score, storable(explanation)[0])])
+
+    def result(self, report: AskReport) -> AskedAbout:
+        metric_id = self._metric_id()
+        label = self.model.name if metric_id is None else metric_label(self.db, metric_id)
+        return AskedAbout(label, self._measured, self._plain, self._known, report)
 
     def _metric_id(self) -> int | None:
-        return existing_metric(self._db, self._model.name, self._parameters)
+        return existing_metric(self.db, self.model.name, self._parameters)
 
-    def _known(self) -> int:
+    def _count_known(self) -> int:
         """Pairs of those meant that the metric has measured."""
         if self._chosen is not None:
             return len(self._chosen) - sum(len(group) for group in self._groups())
         parameters = {"metric_id": self._metric_id(), **vars(self._metric.scope)}
-        return sum(row["known"] for row in self._db.execute(sqlfiles.query("similarity/similarity_counts"), parameters))
+        return sum(row["known"] for row in self.db.execute(sqlfiles.query("similarity/similarity_counts"), parameters))
 
     def _groups(self) -> Iterator[list[tuple[UnmeasuredPair, str, str]]]:
         """The pairs that are not measured yet with their two texts, in groups that memory can hold."""
-        for group in unmeasured(self._db, self._metric_id(), self._metric.scope, _ANSWERS):
+        for group in unmeasured(self.db, self._metric.scope, self._metric_id, lambda: _ANSWERS):
             pairs = [pair for pair in group if self._chosen is None or pair.responses in self._chosen]
             ids = sorted({response for pair in pairs for response in pair.responses})
-            rows = self._db.execute(sqlfiles.query("similarity/responses_to_compare"), {"ids": json.dumps(ids)})
+            rows = self.db.execute(sqlfiles.query("similarity/responses_to_compare"), {"ids": json.dumps(ids)})
             texts = {row["id"]: row["response"] for row in rows.fetchall()}
             if pairs:
                 yield [(pair, texts[pair.response_a_id], texts[pair.response_b_id]) for pair in pairs]
 
     def _instructions(self, ids: set[int]) -> dict[int, str]:
-        rows = self._db.execute(
+        rows = self.db.execute(
             "SELECT id, instruction, input FROM instructions WHERE id IN (SELECT value FROM json_each(?))",
             (json.dumps(sorted(ids)),),
         )
         return {row["id"]: "\n\n".join(filter(None, (row["instruction"], row["input"]))) for row in rows.fetchall()}
 
-    def _store_plain(self) -> None:
-        for group in self._groups():
-            plain = [(pair, found) for pair, one, other in group if (found := _plain(one, other)) is not None]
-            if plain:
-                with transaction(self._db):
-                    self._plain += sum(self._store(self._db, pair, *found) for pair, found in plain)
-
-    def _save(self, db: sqlite3.Connection, task: Task, answer: Answer, _: int) -> None:
-        assert isinstance(answer, ChatAnswer)
-        score, explanation = rubric.reading(answer)
-        self._store(db, task.subject, score, storable(explanation)[0])
-
-    def _store(self, db: sqlite3.Connection, pair: UnmeasuredPair, score: float, explanation: str) -> int:
-        """Stores one score, unless another process has; returns how many rows are new."""
-        metric_id = ensure_metric(db, self._model.name, self._parameters, self._model.id or None)
-        if pair.models not in self._pair_ids:
-            self._pair_ids[pair.models] = ensure_pair(db, pair.models)
-        row = (self._pair_ids[pair.models], *pair[2:], metric_id, score, explanation, self._run_id)
-        new = insert_rows(db, "similarities", _COLUMNS, [row], conflict="OR IGNORE")
+    def _store(self, db: sqlite3.Connection, scores: Sequence[tuple[UnmeasuredPair, float, str | None]]) -> int:
+        """Stores scores, unless another process has; returns how many rows are new."""
+        metric_id = ensure_metric(db, self.model.name, self._parameters, self.model.id or None)
+        new = self._scores.store(metric_id, scores)
         self._measured += new
         return new
 
 
 def _plain(one: str, other: str) -> tuple[float, str] | None:
-    """The score that needs nobody's opinion, and why; None: somebody has to be asked."""
+    """The score that needs nobody's opinion, and why; None: the model has to be asked."""
     if not one or not other:
         return 0.0, _EMPTY
     return (1.0, _SAME) if one == other else None

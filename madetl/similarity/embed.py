@@ -9,33 +9,20 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
-from madetl.asking.ask import (
-    AskOptions,
-    AskProgress,
-    AskReport,
-    Caller,
-    EmbedRequest,
-    Estimate,
-    Task,
-    ask_all,
-    estimate,
-    in_pages,
-)
+from madetl.asking.ask import AskReport, EmbedRequest, Task, in_pages
 from madetl.asking.ledger import Answer
-from madetl.asking.model_settings import AskedModel, check_access, register
+from madetl.asking.model_settings import AskedModel
+from madetl.asking.stage_work import Ask, Result, StageWork
 from madetl.providers.base import TRANSIENT, Embeddings
 from madetl.similarity.measure import Measured, Scope, Scorer, measure_within
-from madetl.similarity.named import EMBEDDING
+from madetl.similarity.named import EMBEDDING, model_parameters
 from madetl.store import embeddings, sqlfiles
-from madetl.store.database import transaction
 from madetl.store.metrics import ensure_metric, existing_metric
-from madetl.store.runs import run
 from madetl.store.scope import check_scenario
 
-STAGE = "similarity"
 MOST_TEXTS = 100  # Gemini takes no more in a request
 _BYTES_PER_TOKEN = 3  # fewer tokens than that in Latin text, about as many in other scripts
 _TOKENS = 50_000  # in a request: OpenAI refuses 300,000, and an estimate may be off by a factor
@@ -44,7 +31,6 @@ _SMALLER = (MOST_TEXTS, 10, 1)
 _FEW = 10  # requests that failed, without one that succeeded: still worth taking apart
 
 Text = tuple[str, str]  # its hash, and the text itself
-Show = Callable[[AskProgress, int], None]
 
 
 @dataclass(frozen=True)
@@ -83,65 +69,17 @@ class EmbeddedAndMeasured:
         return self.embedded.report
 
     @property
+    def remarks(self) -> Sequence[str]:
+        return self.measured.remarks
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        return {"measured": self.measured.measured, "known": self.measured.known}
+
+    @property
     def summary(self) -> str:
         """The closing lines."""
         return f"{self.embedded.summary}\n{self.measured.summary}"
-
-
-def parameters(model: AskedModel) -> dict[str, Any]:
-    """What makes this metric: who embeds. Where its server stands does not, nor how long one waits for it."""
-    endpoint = model.endpoint
-    options = {key: value for key, value in endpoint.options.items() if key not in ("timeout", "trust_remote_code")}
-    return {"kind": EMBEDDING, "provider": endpoint.provider, "model": endpoint.model_id} | options
-
-
-def measure(
-    db: sqlite3.Connection,
-    model: AskedModel,
-    scope: Scope,
-    options: AskOptions,
-    *,
-    show: Show | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> EmbeddedAndMeasured:
-    """Embeds the answers of all pairs that are not measured yet, and measures those whose answers have vectors.
-
-    `show` follows the asking, `progress` the measuring. Raises AskingError where going on is no use.
-    """
-    work = _Work(db, model, _Source("similarity/responses_to_embed", vars(scope)), options, show)
-    work.check_access()
-    with run(db, "similarity", work.recorded | vars(scope)) as this:
-        embedded = work.do(this.id)
-        metric = Scorer(model.name, parameters(model), most_answers=4096)
-        done = EmbeddedAndMeasured(embedded, measure_within(db, metric, scope, this.id, progress))
-        this.summary = done.summary
-    return done
-
-
-def embed_instructions(
-    db: sqlite3.Connection, model: AskedModel, scenario: str | None, options: AskOptions, *, show: Show | None = None
-) -> Embedded:
-    """Embeds the instructions that have answers, for the diversity of a selection."""
-    check_scenario(db, scenario)
-    work = _Work(db, model, _Source("similarity/instructions_to_embed", {"scenario": scenario}), options, show)
-    work.check_access()
-    with run(db, "similarity", work.recorded | {"instructions": True, "scenario": scenario}) as this:
-        embedded = work.do(this.id)
-        this.summary = embedded.summary
-    return embedded
-
-
-def estimate_measuring(db: sqlite3.Connection, model: AskedModel, scope: Scope, options: AskOptions) -> Estimate:
-    """What `measure` would ask for. Writes nothing."""
-    return _Work(db, model, _Source("similarity/responses_to_embed", vars(scope)), options).estimate()
-
-
-def estimate_instructions(
-    db: sqlite3.Connection, model: AskedModel, scenario: str | None, options: AskOptions
-) -> Estimate:
-    """What `embed_instructions` would ask for. Writes nothing."""
-    check_scenario(db, scenario)
-    return _Work(db, model, _Source("similarity/instructions_to_embed", {"scenario": scenario}), options).estimate()
 
 
 def batches(texts: Iterable[Text], most_texts: int = MOST_TEXTS) -> Iterator[list[Text]]:
@@ -167,92 +105,108 @@ def batches(texts: Iterable[Text], most_texts: int = MOST_TEXTS) -> Iterator[lis
         yield group
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where the texts without a vector come from: a query of `in_pages`, and its parameters without the metric."""
+class _VectorsToAsk(StageWork[Result]):
+    """The vectors that a metric lacks. It gets its row with the first vector: a wrong key leaves none behind.
 
-    query: str
-    parameters: Mapping[str, Any]
+    `query` gives the texts without a vector, in pages; `scope` are its parameters without the metric.
+    """
 
-    def texts(self, db: sqlite3.Connection, metric_id: int | None) -> Iterator[Text]:
-        found = in_pages(db, sqlfiles.query(self.query), {**self.parameters, "metric_id": metric_id})
-        return ((row["hash"], row["text"]) for row in found)
+    stage, command = "similarity", "similarity"
+    query: ClassVar[str]
 
+    def __init__(self, db: sqlite3.Connection, model: AskedModel, scope: Mapping[str, Any]) -> None:
+        super().__init__(db, model)
+        self._scope, self._metric = scope, model_parameters(EMBEDDING, model)
+        self._texts = self._cut = self._odd = self._left = 0
+        self._dimensions: int | None = None
 
-@dataclass
-class _Work:
-    """One run's asking for vectors, and what came of it. The metric has its row with the first vector: a wrong key
-    leaves none behind."""
+    def count_missing(self) -> int:
+        return self._requests(MOST_TEXTS)
 
-    db: sqlite3.Connection
-    model: AskedModel
-    source: _Source
-    options: AskOptions
-    show: Show | None = None
-    texts: int = 0
-    cut: int = 0
-    odd: int = 0
-    dimensions: int | None = None
+    def parameters(self) -> dict[str, Any]:
+        return {"metric": self.model.name, **self._metric, "base_url": self.model.endpoint.base_url, **self._scope}
 
-    @property
-    def recorded(self) -> dict[str, Any]:
-        """The run's parameters, without its scope."""
-        who = {"metric": self.model.name, **parameters(self.model), "base_url": self.model.endpoint.base_url}
-        return who | {"asking": asdict(self.options)}
+    def tasks(self) -> Iterator[Task]:
+        return _tasks(self._lacking(), MOST_TEXTS)
 
-    def check_access(self) -> None:
-        """Raises ParameterError where somebody has to be asked and a key is missing."""
-        if next(self._missing(), None) is not None:
-            check_access(self.model)
-
-    def do(self, run_id: int) -> Embedded:
+    def ask(self, ask: Ask) -> AskReport:
         """Asks for all texts; those of a refused request in smaller ones, so that one text stops nobody else's."""
-        if next(self._missing(), None) is None:
-            return Embedded(self.model.name, 0, 0, 0, AskReport())
-        with transaction(self.db):
-            self.model = register(self.db, self.model)
         total = AskReport()
         for size in _SMALLER:
-            report = self._ask(self.model.caller(STAGE, run_id), size)
+            report = ask(_tasks(self._lacking(), size), self._requests(size))
             total = _together(total, report)
-            missing = len({key for key, _ in self._missing()})
-            if not _take_apart(report, missing):
+            self._left = len({key for key, _ in self._lacking()})
+            if not _take_apart(report, self._left):
                 break
-        if self.odd:
-            total.failed["invalid"] += self.odd
-            total.examples["invalid"] = f"what came is no vector of {self.dimensions} finite numbers"
-        return Embedded(self.model.name, self.texts, self.cut, missing, total)
+        if self._odd:
+            total.failed["invalid"] += self._odd
+            total.examples["invalid"] = f"what came is no vector of {self._dimensions} finite numbers"
+        return total
 
-    def estimate(self) -> Estimate:
-        """What `do` would ask for. Writes nothing."""
-        caller = self.model.caller(STAGE, 0)
-        return estimate(self.db, caller, _tasks(self._missing(), MOST_TEXTS), self.options)
-
-    def _missing(self) -> Iterator[Text]:
-        metric_id = existing_metric(self.db, self.model.name, parameters(self.model))
-        return self.source.texts(self.db, metric_id)
-
-    def _ask(self, caller: Caller, size: int) -> AskReport:
-        show = self.show
-        if show is None:
-            return ask_all(self.db, caller, _tasks(self._missing(), size), self._save, self.options)
-        total = sum(1 for _ in batches(self._missing(), size))
-        tasks = _tasks(self._missing(), size)
-        return ask_all(self.db, caller, tasks, self._save, self.options, progress=lambda moment: show(moment, total))
-
-    def _save(self, db: sqlite3.Connection, task: Task, answer: Answer, _: int) -> None:
+    def save(self, db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
         assert isinstance(answer, Embeddings)
-        metric_id = ensure_metric(db, self.model.name, parameters(self.model), self.model.id)
-        if self.dimensions is None:
-            self.dimensions = _dimensions(db, metric_id) or len(answer.vectors[0])
-        sound = [row for row, vector in enumerate(answer.vectors) if _is_sound(vector, self.dimensions)]
-        self.odd += len(answer.vectors) - len(sound)
+        metric_id = ensure_metric(db, self.model.name, self._metric, self.model.id)
+        if self._dimensions is None:
+            self._dimensions = _dimensions(db, metric_id) or len(answer.vectors[0])
+        sound = [row for row, vector in enumerate(answer.vectors) if _is_sound(vector, self._dimensions)]
+        self._odd += len(answer.vectors) - len(sound)
         if not sound:
             return
         hashes = [task.subject[row] for row in sound]
         cut = [answer.truncated[row] for row in sound]
-        self.texts += embeddings.store(db, metric_id, hashes, [answer.vectors[row] for row in sound], cut)
-        self.cut += sum(cut)
+        self._texts += embeddings.store(db, metric_id, hashes, [answer.vectors[row] for row in sound], cut)
+        self._cut += sum(cut)
+
+    def embedded(self, report: AskReport) -> Embedded:
+        return Embedded(self.model.name, self._texts, self._cut, self._left, report)
+
+    def _lacking(self) -> Iterator[Text]:
+        metric_id = existing_metric(self.db, self.model.name, self._metric)
+        found = in_pages(self.db, sqlfiles.query(self.query), {**self._scope, "metric_id": metric_id})
+        return ((row["hash"], row["text"]) for row in found)
+
+    def _requests(self, size: int) -> int:
+        return sum(1 for _ in batches(self._lacking(), size))
+
+
+class InstructionsToEmbed(_VectorsToAsk[Embedded]):
+    """The instructions that have answers and no vector, for the diversity of a selection."""
+
+    query = "similarity/instructions_to_embed"
+
+    def __init__(self, db: sqlite3.Connection, model: AskedModel, scenario: str | None) -> None:
+        check_scenario(db, scenario)
+        super().__init__(db, model, {"scenario": scenario})
+
+    def parameters(self) -> dict[str, Any]:
+        return super().parameters() | {"instructions": True}
+
+    def result(self, report: AskReport) -> Embedded:
+        return self.embedded(report)
+
+
+class AnswersToEmbed(_VectorsToAsk[EmbeddedAndMeasured]):
+    """The answers without a vector, of all pairs that are not measured yet; measures the pairs whose answers have one.
+
+    `progress` follows the measuring: pairs done, pairs to do.
+    """
+
+    query = "similarity/responses_to_embed"
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        model: AskedModel,
+        scope: Scope,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        super().__init__(db, model, vars(scope))
+        self._pairs, self._progress = scope, progress
+
+    def result(self, report: AskReport) -> EmbeddedAndMeasured:
+        scorer = Scorer(self.model.name, self._metric, most_answers=4096)
+        measured = measure_within(self.db, scorer, self._pairs, self.run_id, self._progress)
+        return EmbeddedAndMeasured(self.embedded(report), measured)
 
 
 def _dimensions(db: sqlite3.Connection, metric_id: int) -> int | None:

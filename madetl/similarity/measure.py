@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from madetl.asking.ask import AskReport
 from madetl.errors import ParameterError
 from madetl.metrics import cosine
 from madetl.store import sqlfiles
@@ -43,6 +44,7 @@ _COLUMNS = (
     "length_ratio",
     "metric_id",
     "score",
+    "explanation",
     "run_id",
 )
 
@@ -75,6 +77,11 @@ class Measured:
     without_vector: int = 0
     remarks: Sequence[str] = ()
     judged_only: bool = False
+
+    @property
+    def report(self) -> AskReport:
+        """Nobody was asked."""
+        return AskReport()
 
     @property
     def summary(self) -> str:
@@ -150,18 +157,22 @@ def scope_of(db: sqlite3.Connection, scenario: str | None, models: Sequence[str]
 
 
 def unmeasured(
-    db: sqlite3.Connection, metric_id: int | None, scope: Scope, answers: int
+    db: sqlite3.Connection, scope: Scope, metric_id: Callable[[], int | None], answers: Callable[[], int]
 ) -> Iterator[list[UnmeasuredPair]]:
     """The pairs that a metric has not measured, instruction by instruction, in groups of about so many answers.
 
-    No statement stays open between two groups.
+    `metric_id` (None: it has no row yet) and `answers` are asked for each group. No statement stays open between two.
     """
     after = 0
     last_of_chunk, of_chunk = sqlfiles.query("similarity/last_of_chunk"), sqlfiles.query("similarity/unmeasured_pairs")
-    walk = {"answers": answers, "scenario": scope.scenario}
-    while (last := db.execute(last_of_chunk, walk | {"after": after}).fetchone()["last_id"]) is not None:
-        rows = db.execute(of_chunk, {"metric_id": metric_id, "after": after, "last": last, **vars(scope)}).fetchall()
-        yield [UnmeasuredPair(*row) for row in rows]
+    cursor = db.cursor()
+    cursor.row_factory = None
+    while True:
+        walk = {"after": after, "answers": answers(), "scenario": scope.scenario}
+        if (last := db.execute(last_of_chunk, walk).fetchone()["last_id"]) is None:
+            return
+        found = cursor.execute(of_chunk, {"metric_id": metric_id(), "after": after, "last": last, **vars(scope)})
+        yield list(map(UnmeasuredPair._make, found.fetchall()))
         after = last
 
 
@@ -183,65 +194,66 @@ def measure_within(
     to_do = sum(row["possible"] for row in counts) - known
     if not to_do:
         return Measured(metric.name, 0, known, len(counts), judged_only=scope.pairs == "judged")
-    work = _Work(db, metric, metric_id, scope, run_id)
-    measured = work.go_through(lambda seen: progress(seen, to_do))
+    work = ScoresToCompute(db, metric, metric_id, scope, ScoreStore(db, run_id))
+    measured = work.compute(lambda seen: progress(seen, to_do))
     return Measured(metric.name, measured, known, len(counts), work.without_vector, metric.remarks())
 
 
 @dataclass
-class _Work:
-    """One run's walk over the instructions, and what it has to remember on the way."""
+class ScoreStore:
+    """Writes the scores of one run, and remembers the rows of `pairs` on the way."""
+
+    db: sqlite3.Connection
+    run_id: int
+    _pair_ids: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def store(self, metric_id: int, scores: Sequence[tuple[UnmeasuredPair, float, str | None]]) -> int:
+        """Stores (pair, score, explanation); returns how many rows are new. Called inside a transaction."""
+        for models in sorted({pair.models for pair, _, _ in scores} - self._pair_ids.keys()):
+            self._pair_ids[models] = ensure_pair(self.db, models)
+        rows = (
+            (self._pair_ids[pair.models], *pair[2:], metric_id, score, explanation, self.run_id)
+            for pair, score, explanation in scores
+        )
+        # OR IGNORE: another process may have measured the same pair meanwhile
+        return insert_rows(self.db, "similarities", _COLUMNS, rows, conflict="OR IGNORE")
+
+
+@dataclass
+class ScoresToCompute:
+    """One run's walk over the instructions, for a metric that asks no model."""
 
     db: sqlite3.Connection
     metric: Scorer
     metric_id: int | None  # None until something is measured: a metric that fails leaves no row behind
     scope: Scope
-    run_id: int
-    pair_ids: dict[tuple[int, int], int] = field(default_factory=dict)
+    store: ScoreStore
+    answers: int = FIRST_CHUNK
     without_vector: int = 0
 
-    def go_through(self, progress: Callable[[int], None]) -> int:
+    def compute(self, progress: Callable[[int], None]) -> int:
         """Measures chunk by chunk, larger ones as long as they are quick; returns how many rows are new."""
-        measured = seen = after = 0
-        answers = min(FIRST_CHUNK, self.metric.most_answers)
-        while (last := self._last_of_chunk(after, answers)) is not None:
-            start = time.monotonic()
-            rows = self._unmeasured(after, last)
-            if rows:
-                measured += self._measure_chunk(rows)
-                seen += len(rows)
+        measured = seen = 0
+        self.answers, start = min(FIRST_CHUNK, self.metric.most_answers), time.monotonic()
+        for pairs in unmeasured(self.db, self.scope, lambda: self.metric_id, lambda: self.answers):
+            if pairs:
+                measured += self._measure_chunk(pairs)
+                seen += len(pairs)
                 progress(seen)
             faster = time.monotonic() - start < _SECONDS_PER_CHUNK
-            answers = min(answers * 2, self.metric.most_answers) if faster else max(answers // 2, 1)
-            after = last
+            self.answers = min(self.answers * 2, self.metric.most_answers) if faster else max(self.answers // 2, 1)
+            start = time.monotonic()
         return measured
 
-    def _last_of_chunk(self, after: int, answers: int) -> int | None:
-        parameters = {"after": after, "answers": answers, "scenario": self.scope.scenario}
-        last = self.db.execute(sqlfiles.query("similarity/last_of_chunk"), parameters).fetchone()["last_id"]
-        return None if last is None else int(last)
-
-    def _unmeasured(self, after: int, last: int) -> list[tuple[Any, ...]]:
-        cursor = self.db.cursor()
-        cursor.row_factory = None  # plain tuples: they go back into the database as they are
-        parameters = {"metric_id": self.metric_id, "after": after, "last": last, **vars(self.scope)}
-        return cursor.execute(sqlfiles.query("similarity/unmeasured_pairs"), parameters).fetchall()
-
-    def _measure_chunk(self, rows: list[tuple[Any, ...]]) -> int:
-        a, b = np.array([row[3:5] for row in rows]).T
+    def _measure_chunk(self, pairs: list[UnmeasuredPair]) -> int:
+        a, b = np.array([pair.responses for pair in pairs]).T
         scores, has_score = self._scores(a, b)
         self.without_vector += int(np.count_nonzero(~has_score))
+        found = zip(pairs, scores.tolist(), has_score.tolist(), strict=True)
         with transaction(self.db):
             if self.metric_id is None:
                 self.metric_id = ensure_metric(self.db, self.metric.name, self.metric.parameters)
-            self._make_pairs({row[:2] for row in rows})
-            new = (
-                (self.pair_ids[row[:2]], *row[2:], self.metric_id, score, self.run_id)
-                for row, score, there in zip(rows, scores.tolist(), has_score.tolist(), strict=True)
-                if there
-            )
-            # OR IGNORE: another process may have measured the same pair meanwhile, and got the same score
-            return insert_rows(self.db, "similarities", _COLUMNS, new, conflict="OR IGNORE")
+            return self.store.store(self.metric_id, [(pair, score, None) for pair, score, there in found if there])
 
     def _scores(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Scores, NDArray[np.bool_]]:
         """The scores of the response pairs, and which pairs have one (those with an empty answer have 0)."""
@@ -274,8 +286,3 @@ class _Work:
             vectors[row] = from_blob(rows[row]["vector"])
         usable = stored | np.array([bool(row["is_empty"]) for row in rows])
         return cosine.scores(vectors, left, right), usable[left] & usable[right]
-
-    def _make_pairs(self, models: set[tuple[int, int]]) -> None:
-        """Makes the rows of `pairs` that these pairs of models still lack."""
-        for pair in sorted(models - self.pair_ids.keys()):
-            self.pair_ids[pair] = ensure_pair(self.db, pair)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from typing import Literal
+from typing import Any, Literal
 
+from madetl.asking.model_settings import AskedModel
 from madetl.errors import ParameterError
 from madetl.similarity.measure import Scorer
 from madetl.store.metrics import find_metric, metric_label
@@ -55,6 +56,13 @@ def model_name(db: sqlite3.Connection, name: str) -> str:
     base, _, _ = name.rpartition("@")
     known = db.execute("SELECT 1 FROM metrics WHERE name = ?", (base,)).fetchone()
     return base if known else name
+
+
+def model_parameters(kind: Kind, model: AskedModel) -> dict[str, Any]:
+    """What makes the metric of a model: who is asked, and how. Its address and its timeout make no other metric."""
+    endpoint = model.endpoint
+    options = {key: value for key, value in endpoint.options.items() if key not in ("timeout", "trust_remote_code")}
+    return {"kind": kind, "provider": endpoint.provider, "model": endpoint.model_id} | options
 
 
 def _stored_kinds(db: sqlite3.Connection, name: str) -> set[Kind | None]:

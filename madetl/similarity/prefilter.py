@@ -34,12 +34,12 @@ class Chosen:
     per_pair: Counter[int]
 
 
-def parsed(text: str, min_words: float, max_length_ratio: float) -> Prefilter:
-    """What METRIC:N says. Raises ParameterError where it says nothing of the kind."""
+def parsed(text: str, **filters: float) -> Prefilter:
+    """What METRIC:N says, with the filters of Prefilter. Raises ParameterError where the text is of another form."""
     metric, _, number = text.rpartition(":")
     if not metric or not number.isascii() or not number.isdigit() or int(number) < 1:
         raise ParameterError(f"--prefilter {text}: give a metric and a number of pairs, such as char-ngram:100.")
-    return Prefilter(metric, int(number), min_words, max_length_ratio)
+    return Prefilter(metric, int(number), **filters)
 
 
 def choose(db: sqlite3.Connection, prefilter: Prefilter, scope: Scope) -> Chosen:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from madetl.asking.prompts import Prompt, packaged
-from madetl.asking.structured import checked, object_schema, read
+from madetl.asking.structured import object_schema, read
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.text import text_hash
 
@@ -59,15 +59,6 @@ def request(how: Rubric, instruction: str, one: str, other: str) -> ChatRequest:
         schema=SCHEMA,
         schema_name="similarity",
     )
-
-
-def check(asked: ChatRequest) -> Callable[[ChatAnswer], None]:
-    """What says of an answer to this question that it cannot be used: once more with the fault named, then no more."""
-
-    def checks(answer: ChatAnswer) -> None:
-        checked(answer, asked)
-
-    return checks
 
 
 def reading(answer: ChatAnswer) -> tuple[float, str]:

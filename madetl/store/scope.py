@@ -27,8 +27,12 @@ def model_ids(db: sqlite3.Connection, names: Iterable[str] | None) -> list[int] 
 def check_scenario(db: sqlite3.Connection, scenario: str | None) -> None:
     """Raises ParameterError where no instruction is of this scenario; None (all scenarios) passes."""
     if scenario is not None:
-        rows = db.execute("SELECT DISTINCT scenario FROM instructions ORDER BY scenario")
-        _check("scenario", [scenario], [row["scenario"] for row in rows])
+        _check("scenario", [scenario], scenarios(db))
+
+
+def scenarios(db: sqlite3.Connection) -> list[str]:
+    """All scenarios that instructions are of."""
+    return [row[0] for row in db.execute("SELECT DISTINCT scenario FROM instructions ORDER BY scenario")]
 
 
 def _check(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:

@@ -15,8 +15,7 @@ from tempfile import TemporaryDirectory
 from madetl.asking.ask import Estimate
 from madetl.evolution import evolve
 from madetl.inference import infer
-from madetl.similarity.embed import MOST_TEXTS
-from madetl.similarity.named import BUILT_IN, kind_of
+from madetl.similarity.run import first_requests
 from madetl.store import database
 from madetl.study.file import StudyFile
 from madetl.study.steps import Study, import_seeds
@@ -107,18 +106,13 @@ class _Forecaster:
 
     def _measuring(self) -> list[Expected]:
         """Requests of the metrics that ask, if nothing is measured yet."""
-        steps = []
-        models, pairs = self._models()
-        for metric in self._study.file.metrics:
-            if metric["name"] in BUILT_IN or (kind := kind_of(self._db, metric["name"], metric.get("as"))) is None:
-                continue
-            most = int(metric["prefilter"].rpartition(":")[2]) if "prefilter" in metric else None
-            for scenario, size in self._sizes().items():
-                asked = pairs * (size if most is None else min(size, most))
-                batches = -(-models * size // MOST_TEXTS)
-                requests = batches if kind == "embedding" else asked
-                steps.append(Expected(_step(f"similarity --metric {metric['name']}", scenario), requests))
-        return steps
+        models, _ = self._models()
+        return [
+            Expected(_step(f"similarity --metric {choice.name}", scenario), requests)
+            for choice in self._study.metrics()
+            for scenario, size in self._sizes().items()
+            if (requests := first_requests(self._db, choice, models, size)) is not None
+        ]
 
     def _models(self) -> tuple[int, int]:
         """How many models will have answers, and pairs of them."""

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from madetl.asking import model_settings, prompts
-from madetl.asking.ask import AskOptions, AskProgress, AskReport
+from madetl.asking.ask import AskOptions, AskReport
 from madetl.asking.model_settings import AskedModel, ModelOptions
 from madetl.asking.prompts import Prompt
+from madetl.asking.stage_work import Show
 from madetl.evolution import evolve
 from madetl.importing import answers
 from madetl.inference import infer
@@ -29,13 +30,12 @@ from madetl.ranking import rank
 from madetl.ranking.votes import RankParameters
 from madetl.selection import select
 from madetl.selection.sets import NGRAMS, SelectionParameters
-from madetl.similarity import ask, embed, prefilter, rubric
-from madetl.similarity.measure import measure, scope_of
-from madetl.similarity.named import BUILT_IN, kind_of, metric_named, model_name
+from madetl.similarity.embed import InstructionsToEmbed
+from madetl.similarity.named import BUILT_IN, model_name
+from madetl.similarity.run import Measurement, MetricChoice
 from madetl.store.database import transaction
 from madetl.study.file import StudyFile, Values
 
-Show = Callable[[AskProgress, int], None]
 Bar = Callable[[int, int], None]
 
 
@@ -77,10 +77,7 @@ class Study:
             yield Step(command, False, partial(import_seeds, seeds))
         yield from self._evolving()
         yield from self._inferring()
-        for metric, scenario in product(self.file.metrics or [{"name": NGRAMS}], self.scenarios):
-            command = _command("similarity", scenario=scenario, **_without(metric, "name"), metric=metric["name"])
-            asks = metric["name"] not in BUILT_IN
-            yield Step(command, asks, partial(self._measure, metric, scenario))
+        yield from self._measuring()
         yield from self._selecting()
         for name, position in product((self.file.judge or {"models": []})["models"], range(len(self.scenarios))):
             yield Step(_command("judge", model=name), True, partial(self._judge, name, position))
@@ -135,7 +132,7 @@ class Study:
             yield Step(command, True, partial(self._evolve, evolution))
 
     def _evolve(self, evolution: evolve.Evolution, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        done = evolve.evolve(db, evolution, self.model_options(evolution.model), self.options(db), progress=show)
+        done = evolve.evolve(db, evolution, self.model_options(evolution.model), self.options(db), show)
         return Outcome(done.summary, done.report)
 
     def _inferring(self) -> Iterator[Step]:
@@ -144,29 +141,33 @@ class Study:
             yield Step(command, True, partial(self._infer, inference))
 
     def _infer(self, inference: infer.Inference, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        done = infer.infer(db, inference, self.model_options(inference.model), self.options(db), progress=show)
+        done = infer.infer(db, inference, self.model_options(inference.model), self.options(db), show)
         return Outcome(done.summary, done.report)
 
-    def _measure(self, metric: Values, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        kind = kind_of(db, metric["name"], metric.get("as"))
-        if kind is None:
-            measured = measure(db, metric_named(db, metric["name"]), scenario=scenario, progress=bar)
-            return Outcome(measured.summary, remarks=tuple(measured.remarks))
-        model, scope = self.model(db, model_name(db, metric["name"])), scope_of(db, scenario, None, "all")
-        if kind == "embedding":
-            embedded = embed.measure(db, model, scope, self.options(db), show=show)
-            return Outcome(embedded.summary, embedded.report)
-        overrides, own = _only(metric, *model_settings.SAMPLING), _own_prompt(metric, *rubric.NEEDED)
-        asked_by = ask.rubric_for(db, metric["name"], overrides if own is None else overrides | {"prompt": own.text})
-        chat_metric = ask.ChatMetric(model, asked_by, scope, self._prefilter(metric))
-        asked = ask.measure(db, chat_metric, self.options(db), show=show)
-        return Outcome(asked.summary, asked.report)
+    def metrics(self) -> list[MetricChoice]:
+        """The metrics, with how they measure. A prefilter drops what the selection would: such a pair is not worth its
+        price."""
+        filters = self._selection().filters
+        return [
+            MetricChoice(table["name"], table.get("as"), filters | _without(table, "name", "as"))
+            for table in self._metric_tables
+        ]
 
-    def _prefilter(self, metric: Values) -> prefilter.Prefilter | None:
-        """By the filters of the selection: a pair that it would not take is not worth its price."""
-        if "prefilter" not in metric:
-            return None
-        return prefilter.parsed(metric["prefilter"], **self._selection().filters)
+    @property
+    def _metric_tables(self) -> list[Values]:
+        return self.file.metrics or [{"name": NGRAMS}]
+
+    def _measuring(self) -> Iterator[Step]:
+        for (table, choice), scenario in product(zip(self._metric_tables, self.metrics(), strict=True), self.scenarios):
+            command = _command("similarity", scenario=scenario, **_without(table, "name"), metric=choice.name)
+            yield Step(command, choice.name not in BUILT_IN, partial(self._measure, choice, scenario))
+
+    def _measure(
+        self, choice: MetricChoice, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar
+    ) -> Outcome:
+        measurement = Measurement(db, choice, scenario=scenario, model_options=self.model_options)
+        done = measurement.run(self.options(db), show, bar)
+        return Outcome(done.summary, done.report, tuple(done.remarks))
 
     def _selection(self, scenario: str | None = None) -> SelectionParameters:
         metric = self.file.metrics[0]["name"] if self.file.metrics else NGRAMS
@@ -185,8 +186,8 @@ class Study:
     def _embed_instructions(
         self, metric: str, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar
     ) -> Outcome:
-        model, options = self.model(db, model_name(db, metric)), self.options(db)
-        done = embed.embed_instructions(db, model, scenario, options, show=show)
+        work = InstructionsToEmbed(db, self.model(db, model_name(db, metric)), scenario)
+        done = work.run(self.options(db), show)
         return Outcome(done.summary, done.report)
 
     def _select(self, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
@@ -198,7 +199,7 @@ class Study:
         table, (selection, _, _) = self.file.judge or {}, self.selected[position]
         overrides, own = _only(table, *model_settings.SAMPLING), _own_prompt(table, *verdicts.NEEDED)
         judging = judge.Judging(self.model(db, name), selection, None, overrides, own)
-        done = judge.judge(db, judging, self.options(db), show=show)
+        done = judge.judge(db, judging, self.options(db), show)
         return Outcome(done.summary, done.report, (done.flipping,))
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from madetl.asking import model_settings
-from madetl.asking.ask import AskOptions
 from madetl.asking.model_settings import ModelOptions
 from madetl.similarity import ask, embed
 from madetl.similarity.embed import MOST_TEXTS
@@ -35,20 +34,20 @@ LATENCY = ("--latency-median", "0.05", "--latency-sigma", "0.4")
 def figures() -> Iterator[Figure]:
     yield _figure(
         "text-embedding-3-small",
-        lambda db, url: embed.measure(db, _model(db, "text-embedding-3-small", url), _all(db), AskOptions()),
+        lambda db, url: embed.AnswersToEmbed(db, _model(db, "text-embedding-3-small", url), _all(db)).run(),
         lambda instructions: math.ceil(MODELS * instructions / MOST_TEXTS),
         lambda instructions: 2 * PAIRS * instructions,
     )
     yield _figure(
         "gpt-4.1, every pair",
-        lambda db, url: ask.measure(db, _judge(db, url, None), AskOptions()),
+        lambda db, url: ask.ScoresToAsk(db, _judge(db, url, None)).run(),
         lambda instructions: PAIRS * instructions,
         lambda instructions: PAIRS * instructions,
     )
     nearest = INSTRUCTIONS * NEAREST // LARGE
     yield _figure(
         f"gpt-4.1 --prefilter char-ngram:{nearest}",
-        lambda db, url: ask.measure(db, _judge(db, url, Prefilter("char-ngram", nearest)), AskOptions()),
+        lambda db, url: ask.ScoresToAsk(db, _judge(db, url, Prefilter("char-ngram", nearest))).run(),
         lambda instructions: PAIRS * instructions * NEAREST // LARGE,
         lambda instructions: PAIRS * instructions,
     )

@@ -20,7 +20,7 @@ from madetl.asking.model_settings import ModelOptions
 from madetl.errors import InputError, ParameterError
 from madetl.selection import select
 from madetl.similarity import ask, rubric
-from madetl.similarity.ask import AskedAbout, ChatMetric
+from madetl.similarity.ask import AskedAbout, ChatMetric, ScoresToAsk
 from madetl.similarity.measure import measure as compute
 from madetl.similarity.measure import scope_of
 from madetl.similarity.named import metric_named
@@ -60,7 +60,7 @@ def chat_metric(db: sqlite3.Connection, server: ProviderServer, **settings) -> C
 
 
 def measure(db: sqlite3.Connection, server: ProviderServer, asking: AskOptions | None = None, **settings) -> AskedAbout:
-    return ask.measure(db, chat_metric(db, server, **settings), asking or AskOptions())
+    return ScoresToAsk(db, chat_metric(db, server, **settings)).run(asking)
 
 
 def saying(answer: object) -> Callable[[ReceivedRequest], str]:
@@ -296,10 +296,10 @@ class TestPrefilter:
     @pytest.mark.parametrize("text", ["char-ngram", "char-ngram:", ":5", "char-ngram:0", "char-ngram:-1", "a:b"])
     def test_what_it_is_given(self, text):
         with pytest.raises(ParameterError, match="such as char-ngram:100"):
-            parsed(text, 20, 4.0)
+            parsed(text)
 
     def test_a_metric_may_have_a_colon_in_its_name(self):
-        assert parsed("nomic:latest:20", 20, 4.0) == Prefilter("nomic:latest", 20)
+        assert parsed("nomic:latest:20", min_words=20, max_length_ratio=4.0) == Prefilter("nomic:latest", 20)
 
 
 # Which metric it is
@@ -326,8 +326,8 @@ class TestSettings:
         fill(study, 2)
         measure(db, server)
         other = chat_metric(db, server, temperature=1.0)
-        assert ask.others(db, other) == 1
-        assert re.match(r"gpt-4.1@[0-9a-f]{8}: 6 pairs measured", ask.measure(db, other, AskOptions()).summary)
+        assert ["with another prompt or sampling" in warning for warning in ask.warnings(db, other)] == [True]
+        assert re.match(r"gpt-4.1@[0-9a-f]{8}: 6 pairs measured", ScoresToAsk(db, other).run().summary)
         with pytest.raises(ParameterError, match=r"2 metrics are called 'gpt-4\.1'") as said:
             measure(db, server)
         assert "You compare" not in str(said.value)  # the whole prompt would hide the names
@@ -355,7 +355,7 @@ from madetl.similarity import ask
 with database.writing(sys.argv[1]) as db:
     model = model_settings.find(db, "gpt-4.1", ModelOptions(base_url=sys.argv[2]))
     metric = ask.ChatMetric(model, ask.rubric_for(db, "gpt-4.1", {}), scope_of(db, None, None, "all"))
-    ask.measure(db, metric, AskOptions(concurrency=8))
+    ask.ScoresToAsk(db, metric).run(AskOptions(concurrency=8))
 """
 
 
@@ -387,10 +387,10 @@ def test_requests_are_pairs_times_instructions(db, study, server, models, instru
     fill(study, instructions, models)
     metric = chat_metric(db, server)
     expected = models * (models - 1) // 2 * instructions
-    assert ask.dry_run(db, metric, AskOptions()).requests == expected
+    assert ScoresToAsk(db, metric).dry_run().requests == expected
     assert ask.judgments_after(db, metric, 10) == models * (models - 1) // 2 * min(10, instructions)
     assert not server.requests
-    ask.measure(db, metric, AskOptions())
+    ScoresToAsk(db, metric).run()
     assert len(server.requests) == expected
 
 

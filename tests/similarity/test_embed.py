@@ -23,8 +23,7 @@ from madetl.asking.ask import AskingError, AskOptions
 from madetl.asking.model_settings import ModelOptions
 from madetl.errors import ParameterError
 from madetl.selection import select
-from madetl.similarity import embed
-from madetl.similarity.embed import EmbeddedAndMeasured, batches
+from madetl.similarity.embed import AnswersToEmbed, EmbeddedAndMeasured, InstructionsToEmbed, batches
 from madetl.similarity.measure import scope_of
 from madetl.similarity.named import kind_of
 from madetl.store import database
@@ -58,7 +57,7 @@ def fill(study: Study, instructions: int, models: tuple[str, ...] = MODELS, extr
 
 def measure(db: sqlite3.Connection, server: ProviderServer, name: str = NAME, **options) -> EmbeddedAndMeasured:
     scope = scope_of(db, options.pop("scenario", None), options.pop("models", None), options.pop("pairs", "all"))
-    return embed.measure(db, model(db, server, name), scope, AskOptions(**options))
+    return AnswersToEmbed(db, model(db, server, name), scope).run(AskOptions(**options))
 
 
 def model(db: sqlite3.Connection, server: ProviderServer, name: str = NAME) -> model_settings.Model:
@@ -228,7 +227,8 @@ def test_nothing_is_sent_that_could_cost_too_much(db, study, server):
     fill(study, 200)
     priced = model_settings.find(db, NAME, ModelOptions(base_url=f"{server.url}/v1", price_in=1.0, price_out=0.0))
     most = 0.03  # USD; a request costs 0.0033, and could cost what its 21,000 bytes would at a token each
-    done = embed.measure(db, priced, scope_of(db, None, None, "all"), AskOptions(max_cost=most, concurrency=1))
+    work = AnswersToEmbed(db, priced, scope_of(db, None, None, "all"))
+    done = work.run(AskOptions(max_cost=most, concurrency=1))
     assert done.report.stopped == "max_cost"
     assert 0 < done.embedded.texts < 600
     assert done.measured.measured > 0
@@ -257,7 +257,7 @@ class TestInstructions:
         fill(study, 12)
         study.instruction("never answered")
         study.response(study.instruction("With input.", input="the input"), "m1", "an answer")
-        done = embed.embed_instructions(db, model(db, server), None, AskOptions())
+        done = InstructionsToEmbed(db, model(db, server), None).run()
         assert done.summary == f"{NAME}: 13 texts embedded in 1 request"
         assert set(sent(server)) == {*(f"instruction {i}" for i in range(12)), "With input.\nthe input"}
         hashes = {row[0] for row in db.execute("SELECT hash FROM instructions WHERE instruction <> 'never answered'")}
@@ -271,7 +271,7 @@ class TestInstructions:
 
     def test_a_scenario_alone(self, db, study, server):
         fill(study, 6)
-        embed.embed_instructions(db, model(db, server), "Coding", AskOptions())
+        InstructionsToEmbed(db, model(db, server), "Coding").run()
         assert sent(server) == ["instruction 0", "instruction 2", "instruction 4"]
 
     def test_the_error_names_the_command_that_makes_them(self, db, study, server):
@@ -344,7 +344,7 @@ from madetl.similarity.measure import scope_of
 from madetl.similarity import embed
 with database.writing(sys.argv[1]) as db:
     model = model_settings.find(db, "text-embedding-3-small", ModelOptions(base_url=sys.argv[2]))
-    embed.measure(db, model, scope_of(db, None, None, "all"), AskOptions(concurrency=2))
+    embed.AnswersToEmbed(db, model, scope_of(db, None, None, "all")).run(AskOptions(concurrency=2))
 """
 
 
