@@ -24,6 +24,7 @@ from madetl.study import file
 
 ROOT = Path(__file__).parents[1]
 README = "README.md"
+CHINESE = "docs/README.zh.md"
 STUDY = "docs/study.md"
 TABLES = "schema/README.md"
 QUERIES = "sql/README.md"
@@ -221,3 +222,26 @@ def anchors(text: str) -> set[str]:
     """The anchors that GitHub gives to the headings of a document."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# The README in Chinese
+
+
+def fences(name: str) -> list[tuple[str, str]]:
+    """(language, text) of every fenced block of a document, in order. Drawings and tables are left to the language."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", DOCUMENTS[name], flags=re.MULTILINE | re.DOTALL)
+    return [(language, "" if language == "text" else text) for language, text in found]
+
+
+def test_the_chinese_readme_has_the_commands_of_the_readme() -> None:
+    """Block by block the same, in the same order; only what is drawn in a text block may be translated."""
+    assert fences(CHINESE) == fences(README)
+
+
+def test_the_chinese_readme_leads_where_the_readme_leads() -> None:
+    """To the same documents, from its own folder; each README names the other at its top."""
+    assert f"]({CHINESE})" in DOCUMENTS[README]
+    assert "](../README.md)" in DOCUMENTS[CHINESE]
+    linked = {link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", DOCUMENTS[README])}
+    there = {link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", DOCUMENTS[CHINESE])}
+    assert {os.path.relpath(ROOT / link, ROOT / "docs") for link in linked - {CHINESE}} <= there
