@@ -8,7 +8,6 @@ tried again, and when to stop.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sqlite3
 import threading
@@ -143,11 +142,8 @@ def _addressed(endpoint: Endpoint) -> Endpoint:
     """The endpoint with the address that its requests go to, for the hash: the same name elsewhere is another model."""
     from madetl.providers import keys
 
-    home = {"openai": keys.OPENAI, "gemini": keys.GEMINI}.get(endpoint.provider)
-    if home is None or endpoint.base_url:
-        return endpoint
-    configured = next((os.environ[name] for name in home.url_names if os.environ.get(name)), None)
-    return replace(endpoint, base_url=configured or home.base_url)
+    home = keys.HOMES.get(endpoint.provider)
+    return endpoint if home is None else replace(endpoint, base_url=keys.address_of(endpoint, home)[0])
 
 
 def _shower(

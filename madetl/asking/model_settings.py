@@ -150,8 +150,7 @@ def register(db: sqlite3.Connection, model: AskedModel, settled: Mapping[str, An
 
 def check_access(model: AskedModel) -> None:
     """Raises ParameterError where a key is missing, or an address cannot be used, before anything is written."""
-    home = {"openai": keys.OPENAI, "gemini": keys.GEMINI}.get(model.endpoint.provider)
-    if home is not None:
+    if home := keys.HOMES.get(model.endpoint.provider):
         keys.access(model.endpoint, home)
 
 

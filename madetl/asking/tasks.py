@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from madetl.asking.ledger import Answer, Request
@@ -104,6 +104,13 @@ class AskReport:
     seconds: float = 0.0
     stopped: Stop | None = None
     examples: dict[str, str] = field(default_factory=dict)
+
+    def __add__(self, later: AskReport) -> AskReport:
+        """Both together. Why the later one stopped is why the whole did."""
+        total = AskReport(stopped=later.stopped, examples=later.examples | self.examples)
+        for name in (each.name for each in fields(self) if each.name not in ("stopped", "examples")):
+            setattr(total, name, getattr(self, name) + getattr(later, name))
+        return total
 
     @property
     def cost(self) -> float | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -17,9 +18,11 @@ from madetl.cli.output import counted, note, print_json, print_table, quiet_line
 if TYPE_CHECKING:
     from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate
     from madetl.asking.model_settings import ModelOptions
-    from madetl.asking.stage_work import Show
+    from madetl.asking.stage_work import Show, StageWork
+    from madetl.cli.base import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+Result = TypeVar("Result", bound="StageResult")
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -104,6 +107,22 @@ def sampling_options(**defaults: object) -> Callable[[F], F]:
                      help=with_default("max_tokens", "The longest that an answer may be.")),
     )  # fmt: skip
     return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def opened(settings: Settings, asking: Asking) -> AbstractContextManager[sqlite3.Connection]:
+    """The database of a command that asks: a dry run only reads it."""
+    from madetl.store import database
+
+    return database.reading(settings.db) if asking.dry_run else database.writing(settings.db, create=False)
+
+
+def run_work(work: StageWork[Result], asking: Asking, label: str, **more: Any) -> Result:
+    """Asks for what is missing, under a bar; or shows what that would cost, with `more` rows, and ends the command."""
+    if asking.dry_run:
+        show_estimate(work.dry_run(asking.options), asking.as_json, **more)
+        sys.exit(0)
+    with asking_bar(label) as show:
+        return work.run(asking.options, show)
 
 
 def read_text(file: Path) -> str:

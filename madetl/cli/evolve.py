@@ -13,6 +13,7 @@ from madetl.cli.asking import (
     asking_bar,
     asking_options,
     conclude,
+    opened,
     sampling_options,
     show_estimate,
 )
@@ -78,18 +79,16 @@ def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: As
     """
     from madetl.asking import prompts
     from madetl.evolution import evolve
-    from madetl.store import database
 
     own = None if prompt is None else prompts.from_file(prompt, "instruction")
     overrides = {name: value for name, value in options.items() if value is not None}
     evolution = evolve.Evolution(model, prompt=own, **overrides)
-    if asking.dry_run:
-        with database.reading(settings.db) as db:
-            estimate = evolve.dry_run(db, evolution, asking.model_options, asking.options)
-        show_estimate(estimate, asking.as_json)
-        return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"evolve {model}") as show:
-        result = evolve.evolve(db, evolution, asking.model_options, asking.options, show)
+    with opened(settings, asking) as db:
+        if asking.dry_run:
+            show_estimate(evolve.dry_run(db, evolution, asking.model_options, asking.options), asking.as_json)
+            return
+        with asking_bar(f"evolve {model}") as show:
+            result = evolve.evolve(db, evolution, asking.model_options, asking.options, show)
     rounds = [{name: getattr(each, name) for name in _OF_A_ROUND} for each in result.rounds]
     if not asking.as_json and len(rounds) > 1:
         print_table(rounds)

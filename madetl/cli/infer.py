@@ -10,12 +10,12 @@ import click
 from madetl.cli.asking import (
     FILE,
     Asking,
-    asking_bar,
     asking_options,
     conclude,
+    opened,
     read_text,
+    run_work,
     sampling_options,
-    show_estimate,
 )
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import scenario_option
@@ -64,19 +64,14 @@ def infer(
     scenario Reasoning ask for a step-by-step solution.
     """
     from madetl.inference import infer
-    from madetl.store import database
 
     overrides = {name: value for name, value in sampling.items() if value is not None}
     if system_prompt is not None:
         overrides["system_prompt"] = read_text(system_prompt)
     inference = infer.Inference(model, scenario, limit, samples, overrides)
-    if asking.dry_run:
-        with database.reading(settings.db) as db:
-            estimate = infer.dry_run(db, inference, asking.model_options, asking.options)
-        show_estimate(estimate, asking.as_json)
-        return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"infer {model}") as show:
-        result = infer.infer(db, inference, asking.model_options, asking.options, show)
+    with opened(settings, asking) as db:
+        work = infer.AnswersToAsk(db, inference, asking.model_options)
+        result = run_work(work, asking, f"infer {model}")
     conclude(result, asking.as_json, model=model, known=result.known, truncated=result.truncated)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from madetl.cli.asking import FILE, Asking, asking_bar, asking_options, conclude, sampling_options, show_estimate
+from madetl.cli.asking import FILE, Asking, asking_options, conclude, opened, run_work, sampling_options
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.output import note, warn
 
@@ -52,21 +52,15 @@ def judge(
     """
     from madetl.asking import model_settings, prompts
     from madetl.judgment import judge, verdicts
-    from madetl.store import database
 
     overrides = {name: value for name, value in sampling.items() if value is not None}
     own = None if prompt is None else prompts.from_file(prompt, *verdicts.NEEDED)
-    opened = database.reading(settings.db) if asking.dry_run else database.writing(settings.db, create=False)
-    with opened as db:
+    with opened(settings, asking) as db:
         judging = judge.Judging(
             model_settings.find(db, model, asking.model_options), selection, annotator, overrides, own
         )
-        if asking.dry_run:
-            work = judge.VerdictsToAsk(db, judging)
-            show_estimate(work.dry_run(asking.options), asking.as_json, response_pairs_to_judge=work.pairs)
-            return
-        with asking_bar(f"judge {model}") as show:
-            result = judge.judge(db, judging, asking.options, show)
+        work = judge.VerdictsToAsk(db, judging)
+        result = run_work(work, asking, f"judge {model}", response_pairs_to_judge=work.pairs)
     if not asking.as_json:
         note(result.flipping)
         if result.own_answers:

@@ -134,7 +134,9 @@ class _VectorsToAsk(StageWork[Result]):
         total = AskReport()
         for size in _SMALLER:
             report = ask(_tasks(self._lacking(), size), self._requests(size))
-            total = _together(total, report)
+            # what failed before was asked again: only the later failures count
+            later = {name: getattr(report, name) for name in ("failed", "left", "not_asked", "examples")}
+            total = replace(total + report, **later)
             self._left = len({key for key, _ in self._lacking()})
             if not _take_apart(report, self._left):
                 break
@@ -235,9 +237,3 @@ def _take_apart(report: AskReport, missing: int) -> bool:
     failed = report.failed + report.left
     refused = sum(number for outcome, number in failed.items() if outcome not in TRANSIENT)
     return report.stopped is None and 0 < refused < missing and (report.done > 0 or refused <= _FEW)
-
-
-def _together(before: AskReport, after: AskReport) -> AskReport:
-    """Both as one; what failed before was asked again, so that only the later failures count."""
-    sums = ("done", "reused", "requests", "retried", "tokens_in", "tokens_out", "known_cost", "unpriced", "seconds")
-    return replace(after, **{name: getattr(before, name) + getattr(after, name) for name in sums})

@@ -122,8 +122,8 @@ class Measurement:
         if file := self._choice.options.get("prompt"):
             overrides["prompt"] = prompts.from_file(Path(file), *rubric.NEEDED).text
         chosen = self._choice.prefilter
-        asked = ask.rubric_for(self._db, self._choice.name, overrides)
-        return ask.ChatMetric(self.model, asked, self._scope, chosen)
+        prompt = ask.settings_for(self._db, self._choice.name, overrides)
+        return ask.ChatMetric(self.model, prompt, self._scope, chosen)
 
 
 def first_requests(db: sqlite3.Connection, choice: MetricChoice, models: int, instructions: int) -> int | None:

@@ -141,7 +141,8 @@ class Study:
             yield Step(command, True, partial(self._infer, inference))
 
     def _infer(self, inference: infer.Inference, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        done = infer.infer(db, inference, self.model_options(inference.model), self.options(db), show)
+        work = infer.AnswersToAsk(db, inference, self.model_options(inference.model))
+        done = work.run(self.options(db), show)
         return Outcome(done.summary, done.report)
 
     def metrics(self) -> list[MetricChoice]:
@@ -199,7 +200,7 @@ class Study:
         table, (selection, _, _) = self.file.judge or {}, self.selected[position]
         overrides, own = _only(table, *model_settings.SAMPLING), _own_prompt(table, *verdicts.NEEDED)
         judging = judge.Judging(self.model(db, name), selection, None, overrides, own)
-        done = judge.judge(db, judging, self.options(db), show)
+        done = judge.VerdictsToAsk(db, judging).run(self.options(db), show)
         return Outcome(done.summary, done.report, (done.flipping,))
 
 
