@@ -75,7 +75,7 @@ def ask_all(
     try:
         with locks.run_lock(db, caller.run_id):
             scheduler.pull(1)
-            if not scheduler.finished:  # a model may take a minute to load: not for nothing
+            if not scheduler.finished:  # loading a model may take a minute: only where something is left to ask
                 _ask(db, scheduler, open_provider or providers.open_provider, options, progress or (lambda _: None))
     finally:
         scheduler.report.seconds = time.monotonic() - began
@@ -83,7 +83,7 @@ def ask_all(
 
 
 def estimate(db: sqlite3.Connection, caller: Caller, tasks: Iterable[Task], options: AskOptions) -> Estimate:
-    """What `ask_all` would do with these tasks and what that would cost; nobody is asked, nothing is written."""
+    """What `ask_all` would do with these tasks and what that would cost. Sends nothing and writes nothing."""
     return _estimate(db, replace(caller, endpoint=_addressed(caller.endpoint)), tasks, options)
 
 
@@ -131,15 +131,15 @@ def _closed(scheduler: Scheduler) -> AskReport:
 
 
 def _last_words(error: ProviderError, report: AskReport) -> str:
-    """The provider's own words, a hint, and what was saved."""
+    """The message of the error that ends the run: the provider's own words, a hint, and what was saved."""
     hint = f" {error.hint}" if error.hint else ""
-    silent = " Nothing that was tried lately was answered: is the server up?" if report.stopped == "unreachable" else ""
+    silent = " None of the latest requests was answered: is the server up?" if report.stopped == "unreachable" else ""
     counts = f"{report.done + report.reused} answers are saved, {report.undone} are missing."
     return f"{str(error).rstrip('.')}.{hint}{silent} {counts} Run the same command again to go on."
 
 
 def _addressed(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with the address that its requests go to, for the hash: the same name elsewhere is another model."""
+    """The endpoint with the address of its requests, for the hash: the same name elsewhere is another model."""
     from madetl.providers import keys
 
     home = keys.HOMES.get(endpoint.provider)
@@ -152,7 +152,7 @@ def _shower(
     progress: Callable[[AskProgress], None],
     limit: Callable[[], int],
 ) -> Callable[[], None]:
-    """Reports progress, not too often."""
+    """A function that reports progress, at most once in _SHOW seconds."""
     began, shown = time.monotonic(), 0.0
 
     def show() -> None:
@@ -170,7 +170,7 @@ def _shower(
 
 @contextmanager
 def _interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C calls `interrupt`, twice at most; after that it does what it did before."""
+    """The first two presses of Ctrl-C call `interrupt`; a third does what Ctrl-C did before."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
         yield

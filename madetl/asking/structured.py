@@ -108,7 +108,7 @@ def checker(request: ChatRequest) -> Callable[[ChatAnswer], None]:
 
 
 def repaired(request: ChatRequest, bad: str, fault: str) -> ChatRequest:
-    """The request once more, with the answer that was of no use and what was wrong with it."""
+    """The request again, with the unusable answer and what was wrong with it."""
     prompt = f"{request.prompt}\n\nYour last answer was:\n{bad[:_LONGEST_SHOWN]}\n\nIt cannot be used: {fault}."
     return replace(request, prompt=f"{prompt} Answer again, with the JSON object alone.")
 

@@ -31,7 +31,7 @@ _FAILURE_WORDS = 160  # characters of a provider's reason
 
 @dataclass(frozen=True)
 class Asking:
-    """The shared options, as a command gets them: how to ask, whom, and whether to."""
+    """The shared options, as a command gets them: how to ask, which model, and whether it is a dry run."""
 
     options: AskOptions
     model_options: ModelOptions
@@ -66,7 +66,7 @@ _OPTIONS = (
     click.option("--prices", type=click.Path(path_type=Path), metavar="FILE",
                  help="Prices that override madetl's own table.  [default: $MADETL_PRICES]"),
     click.option("--retry-failed", is_flag=True, help="Ask again for what failed for good, too."),
-    click.option("--fresh", is_flag=True, help="Do not take answers out of the ledger; what is stored stays."),
+    click.option("--fresh", is_flag=True, help="Do not reuse answers of the ledger; stored answers stay."),
     click.option("--dry-run", is_flag=True, help="Only say how many requests, tokens and USD it would be."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Commands that ask models for what a study is made of: evolve, infer."""
+"""The command that lets models write new instructions: evolve."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "ne
     ),
 )
 @scenario_option
-@click.option("--model", required=True, metavar="NAME", help="Who rewrites.")
+@click.option("--model", required=True, metavar="NAME", help="The model that rewrites.")
 @click.option(
     "--rounds",
     type=click.IntRange(1, 100),
@@ -52,7 +52,9 @@ _OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "ne
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N of each generation.")
 @sampling_options(temperature="0.7", top_p="0.9", max_tokens="2048")
-@click.option("--prompt", type=FILE, metavar="FILE", help="Your own, with {instruction} where the instruction goes.")
+@click.option(
+    "--prompt", type=FILE, metavar="FILE", help="Your own prompt, with {instruction} where the instruction goes."
+)
 @click.option(
     "--duplicate-above",
     "threshold",
@@ -75,7 +77,7 @@ def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: As
     any other      the same kind of instruction about something else
 
     Running it again asks for what is missing: after --rounds 1, --rounds 2 adds a round, and another model adds
-    rewritings of its own. The prompts stand in madetl/asking/prompts/; the one in force is kept with the run.
+    rewritings of its own. The prompts are in madetl/asking/prompts/; the run keeps the one that it used.
     """
     from madetl.asking import prompts
     from madetl.evolution import evolve

@@ -1,4 +1,4 @@
-"""Commands that ask models for what a study is made of: evolve, infer."""
+"""The command that lets models answer instructions: infer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from madetl.cli.options import scenario_option
         "madetl infer --model Qwen/Qwen3-8B --base-url http://127.0.0.1:8000/v1",
     ),
 )
-@click.option("--model", required=True, metavar="NAME", help="Who answers.")
+@click.option("--model", required=True, metavar="NAME", help="The model that answers.")
 @scenario_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N instructions.")
 @click.option(
@@ -59,7 +59,7 @@ def infer(
 ) -> None:
     """Ask a model for an answer to every instruction that has none from it.
 
-    Answers are stored as they come, and nothing is paid for twice: a run that was stopped goes on where it was.
+    Answers are stored as they come, and no answer is paid for twice: after a stopped run, the next run goes on.
     Settings are kept with the model; other settings need another name (madetl models add). Instructions of the
     scenario Reasoning ask for a step-by-step solution.
     """

@@ -22,13 +22,13 @@ from madetl.cli.output import note, warn
         "madetl rank --annotator gpt-4.1",
     ),
 )
-@click.option("--model", required=True, metavar="NAME", help="Who judges.")
+@click.option("--model", required=True, metavar="NAME", help="The model that judges.")
 @click.option(
     "--selection", default="latest", show_default=True, metavar="NAME", help="What to judge; latest: extended last."
 )
-@click.option("--annotator", metavar="NAME", help="The name that the verdicts stand under.  [default: the model's]")
+@click.option("--annotator", metavar="NAME", help="The name under which judgments are stored.  [default: the model's]")
 @click.option(
-    "--prompt", type=FILE, metavar="FILE", help="Your own, with {instruction}, {first}, {second}, {reference}."
+    "--prompt", type=FILE, metavar="FILE", help="Your own prompt, with {instruction}, {first}, {second}, {reference}."
 )
 @sampling_options(temperature="0.0", max_tokens="2048")
 @asking_options
@@ -46,9 +46,10 @@ def judge(
 ) -> None:
     """Let a language model judge the selected response pairs, as one more annotator.
 
-    Each pair is asked about in both orders. A verdict that is the same in both counts; one that flips with the order
-    is a tie with a remark, and the share of these is printed. People and models are kept apart: `madetl rank` takes
-    people's votes, `madetl rank --judges` those of models, `madetl rank --annotator NAME` those of one.
+    The model is asked about each pair in both orders. A verdict that is the same in both orders counts; one that flips
+    with the order is stored as a tie with a remark, and the share of these is printed. People and models are kept
+    apart: `madetl rank` takes people's votes, `madetl rank --judges` those of models, `madetl rank --annotator NAME`
+    those of one.
     """
     from madetl.asking import model_settings, prompts
     from madetl.judgment import judge, verdicts

@@ -1,9 +1,9 @@
 """Stage 1: models rewrite instructions into new ones. Reads and writes `instructions`.
 
-Round t rewrites generation t−1 into generation t. A round asks for what is missing, so that a run that was stopped goes
-on, a second one finds nothing to do, and a higher number of rounds adds to what is there; each model has rewritings of
-its own, so that several can evolve one pool. What comes back must keep to a schema; what says almost the same as an
-instruction in the pool is dropped, and counted.
+Round t rewrites generation t−1 into generation t. A round asks for the rewritings that are missing: a stopped run goes
+on, a second run finds nothing to do, and a higher number of rounds adds to what is there. Each model has rewritings of
+its own, so several models can evolve one pool. A rewriting must keep to a schema; one that says almost the same as an
+instruction in the pool is dropped and counted.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from madetl.text import instruction_hash, storable, with_input
 
 _OWN_PROMPT = ("writing", "reasoning", "understanding", "coding")
 _WITH_ANSWER = ("reasoning",)  # though no instruction of the pool may have one
-_KEEPS_ITS_PARENT = ("coding",)  # a rewriting that adds to its parent is near to it, and to its siblings
+_KEEPS_ITS_PARENT = ("coding",)  # a rewriting that adds to its parent is close to the parent and to its siblings
 
 
 @dataclass(frozen=True)
 class Evolution:
-    """What is to be rewritten, by whom and how.
+    """What is to be rewritten, by which model and how.
 
     `scenario` None: each of them. `limit`: only the first so many instructions of each generation. `prompt`: the user's
     own. `threshold`: the cosine above which a rewriting counts as a near-duplicate.
@@ -138,7 +138,7 @@ def dry_run(
 
 
 def _expect(found: Estimate, parents: int, born: int, evolution: Evolution, total: Estimate) -> int:
-    """Adds a round's estimate to the total, with the parents that do not exist yet; returns how many it would bear."""
+    """Adds a round's estimate to the total, with the parents that do not exist yet; returns the number of children."""
     room = born if evolution.limit is None else min(born, max(0, evolution.limit - parents))
     further = room * evolution.per_seed
     before = total.requests or 1

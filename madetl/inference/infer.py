@@ -1,8 +1,8 @@
 """Stage 2: models answer instructions. Reads `instructions`, writes `responses`.
 
-Every instruction without an answer of the model is asked, through the ledger: an answer that arrived once is not paid
-for again. An answer that was cut off at its longest is stored as it is, and counted: it is what the model says within
-the length that all models are given. Empty, refused and blocked answers are failures in the ledger, never texts.
+The model is asked each instruction that it has not answered, through the ledger: an answer that arrived once is not
+paid for again. An answer that was cut off at the longest permitted length is stored as it is, and counted: all models
+have the same length. Empty, refused and blocked answers are failures in the ledger, never texts.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _PROMPTS = {"reasoning": "infer_reasoning"}  # by scenario, in lower case; any o
 
 @dataclass(frozen=True)
 class Inference:
-    """What is to be answered, by whom and how.
+    """What is to be answered, by which model and how.
 
     `limit`: only the first so many instructions, the same ones for every model. `overrides`: system prompt and sampling
-    (keys of model_settings.ANSWERING) as far as the user gave them.
+    (keys of model_settings.ANSWERING) that the user gave.
     """
 
     model: str

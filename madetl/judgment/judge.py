@@ -47,7 +47,7 @@ Pair = tuple[int, int]  # ids of the two responses, in canonical order
 
 @dataclass(frozen=True)
 class Judging:
-    """What is to be judged, by whom and how. `annotator`: the name that the verdicts stand under, or the model's.
+    """What is to be judged, by which model and how. `annotator`: the name for its judgments; None: the model's.
 
     `overrides`: what of the settings the user gave (temperature, top_p, max_tokens), and `prompt` the user's own.
     """
@@ -64,7 +64,7 @@ class Judged:
     """What a run did, and the judge's verdicts on the whole selection so far.
 
     `flips`: verdicts that differed between the orders; `first` and `second`: those of them that
-    preferred the same position both times.
+    preferred the same position in both orders.
     `own_answers`: verdicts on pairs that have an answer of the judge's own.
     """
 
@@ -179,7 +179,7 @@ class VerdictsToAsk(StageWork[Judged]):
         if other is None:
             self._waiting[pair] = verdict
             return
-        # the reason that is kept is the one of the same order always, whichever answer comes first
+        # the reason of the same order is kept, whichever answer arrives first
         winner, comment = verdicts.together(*sorted((verdict, other), key=lambda each: each.shown_first))
         now = db.execute(f"SELECT {_NOW}").fetchone()[0]
         values = (winner, storable(comment)[0], SOURCE, SOURCE_ID, now, self.run_id)

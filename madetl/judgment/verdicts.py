@@ -57,7 +57,7 @@ def in_order(answer: ChatAnswer, shown_first: Side) -> OrderedVerdict:
 
 
 def together(one: OrderedVerdict, other: OrderedVerdict) -> tuple[Winner, str]:
-    """The verdict of both orders and its comment: the reason of one where they agree, else a tie with a remark."""
+    """The verdict of both orders and its comment: where they agree, the reason of `one`, else a tie with a remark."""
     if one.winner == other.winner:
         return one.winner, one.reason
     if "tie" in (one.winner, other.winner):

@@ -1,8 +1,8 @@
 """Where a key may go, and how it is kept out of every message.
 
-A base URL may come from a database that somebody sent. So the default key goes to the provider's own host (over HTTPS)
+A base URL may come from a database of another person. So the default key goes to the provider's own host (over HTTPS)
 and to the address in the environment, nowhere else; any other address needs a variable named with it, which may not be
-one of the default ones, or is asked without a key. Nothing here asks anything over a network.
+one of the default ones, or is asked without a key. Nothing here sends a request.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _is_home(url: str, home: Home) -> bool:
 
 
 def _refuse_default_key(name: str, base_url: str, own: bool) -> None:
-    """A database that somebody sent could name the default key's variable beside an address of theirs."""
+    """Raises ParameterError for a default key's variable with a foreign address, which a database could name."""
     if not own and name in OPENAI.key_names + GEMINI.key_names + _OTHER_DEFAULTS:
         host = urlsplit(base_url).hostname
         raise ParameterError(

@@ -1,8 +1,8 @@
 """Asks a chat model how alike two answers are, pair by pair: a chat model as the metric.
 
-Each pair is a request of its own, and its score a row of `similarities` with the model's explanation. Two cases need
-nobody's opinion and no money: an empty answer is like nothing (0, as every metric has it), and two answers of the same
-text are alike (1). What the model is asked, and how its answer is read, stands in `madetl.similarity.rubric`.
+Each pair is a request of its own, and its score a row of `similarities` with the model's explanation. Two cases need no
+request: a pair with an empty answer scores 0, as with every metric, and two answers of the same text score 1. What the
+model is asked, and how its answer is read, is in `madetl.similarity.rubric`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ChatMetric:
 
 @dataclass(frozen=True)
 class AskedAbout:
-    """What a run did. `measured` has `plain` among it, the pairs that nobody had to be asked about."""
+    """What a run did. `plain`: pairs that needed no request; `measured` includes them."""
 
     metric: str
     measured: int
@@ -140,7 +140,7 @@ class ScoresToAsk(StageWork[AskedAbout]):
         return who | {"max_tokens": self._metric.settings.max_tokens} | which
 
     def begin(self) -> None:
-        """Stores the scores that need no opinion."""
+        """Stores the scores that need no request."""
         self._known, self._scores = self._count_known(), ScoreStore(self.db, self.run_id)
         if any(self._groups()):
             with transaction(self.db):
@@ -206,7 +206,7 @@ class ScoresToAsk(StageWork[AskedAbout]):
 
 
 def _plain(one: str, other: str) -> tuple[float, str] | None:
-    """The score that needs nobody's opinion, and why; None: the model has to be asked."""
+    """The score of a pair that needs no request, and why; None: the model has to be asked."""
     if not one or not other:
         return 0.0, _EMPTY
     return (1.0, _SAME) if one == other else None

@@ -16,7 +16,7 @@ SCHEMA = object_schema(
 def request(settings: PromptSettings, instruction: str, one: str, other: str) -> ChatRequest:
     """The question about two answers, the same one whichever of them is named first.
 
-    The answer whose text has the lower SHA-256 stands first: as good as random, whoever gave it.
+    The answer whose text has the lower SHA-256 stands first: this is as good as random, and favours no model.
     """
     first, second = sorted((one, other), key=text_hash)
     return settings.request(SCHEMA, "similarity", instruction=instruction, first=first, second=second)

@@ -1,7 +1,7 @@
-"""What a study will ask for before it is begun: requests, tokens and USD per step, and judgments of people.
+"""What a study will ask for, before it is begun: requests, tokens and USD per step, and judgments of people.
 
-Works on a copy of the database that goes away again: seeds are brought into it, and nobody is asked. What depends on
-answers that do not exist yet is counted as if every request succeeded; its tokens are unknown.
+Works on a temporary copy of the database: seeds are imported into it, and no model is asked. Requests that depend on
+answers which do not exist yet are counted as if every request succeeded; their tokens are unknown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class StudyForecast:
-    """`judgments`: those that people will be asked for, at most. `cost`: of the steps whose cost is known."""
+    """`judgments`: how many people will be asked for, at most. `cost`: of the steps whose cost is known."""
 
     steps: list[Expected]
     judgments: int
