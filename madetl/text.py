@@ -27,6 +27,11 @@ def instruction_hash(instruction: str, input: str = "") -> str:
     return text_hash(f"{instruction}\0{input}" if input else instruction)
 
 
+def with_input(instruction: str, input: str) -> str:
+    """An instruction and its input as one text, as a model is given them."""
+    return f"{instruction}\n\n{input}" if input else instruction
+
+
 def storable(text: str) -> tuple[str, int]:
     """The text with NUL characters and lone surrogates replaced by U+FFFD, and how many there were.
 

@@ -8,7 +8,6 @@ tried again, and when to stop.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sqlite3
 import threading
@@ -76,7 +75,7 @@ def ask_all(
     try:
         with locks.run_lock(db, caller.run_id):
             scheduler.pull(1)
-            if not scheduler.finished:  # a model may take a minute to load: not for nothing
+            if not scheduler.finished:  # loading a model may take a minute: only where something is left to ask
                 _ask(db, scheduler, open_provider or providers.open_provider, options, progress or (lambda _: None))
     finally:
         scheduler.report.seconds = time.monotonic() - began
@@ -84,7 +83,7 @@ def ask_all(
 
 
 def estimate(db: sqlite3.Connection, caller: Caller, tasks: Iterable[Task], options: AskOptions) -> Estimate:
-    """What `ask_all` would do with these tasks and what that would cost; nobody is asked, nothing is written."""
+    """What `ask_all` would do with these tasks and what that would cost. Sends nothing and writes nothing."""
     return _estimate(db, replace(caller, endpoint=_addressed(caller.endpoint)), tasks, options)
 
 
@@ -132,22 +131,19 @@ def _closed(scheduler: Scheduler) -> AskReport:
 
 
 def _last_words(error: ProviderError, report: AskReport) -> str:
-    """The provider's own words, a hint, and what was saved."""
+    """The message of the error that ends the run: the provider's own words, a hint, and what was saved."""
     hint = f" {error.hint}" if error.hint else ""
-    silent = " Nothing that was tried lately was answered: is the server up?" if report.stopped == "unreachable" else ""
+    silent = " None of the latest requests was answered: is the server up?" if report.stopped == "unreachable" else ""
     counts = f"{report.done + report.reused} answers are saved, {report.undone} are missing."
     return f"{str(error).rstrip('.')}.{hint}{silent} {counts} Run the same command again to go on."
 
 
 def _addressed(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with the address that its requests go to, for the hash: the same name elsewhere is another model."""
+    """The endpoint with the address of its requests, for the hash: the same name elsewhere is another model."""
     from madetl.providers import keys
 
-    home = {"openai": keys.OPENAI, "gemini": keys.GEMINI}.get(endpoint.provider)
-    if home is None or endpoint.base_url:
-        return endpoint
-    configured = next((os.environ[name] for name in home.url_names if os.environ.get(name)), None)
-    return replace(endpoint, base_url=configured or home.base_url)
+    home = keys.HOMES.get(endpoint.provider)
+    return endpoint if home is None else replace(endpoint, base_url=keys.address_of(endpoint, home)[0])
 
 
 def _shower(
@@ -156,7 +152,7 @@ def _shower(
     progress: Callable[[AskProgress], None],
     limit: Callable[[], int],
 ) -> Callable[[], None]:
-    """Reports progress, not too often."""
+    """A function that reports progress, at most once in _SHOW seconds."""
     began, shown = time.monotonic(), 0.0
 
     def show() -> None:
@@ -174,7 +170,7 @@ def _shower(
 
 @contextmanager
 def _interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C calls `interrupt`, twice at most; after that it does what it did before."""
+    """The first two presses of Ctrl-C call `interrupt`; a third does what Ctrl-C did before."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
         yield

@@ -1,7 +1,7 @@
-"""What a run spent, what is in flight, and whether one more request could pass the limit. Plain arithmetic.
+"""What a run spent, what is in flight, and whether one more request could exceed the limit. Plain arithmetic.
 
-A request counts as the most that it can cost until it ended; one that ended without an answer and may have been
-billed all the same (a timeout, say) goes on counting so.
+Until a request ends, it counts as the most that it can cost. A request that ended without an answer, but may have been
+billed (after a timeout, say), keeps counting as that.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _MAYBE_BILLED = frozenset({"timeout", "connection_error", "interrupted"})
 
 
 class Budget:
-    """USD. `limit` None: nobody counts, and every request passes."""
+    """Amounts in USD. Without a limit (None), `allows` is true of every request."""
 
     def __init__(self, limit: float | None, spent: float, price: Price) -> None:
         self._limit, self._spent, self._price = limit, spent, price
         self._reserved = 0.0
 
     def most(self, request: Request, endpoint: Endpoint) -> float:
-        """What a request can cost at most; 0 without a limit. Raises ParameterError where nobody can say."""
+        """What a request can cost at most; 0 without a limit. Raises ParameterError where that is unknown."""
         if self._limit is None:
             return 0.0
         tokens_in, tokens_out = most_tokens(request)
@@ -47,7 +47,7 @@ class Budget:
         self._reserved += most
 
     def settle(self, most: float, closed: Closing) -> None:
-        """A request ended: what it cost takes the place of what it could cost."""
+        """Counts a request that ended: its real cost replaces what was reserved for it."""
         self._reserved -= most
         if closed.cost is not None:
             self._spent += closed.cost

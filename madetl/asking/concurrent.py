@@ -1,7 +1,8 @@
-"""Asks over a network, many requests at once: the next one is sent the moment another ends, nobody waits for a batch.
+"""Asks over a network, many requests at once: the next request is sent as soon as another one ends.
 
-One loop does it: book what arrived and open the rows of what goes out next, in one transaction; send; wait until
-something arrives or may be sent. Commits are a few milliseconds apart, so an answer is stored that soon after it came.
+One loop repeats three steps: it books the answers that arrived and opens the rows of the next requests, in one
+transaction; it sends those requests; it waits until an answer arrives or another request may be sent. Commits are a few
+milliseconds apart, so each answer is stored that soon after it arrived.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from madetl.providers.base import Endpoint, Provider, ProviderError
 from madetl.store.database import BUSY_TIMEOUT
 
 _GROUP = 0.01  # seconds between two commits, so that what arrives together is stored together
-_IDLE = 0.5  # seconds after which the loop looks around in any case, and the progress shows that it lives
-_AHEAD = 200  # tasks fetched ahead: most of them may have their answer in the ledger
-_SHORT_BUSY = 20  # milliseconds that SQLite waits for another writer; longer waits leave the event loop running
+_IDLE = 0.5  # seconds after which the loop repeats in any case, so that the progress goes on
+_AHEAD = 200  # tasks fetched ahead: the ledger may have the answers of most of them
+_SHORT_BUSY = 20  # milliseconds that SQLite waits for another writer; beyond that, the event loop waits
 
 Opener = Callable[[Endpoint], Provider]
 
@@ -46,7 +47,7 @@ class Concurrent:
         return len(self._in_flight)
 
     def interrupt(self) -> None:
-        """The first call sends nothing more; the second abandons what is in flight."""
+        """After the first call nothing more is sent; the second abandons the requests in flight."""
         if self._scheduler.report.stopped == "interrupted":
             for task in self._in_flight.values():
                 task.cancel()
@@ -55,7 +56,7 @@ class Concurrent:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self, show: Callable[[], None]) -> None:
-        """Asks until nothing is left, or until the scheduler stopped the run and what was in flight came back."""
+        """Asks until nothing is left, or until the scheduler stopped the run and the requests in flight ended."""
         self._loop = asyncio.get_running_loop()
         try:
             while not self._is_over():
@@ -89,7 +90,7 @@ class Concurrent:
             raise self._broken
 
     def _provider(self, endpoint: Endpoint) -> Provider:
-        """One provider for each set of refusals known so far; the former ones still have requests in flight."""
+        """The provider for the refusals known so far; earlier providers may still have requests in flight."""
         known = _refusals(endpoint)
         if known not in self._providers:
             self._providers[known] = self._reopen(endpoint)
@@ -103,7 +104,7 @@ class Concurrent:
             result = error
         except asyncio.CancelledError:
             result = ProviderError("abandoned before the answer arrived", outcome="interrupted")
-        except Exception as error:  # a fault of the program: its row is closed, and the run ends with it
+        except Exception as error:  # a fault of the program: closes the row, and ends the run
             self._broken = error
             result = ProviderError(f"madetl failed: {type(error).__name__}", outcome="interrupted")
         now = time.monotonic()
@@ -141,7 +142,7 @@ class Concurrent:
         return _IDLE if due is None or scheduler.report.stopped else min(due - now, _IDLE)
 
     async def _leave_nothing_open(self) -> None:
-        """After an error: abandons what is in flight, and closes every row with the answer if it came."""
+        """After an error: abandons the requests in flight, and closes their rows, with the answers that arrived."""
         for task in self._in_flight.values():
             task.cancel()
         await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
@@ -163,7 +164,7 @@ async def _request(provider: Provider, request: Request) -> Answer:
 
 @asynccontextmanager
 async def _transaction(db: sqlite3.Connection) -> AsyncIterator[None]:
-    """Like database.transaction, but while another process writes, answers go on arriving."""
+    """Like database.transaction, but answers keep arriving while it waits for another process's transaction."""
     await _begin(db)
     try:
         yield

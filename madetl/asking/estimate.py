@@ -1,4 +1,4 @@
-"""What asking will cost before anybody asked: requests, tokens and USD, with the rules that the figures come from.
+"""What asking will cost, before it begins: requests, tokens and USD, with the rules that the figures come from.
 
 Reads the ledger and changes nothing.
 """
@@ -40,7 +40,7 @@ class Estimate:
 
 
 def estimate(db: sqlite3.Connection, caller: Caller, tasks: Iterable[Task], options: AskOptions) -> Estimate:
-    """Goes through the tasks as a run would, and asks nobody. Every request is taken to succeed at once."""
+    """Goes through the tasks as a run would, without sending any. Every request is taken to succeed at once."""
     found = Estimate()
     mean = ledger.mean_tokens_out(db, caller.stage, caller.model_id)
     found.tokens_out_rule = _rule(mean)
@@ -79,7 +79,7 @@ def most_tokens(request: Request) -> tuple[int, int | None]:
 def _is_known(
     db: sqlite3.Connection, caller: Caller, task: Task, key: str, *, options: AskOptions, found: Estimate
 ) -> bool:
-    """Counts what the ledger answers already, or lists as failed."""
+    """Whether the ledger has an answer, or a failure that is not asked again; counts it in `found`."""
     rows = ledger.attempts(db, caller.model_id, key, task.sample)
     known = ledger.history(rows, caller.run_id if options.fresh else None)
     if known.answered is not None:

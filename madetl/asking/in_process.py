@@ -22,7 +22,7 @@ class InProcess:
         self.in_flight = 0
 
     def interrupt(self) -> None:
-        """The first call begins no further chunk; the second abandons the one at work."""
+        """After the first call no further chunk begins; the second abandons the chunk that is being answered."""
         if self._scheduler.report.stopped == "interrupted":
             raise KeyboardInterrupt
         self._scheduler.report.stopped = "interrupted"

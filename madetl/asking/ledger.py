@@ -1,11 +1,11 @@
-"""The ledger: rows of `calls`, opened before a request is sent and closed after. The one place that writes them.
+"""The ledger: rows of `calls`, opened before a request is sent and closed after. Only this module writes them.
 
-What the rows say about a request that is to be made is read off by `history`, a pure function: it was answered, it is
-under way, it failed. Nothing here asks anybody anything.
+`history`, a pure function, reads off the rows what became of a request so far: it was answered, it is under way, or it
+failed. Nothing here sends a request.
 
     answered    outcome 'ok' or 'truncated': the answer is kept, and never asked for again
     transient   rate_limited, timeout, connection_error, server_error, interrupted: the next run asks again
-    failed      empty, client_error, refused, blocked, invalid: listed by the next run, asked again on demand
+    failed      empty, client_error, refused, blocked, invalid: listed by the next run, asked again with --retry-failed
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from madetl.text import storable
 ANSWERED: frozenset[str] = frozenset({"ok", "truncated"})
 FATAL = "fatal"  # finish_reason of an error that stopped its run: a wrong key says nothing about the request
 REFUSED_PARAMETER = "refused_parameter"  # finish_reason of an error that taught what the model does not take
-REPAIRED = "repaired"  # finish_reason of an unusable answer in whose place another request was answered
+REPAIRED = "repaired"  # finish_reason of an unusable answer that another request's answer replaced
 _HOW_TO_ASK = frozenset({"timeout"})  # options of an endpoint that say how to ask, not what
 _NOT_THE_REQUESTS_FAULT = (FATAL, REFUSED_PARAMETER)
 
@@ -44,8 +44,8 @@ Answer = ChatAnswer | Embeddings
 def request_hash(endpoint: Endpoint, request: Request) -> str:
     """Hexadecimal SHA-256 of all that determines the answer, as canonical JSON.
 
-    Parameters count as they are meant: what a model refuses, or wants under another name, does not change the hash,
-    so that learning it does not make old answers new questions. `endpoint.base_url` must be the one that is used.
+    Parameters count under their usual names. A parameter that the model refuses, or takes under another name, changes
+    no hash: answers from before that was learnt are still found. `endpoint.base_url` must be the one that is used.
     """
     meant = {name: value for name, value in asdict(request).items() if value is not None}
     if isinstance(request, ChatRequest) and request.schema is None:
@@ -92,7 +92,7 @@ def attempts(db: sqlite3.Connection, model_id: int, key: str, sample: int) -> li
 
 
 def history(rows: Sequence[sqlite3.Row], only_run: int | None = None) -> CallHistory:
-    """Reads the rows of one request, the latest first. `only_run`: what other runs did counts for nothing (--fresh)."""
+    """Reads the rows of one request, the latest first. `only_run`: the other runs' rows are ignored (--fresh)."""
     counting = [row for row in rows if only_run is None or row["run_id"] == only_run]
     ended = [row for row in counting if row["outcome"] is not None]
     return CallHistory(
@@ -185,7 +185,7 @@ def reject(db: sqlite3.Connection, call_id: int, reason: str) -> None:
 
 
 def mark_repaired(db: sqlite3.Connection, call_ids: Sequence[int]) -> None:
-    """Marks unusable answers in whose place another request was answered: nothing is left undone for their sake."""
+    """Marks unusable answers that another request replaced, so that they do not count as failures."""
     for call_id in call_ids:
         db.execute("UPDATE calls SET finish_reason = ? WHERE id = ? AND outcome = 'invalid'", (REPAIRED, call_id))
 
@@ -201,12 +201,12 @@ def interrupt(db: sqlite3.Connection, call_id: int) -> None:
 
 
 def runs_with_open_calls(db: sqlite3.Connection) -> list[int]:
-    """Runs without an outcome that have requests under way: those that work at this moment, and those killed."""
+    """Runs without an outcome that have requests under way: those executing now, and those that were killed."""
     return [row["run_id"] for row in db.execute(sqlfiles.query("asking/runs_with_open_calls"))]
 
 
 def interrupt_run(db: sqlite3.Connection, run_id: int) -> int:
-    """Closes what a killed run left open, its own row included; returns how many requests those were."""
+    """Closes the requests that a killed run left open, and the run's own row; returns how many requests those were."""
     ids = db.execute("SELECT id FROM calls WHERE run_id = ? AND outcome IS NULL", (run_id,)).fetchall()
     for row in ids:
         interrupt(db, row["id"])
@@ -217,7 +217,7 @@ def interrupt_run(db: sqlite3.Connection, run_id: int) -> int:
 
 
 def spent(db: sqlite3.Connection, run_id: int | None) -> float:
-    """USD that the requests of a run cost so far; unknown costs count for nothing."""
+    """USD that the requests of a run cost so far; unknown costs count as 0."""
     row = db.execute("SELECT coalesce(sum(cost), 0.0) AS cost FROM calls WHERE run_id = ?", (run_id,)).fetchone()
     return float(row["cost"])
 

@@ -1,12 +1,12 @@
-"""Tells runs that execute from runs that were killed, although several commands may work on one file at once.
+"""Tells runs that are executing from runs that were killed, also where several commands use one database at once.
 
-A run that asks holds a lock on a file of its own beside the database, `mad.db-run-17`, as long as it asks. The
-operating system releases it when the process ends, `kill -9` included; so a run whose lock can be taken is dead. A
-process id would not do: ids are given out again, and differ between containers that share the folder.
+While a run asks, it holds a lock on a file of its own beside the database, `mad.db-run-17`. The operating system
+releases the lock when the process ends, `kill -9` included. So a run whose lock another process can take was killed. A
+process id would not do: ids are reused, and differ between containers that share the folder.
 
 The lock is SQLite's own exclusive lock on an empty database: it works wherever the database itself does, also between
-two connections in one process. Locks are taken and tested inside a write transaction of the main database, whose lock
-keeps a test from coming between the making of a file and its locking.
+two connections in one process. Locks are taken and tested inside a write transaction of the main database,
+so that no test comes between the creation of a lock file and its locking.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from madetl.store.database import transaction
 
 @contextmanager
 def run_lock(db: sqlite3.Connection, run_id: int) -> Iterator[None]:
-    """Marks a run as one that executes, until the block ends. Do not open it inside a transaction."""
+    """Holds the run's lock until the block ends. Do not open it inside a transaction."""
     file = _file(db, run_id)
-    if file is None:  # a database in memory: nobody else can see its runs
+    if file is None:  # a database in memory: no other process sees its runs
         yield
         return
     with transaction(db):
@@ -55,7 +55,7 @@ def executes(db: sqlite3.Connection, run_id: int | None) -> bool:
 
 
 def close_killed_runs(db: sqlite3.Connection) -> int:
-    """Closes what killed runs left open as 'interrupted'; returns how many requests those were."""
+    """Closes the requests of killed runs as 'interrupted'; returns how many requests those were."""
     with transaction(db):
         dead = [run_id for run_id in ledger.runs_with_open_calls(db) if not executes(db, run_id)]
         closed = sum(ledger.interrupt_run(db, run_id) for run_id in dead)

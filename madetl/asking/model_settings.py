@@ -1,7 +1,7 @@
-"""How a model is asked: what its row of `models` keeps, and what the user says for one run, as an Endpoint and a Price.
+"""How a model is asked: what its row of `models` keeps, and what the user sets for one run, as an Endpoint and a Price.
 
-A database may come from somebody else. So a row never names the variable of a key, and never lets code that comes with
-a model run: both are taken from `ModelOptions` alone, which is the command line or the user's own study file.
+A database may come from another person. So a row never names the variable of a key, and never allows code that comes
+with a model to run: both are taken from `ModelOptions` alone, which is the command line or the user's own study file.
 
 What decides about a model's answers (provider, name there, options; for its answers to instructions the system prompt
 and the sampling too) is settled once something was asked: another setting is another name. Addresses and prices may
@@ -36,18 +36,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         "quantization", "revision", "seed", "structured_outputs_config", "tensor_parallel_size",
     ),
 }  # fmt: skip
-"""Options of a provider that a row may keep. Whatever else stands there is left alone."""
+"""Options of a provider that a row may keep. Other options in a row are ignored."""
 
 _OF_THE_REQUEST = (
     "model", "messages", "input", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "response_format",
     "stream",
 )  # fmt: skip
-"""What extra_body may not say: it decides who is asked and what it costs, and a dry run would not know of it."""
+"""Keys that extra_body may not have: they decide which model is asked and at what cost, unseen by a dry run."""
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What the user says about a model for one run; None: what its row keeps, or the default.
+    """What the user sets for a model for one run; None: what its row keeps, or the default.
 
     `prices` is a file of prices, `timeout` in seconds, prices in USD per million tokens.
     """
@@ -130,7 +130,7 @@ def answering(model: AskedModel, overrides: Mapping[str, Any], defaults: Mapping
     kept with the model.
     """
     kept = model.answering
-    free = f"Nothing hangs on it yet: madetl models add {model.name} changes it."
+    free = f"No stored answer depends on it yet: madetl models add {model.name} changes it."
     differing = {name: (kept[name], overrides[name]) for name in overrides if name in kept}
     _refuse_change(model.name, model.endpoint.model_id, differing, None if model.has_answers else free)
     return {name: overrides.get(name, kept.get(name, defaults.get(name))) for name in ANSWERING}
@@ -150,8 +150,7 @@ def register(db: sqlite3.Connection, model: AskedModel, settled: Mapping[str, An
 
 def check_access(model: AskedModel) -> None:
     """Raises ParameterError where a key is missing, or an address cannot be used, before anything is written."""
-    home = {"openai": keys.OPENAI, "gemini": keys.GEMINI}.get(model.endpoint.provider)
-    if home is not None:
+    if home := keys.HOMES.get(model.endpoint.provider):
         keys.access(model.endpoint, home)
 
 
@@ -159,7 +158,7 @@ def add(db: sqlite3.Connection, name: str, changes: Mapping[str, Any]) -> AskedM
     """Keeps what a model needs: `madetl models add`. Call it inside a transaction.
 
     Keys of `changes`: provider, model_id, base_url, price_in, price_out, `options` (of the provider) and those of
-    ANSWERING; what is absent stays as it was. Raises ParameterError where answers hang on what would change.
+    ANSWERING; what is absent stays as it was. Raises ParameterError where stored answers depend on what would change.
     """
     row = _row(db, name)
     provider = (
@@ -182,7 +181,7 @@ def add(db: sqlite3.Connection, name: str, changes: Mapping[str, Any]) -> AskedM
 
 
 def _refuse_to_unsettle(row: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-    """Raises ParameterError for a change of what answers hang on."""
+    """Raises ParameterError for a change of settings that stored answers depend on."""
     settings = json.loads(row["settings"])
     who = {"provider": row["provider"], "model_id": row["model_id"] or row["name"]}
     who |= {"option": settings.get("options", {})}
@@ -206,7 +205,7 @@ def _provider(name: str, row: Mapping[str, Any], model_options: ModelOptions) ->
 
 
 def _guess(model_id: str, base_url: str | None) -> str:
-    """The provider that a name speaks of. What has an address is a server, and most servers speak OpenAI's format."""
+    """The provider that a name implies. A model with an address is on a server; most servers take OpenAI's format."""
     try:
         provider = providers.provider_of(model_id)
     except ParameterError:

@@ -1,7 +1,7 @@
-"""What a token costs: the dated table in the package, the user's own file, and what stands with a model.
+"""What a token costs: the dated table in the package, the user's own file, and the price in a model's row.
 
-The nearest wins: the price stored with the model, then the file named by --prices or $MADETL_PRICES, then the table
-`prices.toml`. A price that stands nowhere is unknown, and stays so: it is never taken for zero.
+The first of these that has a price decides: the model's row, the file named by --prices or $MADETL_PRICES, the table
+`prices.toml`. A price that none of them has is unknown; it is never taken for zero.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load(file: str | Path | None = None) -> Prices:
 
 
 def price_of(model: sqlite3.Row | Mapping[str, Any], prices: Prices) -> Price:
-    """The price of a row of `models`; what stands in the row comes before the table, each side by itself."""
+    """The price of a row of `models`: what the row has, else what the table has, for input and output separately."""
     listed = _listed(prices, model["provider"] or "", model["model_id"] or model["name"])
     return Price(
         listed.per_million_in if model["price_in"] is None else model["price_in"],

@@ -3,11 +3,11 @@
 Pure arithmetic over times that come in as arguments (seconds of one clock): no clock is read, nothing sleeps and
 nothing is stored here, so that a test can run an hour of it in a moment.
 
-A stray 429 concerns its own request alone. Where they come in numbers, three things slow down for all:
+A single 429 delays its own request alone. Where many come, three things slow down all requests:
 - the number at once falls by 15 % and climbs back by one for every round of answers (the additive increase and
   multiplicative decrease of TCP, RFC 5681), yet not below what the accepted rate needs (Little's law);
 - a rate is learnt: what the server accepted lately. It grows again, quickly until the first refusal, then slowly;
-- where hardly anything gets through, or slowing down did not help, the provider's Retry-After holds everybody.
+- where hardly any request gets through, or slowing down did not help, the provider's Retry-After holds all requests.
 
 The constants were chosen in simulation (tests/asking/test_rate_limit.py): token buckets of 5 to 200 requests a second
 with bursts of a tenth of a second to a second; whole, exact and missing Retry-After; strays of 2 %; a limit of the
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 _WINDOW = 40  # sends that count as "lately"
 _FEW = 4  # refusals lately that are still strays: at 2 % of them, one window in a thousand has more
-_MANY = 8  # refusals that make everybody wait, if they are most of what was sent
+_MANY = 8  # refusals that make all requests wait, if most of those sent were refused
 _LESS = 0.85  # of the number at once, after a round in which refusals came in numbers
 _UNASKED = 1.0  # seconds to wait after a 429 that does not say how long
 _BURST = 0.1  # seconds of the learnt rate that may be sent at one moment
@@ -42,7 +42,7 @@ class Sent:
 
 @dataclass
 class RateLimit:
-    """What the provider bears. `concurrency` is the most that may be in flight, whatever it bears."""
+    """What the provider accepts. `concurrency` is the most requests that may be in flight, whatever it accepts."""
 
     concurrency: int
     limit: float = field(init=False)  # requests at once, for now
@@ -71,7 +71,7 @@ class RateLimit:
         return max(min(free, int(self._credit)), 0)
 
     def wait(self, now: float) -> float:
-        """Seconds until the pause or the rate lets another request pass; 0 where neither holds it."""
+        """Seconds until the pause and the rate allow another request; 0 if they do now."""
         if now < self.paused_until:
             return self.paused_until - now
         if self.rate is None or self._credit >= 1:
@@ -92,9 +92,9 @@ class RateLimit:
         self.limit = min(self.limit + 1 / self.limit, float(self.concurrency))
 
     def refused(self, sent: Sent, now: float, retry_after: float | None) -> None:
-        """A 429. Where they come in numbers, slows down: once for every round of requests."""
+        """Counts a 429. Where many come, slows down, once for every round of requests."""
         sent.refused = True
-        # What went out after this one may be refused yet; what went out before it and was not, is taken.
+        # Requests sent after this one may still be refused; those sent before it and not refused were accepted.
         told = [each for each in self._lately if each.time <= sent.time]
         holds = retry_after is not None and sent.time >= self.paused_until and self._takes_nothing(told)
         many = _refused(told[-_WINDOW:], self._slowed_at)[0] > _FEW
@@ -105,7 +105,7 @@ class RateLimit:
             self._credit = 0.0
 
     def _takes_nothing(self, told: Sequence[Sent]) -> bool:
-        """Whether hardly any request gets through, or most are refused although all slowed down."""
+        """Whether hardly any request gets through, or most are refused although the rate was lowered."""
         rounds = (
             [(self.paused_until, 0.95)] if self.rate is None else [(self.paused_until, 0.95), (self._slowed_at, 0.5)]
         )
@@ -126,11 +126,11 @@ class RateLimit:
     def _accepted_rate(self, told: Sequence[Sent]) -> float:
         """Requests a second that the server took of these."""
         taken, last = sum(not each.refused for each in told), told[-1].time
-        shortest = max(1.0 - (last - self._began), 0.05)  # the first ones went out all at once
+        shortest = max(1.0 - (last - self._began), 0.05)  # the first requests were all sent at once
         return max(taken, 1) / max(last - told[0].time, shortest)
 
     def _earn(self, now: float) -> None:
-        """Lets the credit and the rate grow by the time that passed; a rate far beyond what is used is forgotten."""
+        """Lets the credit and the rate grow with the time that passed; forgets a rate far above what is used."""
         assert self.rate is not None
         passed = max(now - self._credited_at, 0.0)
         self._credited_at = max(now, self._credited_at)
@@ -159,8 +159,8 @@ def backoff(attempt: int, draw: random.Random, *, base: float = 1.0, longest: fl
 def wait_before_retry(attempt: int, draw: random.Random, *, limited: bool, retry_after: float | None) -> float:
     """Seconds to wait after the given attempt. `limited`: it met a limit, and not a fault.
 
-    At least what the provider asked for, or a second after a 429 that asked for nothing; the more often a request met
-    the limit, the more is added, so that those that met it together do not come back together.
+    At least what the provider asked for, or a second after a 429 without Retry-After. The more often a request met the
+    limit, the more is added, so that requests refused together are not repeated together.
     """
     if retry_after is None and not limited:
         return backoff(attempt, draw)

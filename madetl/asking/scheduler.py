@@ -25,13 +25,13 @@ from madetl.text import storable
 
 _LOOK_AGAIN = 0.2  # seconds between looks at a request that another process has under way
 _FEWEST_WAITING = 64  # tasks that may wait to be asked again before no new ones are begun
-_LOOKS = 500  # at the ledger in one transaction, so that reusing thousands of answers keeps nobody waiting
+_LOOKS = 500  # at the ledger in one transaction, so that reusing thousands of answers blocks no other process
 _SILENCE = 10  # tasks given up in a row, at least, before the server counts as unreachable
 
 
 @dataclass
 class Pending:
-    """A task on its way: the request that is to be made next, and what became of earlier ones in this run.
+    """A task that is not answered yet: its next request, and what became of its earlier requests in this run.
 
     `rejected`: the rows of answers that could not be used, of which the last request may be the repair.
     """
@@ -40,7 +40,7 @@ class Pending:
     request: Request
     attempts: int = 0
     unusable: int = 0
-    ask_anyway: bool = False  # whatever the ledger says about earlier failures
+    ask_anyway: bool = False  # even if the ledger has earlier failures
     rejected: list[int] = field(default_factory=list)
 
 
@@ -93,7 +93,7 @@ class Scheduler:
         self._under_way: set[int] = set()
         self._draw = random.Random(options.seed)
         self._budget = Budget(options.max_cost, ledger.spent(db, caller.run_id), caller.price)
-        self._given_up = 0  # tasks in a row that no attempt helped
+        self._given_up = 0  # tasks in a row whose every attempt failed
 
     @property
     def waiting(self) -> int:
@@ -101,7 +101,7 @@ class Scheduler:
 
     @property
     def has_ready(self) -> bool:
-        """Whether a task could be begun that does not wait for its time."""
+        """Whether a task could be begun now, without waiting for its time."""
         more = not self._exhausted and len(self._waiting) < self._most_waiting
         return self.report.stopped is None and not self._held and (bool(self._ready) or more)
 
@@ -115,7 +115,7 @@ class Scheduler:
         return self._waiting[0][0] if self._waiting else None
 
     def pull(self, count: int) -> None:
-        """Fetches up to so many tasks. Outside of the transaction: where tasks come from may raise what it likes."""
+        """Fetches up to so many tasks. Call it outside of a transaction: the source of the tasks may raise."""
         if self.report.stopped or len(self._waiting) >= self._most_waiting:
             return
         while not self._exhausted and len(self._ready) < count:
@@ -154,7 +154,7 @@ class Scheduler:
         ledger.close_call(self._db, arrival.opened.call_id, ledger.closing(arrival.result, self._caller.price))
 
     def count_rest(self) -> None:
-        """Counts what will not be asked any more."""
+        """Counts the tasks that will not be asked any more."""
         rest = 0 if self._exhausted else sum(1 for _ in self._tasks)
         self.report.not_asked = len(self._ready) + len(self._waiting) + rest
 
@@ -169,7 +169,7 @@ class Scheduler:
         heapq.heappush(self._waiting, (moment, next(self._order), pending))
 
     def _consider(self, pending: Pending, now: float) -> Opened | None:
-        """Looks at the ledger: reuses an answer, waits for one under way, leaves what failed, or opens a row."""
+        """Looks into the ledger: reuses an answer, waits for one under way, leaves what failed, or opens a row."""
         caller = self._caller
         key = ledger.request_hash(caller.endpoint, pending.request)
         rows = ledger.attempts(self._db, caller.model_id, key, pending.task.sample)
@@ -185,7 +185,7 @@ class Scheduler:
         return None
 
     def _is_under_way(self, row: sqlite3.Row) -> bool:
-        """Whether somebody still waits for this request's answer; closes the row if not."""
+        """Whether a run still waits for this request's answer; closes the row if not."""
         ours = row["run_id"] == self._caller.run_id
         if row["id"] in self._under_way if ours else locks.executes(self._db, row["run_id"]):
             return True
@@ -199,7 +199,7 @@ class Scheduler:
         return not self._options.retry_failed or known.last["run_id"] == self._caller.run_id
 
     def _leave(self, pending: Pending, known: CallHistory, now: float) -> None:
-        """Lists an old failure. An unusable answer is weighed again: its repair may never have been asked for."""
+        """Lists an old failure. An unusable answer is checked again: its repair may never have been asked for."""
         assert known.last is not None
         if known.last["outcome"] == "invalid" and known.last["answer"] is not None and pending.task.check:
             pending.unusable = max(pending.unusable, known.invalid - 1)
@@ -208,7 +208,7 @@ class Scheduler:
             self._give_up(self.report.left, known.last["outcome"], known.last["error"])
 
     def _settle(self, pending: Pending, row: sqlite3.Row, now: float) -> None:
-        """Takes an answer out of the ledger instead of asking."""
+        """Uses an answer of the ledger instead of asking."""
         answer = _answer_of(row)
         fault = _fault(pending.task, answer)
         if fault is None:
@@ -221,7 +221,7 @@ class Scheduler:
             self._again_after(fault, pending, self.report.left, now)
 
     def _open(self, pending: Pending, key: str, attempt: int) -> Opened | None:
-        """Writes the row, unless its cost could pass the limit: then the task waits for what is in flight."""
+        """Writes the row, unless it could exceed the limit of cost: then the task waits for those in flight."""
         most_cost = self._budget.most(pending.request, self.endpoint)
         if not self._budget.allows(most_cost):
             self._hold(pending)
@@ -293,13 +293,13 @@ class Scheduler:
         name = next((old for old, new in opened.endpoint.rename if new == refused), refused)
         if _goes_without(opened.endpoint, name, refused):
             return False
-        if not _goes_without(self.endpoint, name, refused):  # of many requests in flight, the first one teaches it
+        if not _goes_without(self.endpoint, name, refused):  # of many requests in flight, the first refusal teaches it
             instead = error.replacement if name == refused else None
             self.endpoint = ledger.remember_refusal(self._db, self._caller.model_id, self.endpoint, name, instead)
         return True
 
     def _notice_silence(self, error: ProviderError) -> None:
-        """Stops when task after task fails whatever is tried: the server is down, and the rest would fail as well."""
+        """Stops where many tasks in a row failed at every attempt: the server is down, and the rest would fail too."""
         self._given_up += 1
         if self._given_up >= max(_SILENCE, self._options.concurrency) and not self.report.stopped:
             self.report.stopped, self.fatal = "unreachable", error

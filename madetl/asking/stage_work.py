@@ -59,7 +59,7 @@ class StageWork(ABC, Generic[Result]):
         return result
 
     def dry_run(self, options: AskOptions | None = None) -> Estimate:
-        """What `run` would ask for and what that would cost. Asks nobody and writes nothing."""
+        """What `run` would ask for and what that would cost. Sends nothing and writes nothing."""
         return estimate(self.db, self.model.caller(self.stage, 0), self.tasks(), options or AskOptions())
 
     def check_access(self) -> None:

@@ -1,4 +1,4 @@
-"""Structured output: reads the JSON object out of a model's answer and says what is wrong with it.
+"""Structured output: how it is asked for, how the JSON object is read out of an answer, and what is wrong with it.
 
 A schema here is a JSON Schema of one object with required strings, numbers in a range, or words out of a list: what a
 model can be held to, and what the providers' own structured output takes. Pure functions.
@@ -9,14 +9,55 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from madetl.asking.ask import Unusable
+from madetl.asking.prompts import Prompt, packaged
 from madetl.providers.base import ChatAnswer, ChatRequest
 
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 _LONGEST_SHOWN = 2000  # characters of a bad answer that a repair repeats
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """How a model is asked for answers that keep a schema: prompt and sampling. None: the provider's default."""
+
+    prompt: Prompt
+    temperature: float | None = 0.0
+    top_p: float | None = None
+    max_tokens: int | None = 2048
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What of it decides about answers; the full text of the prompt among it.
+
+        How long an answer may be is no part: one that was cut off is not used, and others do not depend on it.
+        """
+        sampling = {"temperature": self.temperature, "top_p": self.top_p}
+        return {"prompt": self.prompt.text, "prompt_hash": self.prompt.hash, **sampling}
+
+    def request(self, schema: dict[str, Any], schema_name: str, **texts: str) -> ChatRequest:
+        """The question with these texts in the prompt's places."""
+        return ChatRequest(
+            prompt=self.prompt.fill(**texts),
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            schema=schema,
+            schema_name=schema_name,
+        )
+
+
+def prompt_settings(name: str, parameters: Mapping[str, Any]) -> PromptSettings:
+    """The settings of these parameters: those of `PromptSettings.parameters`, and max_tokens.
+
+    What is left out is the default; the default prompt is the packaged one of that name.
+    """
+    prompt = Prompt(name, parameters["prompt"]) if "prompt" in parameters else packaged(name)
+    sampling = {key: parameters[key] for key in ("temperature", "top_p", "max_tokens") if key in parameters}
+    return PromptSettings(prompt, **sampling)
 
 
 def object_schema(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +108,7 @@ def checker(request: ChatRequest) -> Callable[[ChatAnswer], None]:
 
 
 def repaired(request: ChatRequest, bad: str, fault: str) -> ChatRequest:
-    """The request once more, with the answer that was of no use and what was wrong with it."""
+    """The request again, with the unusable answer and what was wrong with it."""
     prompt = f"{request.prompt}\n\nYour last answer was:\n{bad[:_LONGEST_SHOWN]}\n\nIt cannot be used: {fault}."
     return replace(request, prompt=f"{prompt} Answer again, with the JSON object alone.")
 

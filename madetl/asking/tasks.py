@@ -1,11 +1,11 @@
-"""What is to be asked, and what came of it: the words that stages and the scheduler share. Plain values, no effects."""
+"""What is to be asked, and what came of it: values that stages and the scheduler share. Nothing here has effects."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from madetl.asking.ledger import Answer, Request
@@ -45,13 +45,13 @@ class Task:
 Save = Callable[[sqlite3.Connection, Task, Answer, int], None]
 """`save(db, task, answer, call_id)`: stores what the answer is for, in the transaction that closes the ledger's row.
 
-It must bear that another process stored the same in the meantime (INSERT OR IGNORE), and must not commit.
+Another process may have stored the same in the meantime (use INSERT OR IGNORE). It must not commit.
 """
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is asked, on whose behalf: the model's row and endpoint, the stage, the run, the price of a token."""
+    """A stage's run that asks a model: the model's row and endpoint, the stage, the run, the price of a token."""
 
     endpoint: Endpoint
     model_id: int
@@ -65,7 +65,7 @@ class AskOptions:
     """How to ask. `max_attempts` counts per task and run; `max_unusable`: answers that `check` rejects, per task.
 
     `max_cost` is in USD and counts what the run spent before. `chunk`: tasks handed to a provider that answers many at
-    once. `longest_wait`: seconds; a request whose Retry-After is longer is left for the next run. `seed` draws the
+    once. `longest_wait`: seconds; a request with a longer Retry-After is left for the next run. `seed` draws the
     jitter.
     """
 
@@ -104,6 +104,13 @@ class AskReport:
     seconds: float = 0.0
     stopped: Stop | None = None
     examples: dict[str, str] = field(default_factory=dict)
+
+    def __add__(self, later: AskReport) -> AskReport:
+        """Both together. Why the later one stopped is why the whole did."""
+        total = AskReport(stopped=later.stopped, examples=later.examples | self.examples)
+        for name in (each.name for each in fields(self) if each.name not in ("stopped", "examples")):
+            setattr(total, name, getattr(self, name) + getattr(later, name))
+        return total
 
     @property
     def cost(self) -> float | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -17,9 +18,11 @@ from madetl.cli.output import counted, note, print_json, print_table, quiet_line
 if TYPE_CHECKING:
     from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate
     from madetl.asking.model_settings import ModelOptions
-    from madetl.asking.stage_work import Show
+    from madetl.asking.stage_work import Show, StageWork
+    from madetl.cli.base import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+Result = TypeVar("Result", bound="StageResult")
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -28,7 +31,7 @@ _FAILURE_WORDS = 160  # characters of a provider's reason
 
 @dataclass(frozen=True)
 class Asking:
-    """The shared options, as a command gets them: how to ask, whom, and whether to."""
+    """The shared options, as a command gets them: how to ask, which model, and whether it is a dry run."""
 
     options: AskOptions
     model_options: ModelOptions
@@ -63,7 +66,7 @@ _OPTIONS = (
     click.option("--prices", type=click.Path(path_type=Path), metavar="FILE",
                  help="Prices that override madetl's own table.  [default: $MADETL_PRICES]"),
     click.option("--retry-failed", is_flag=True, help="Ask again for what failed for good, too."),
-    click.option("--fresh", is_flag=True, help="Do not take answers out of the ledger; what is stored stays."),
+    click.option("--fresh", is_flag=True, help="Do not reuse answers of the ledger; stored answers stay."),
     click.option("--dry-run", is_flag=True, help="Only say how many requests, tokens and USD it would be."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )  # fmt: skip
@@ -104,6 +107,22 @@ def sampling_options(**defaults: object) -> Callable[[F], F]:
                      help=with_default("max_tokens", "The longest that an answer may be.")),
     )  # fmt: skip
     return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def opened(settings: Settings, asking: Asking) -> AbstractContextManager[sqlite3.Connection]:
+    """The database of a command that asks: a dry run only reads it."""
+    from madetl.store import database
+
+    return database.reading(settings.db) if asking.dry_run else database.writing(settings.db, create=False)
+
+
+def run_work(work: StageWork[Result], asking: Asking, label: str, **more: Any) -> Result:
+    """Asks for what is missing, under a bar; or shows what that would cost, with `more` rows, and ends the command."""
+    if asking.dry_run:
+        show_estimate(work.dry_run(asking.options), asking.as_json, **more)
+        sys.exit(0)
+    with asking_bar(label) as show:
+        return work.run(asking.options, show)
 
 
 def read_text(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""The command demo: the whole pipeline on the example, for somebody who sees madetl for the first time."""
+"""The command demo: the whole pipeline on the example, for a first look at madetl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that ask models for what a study is made of: evolve, infer."""
+"""The command that lets models write new instructions: evolve."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from madetl.cli.asking import (
     asking_bar,
     asking_options,
     conclude,
+    opened,
     sampling_options,
     show_estimate,
 )
@@ -32,7 +33,7 @@ _OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "ne
     ),
 )
 @scenario_option
-@click.option("--model", required=True, metavar="NAME", help="Who rewrites.")
+@click.option("--model", required=True, metavar="NAME", help="The model that rewrites.")
 @click.option(
     "--rounds",
     type=click.IntRange(1, 100),
@@ -51,7 +52,9 @@ _OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "ne
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N of each generation.")
 @sampling_options(temperature="0.7", top_p="0.9", max_tokens="2048")
-@click.option("--prompt", type=FILE, metavar="FILE", help="Your own, with {instruction} where the instruction goes.")
+@click.option(
+    "--prompt", type=FILE, metavar="FILE", help="Your own prompt, with {instruction} where the instruction goes."
+)
 @click.option(
     "--duplicate-above",
     "threshold",
@@ -74,22 +77,20 @@ def evolve(settings: Settings, /, *, model: str, prompt: Path | None, asking: As
     any other      the same kind of instruction about something else
 
     Running it again asks for what is missing: after --rounds 1, --rounds 2 adds a round, and another model adds
-    rewritings of its own. The prompts stand in madetl/asking/prompts/; the one in force is kept with the run.
+    rewritings of its own. The prompts are in madetl/asking/prompts/; the run keeps the one that it used.
     """
     from madetl.asking import prompts
     from madetl.evolution import evolve
-    from madetl.store import database
 
     own = None if prompt is None else prompts.from_file(prompt, "instruction")
     overrides = {name: value for name, value in options.items() if value is not None}
     evolution = evolve.Evolution(model, prompt=own, **overrides)
-    if asking.dry_run:
-        with database.reading(settings.db) as db:
-            estimate = evolve.dry_run(db, evolution, asking.model_options, asking.options)
-        show_estimate(estimate, asking.as_json)
-        return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"evolve {model}") as show:
-        result = evolve.evolve(db, evolution, asking.model_options, asking.options, show)
+    with opened(settings, asking) as db:
+        if asking.dry_run:
+            show_estimate(evolve.dry_run(db, evolution, asking.model_options, asking.options), asking.as_json)
+            return
+        with asking_bar(f"evolve {model}") as show:
+            result = evolve.evolve(db, evolution, asking.model_options, asking.options, show)
     rounds = [{name: getattr(each, name) for name in _OF_A_ROUND} for each in result.rounds]
     if not asking.as_json and len(rounds) > 1:
         print_table(rounds)

@@ -1,4 +1,4 @@
-"""Commands that ask models for what a study is made of: evolve, infer."""
+"""The command that lets models answer instructions: infer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import click
 from madetl.cli.asking import (
     FILE,
     Asking,
-    asking_bar,
     asking_options,
     conclude,
+    opened,
     read_text,
+    run_work,
     sampling_options,
-    show_estimate,
 )
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import scenario_option
@@ -30,7 +30,7 @@ from madetl.cli.options import scenario_option
         "madetl infer --model Qwen/Qwen3-8B --base-url http://127.0.0.1:8000/v1",
     ),
 )
-@click.option("--model", required=True, metavar="NAME", help="Who answers.")
+@click.option("--model", required=True, metavar="NAME", help="The model that answers.")
 @scenario_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N instructions.")
 @click.option(
@@ -59,24 +59,19 @@ def infer(
 ) -> None:
     """Ask a model for an answer to every instruction that has none from it.
 
-    Answers are stored as they come, and nothing is paid for twice: a run that was stopped goes on where it was.
+    Answers are stored as they come, and no answer is paid for twice: after a stopped run, the next run goes on.
     Settings are kept with the model; other settings need another name (madetl models add). Instructions of the
     scenario Reasoning ask for a step-by-step solution.
     """
     from madetl.inference import infer
-    from madetl.store import database
 
     overrides = {name: value for name, value in sampling.items() if value is not None}
     if system_prompt is not None:
         overrides["system_prompt"] = read_text(system_prompt)
     inference = infer.Inference(model, scenario, limit, samples, overrides)
-    if asking.dry_run:
-        with database.reading(settings.db) as db:
-            estimate = infer.dry_run(db, inference, asking.model_options, asking.options)
-        show_estimate(estimate, asking.as_json)
-        return
-    with database.writing(settings.db, create=False) as db, asking_bar(f"infer {model}") as show:
-        result = infer.infer(db, inference, asking.model_options, asking.options, show)
+    with opened(settings, asking) as db:
+        work = infer.AnswersToAsk(db, inference, asking.model_options)
+        result = run_work(work, asking, f"infer {model}")
     conclude(result, asking.as_json, model=model, known=result.known, truncated=result.truncated)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from madetl.cli.asking import FILE, Asking, asking_bar, asking_options, conclude, sampling_options, show_estimate
+from madetl.cli.asking import FILE, Asking, asking_options, conclude, opened, run_work, sampling_options
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.output import note, warn
 
@@ -22,13 +22,13 @@ from madetl.cli.output import note, warn
         "madetl rank --annotator gpt-4.1",
     ),
 )
-@click.option("--model", required=True, metavar="NAME", help="Who judges.")
+@click.option("--model", required=True, metavar="NAME", help="The model that judges.")
 @click.option(
     "--selection", default="latest", show_default=True, metavar="NAME", help="What to judge; latest: extended last."
 )
-@click.option("--annotator", metavar="NAME", help="The name that the verdicts stand under.  [default: the model's]")
+@click.option("--annotator", metavar="NAME", help="The name under which judgments are stored.  [default: the model's]")
 @click.option(
-    "--prompt", type=FILE, metavar="FILE", help="Your own, with {instruction}, {first}, {second}, {reference}."
+    "--prompt", type=FILE, metavar="FILE", help="Your own prompt, with {instruction}, {first}, {second}, {reference}."
 )
 @sampling_options(temperature="0.0", max_tokens="2048")
 @asking_options
@@ -46,27 +46,22 @@ def judge(
 ) -> None:
     """Let a language model judge the selected response pairs, as one more annotator.
 
-    Each pair is asked about in both orders. A verdict that is the same in both counts; one that flips with the order
-    is a tie with a remark, and the share of these is printed. People and models are kept apart: `madetl rank` takes
-    people's votes, `madetl rank --judges` those of models, `madetl rank --annotator NAME` those of one.
+    The model is asked about each pair in both orders. A verdict that is the same in both orders counts; one that flips
+    with the order is stored as a tie with a remark, and the share of these is printed. People and models are kept
+    apart: `madetl rank` takes people's votes, `madetl rank --judges` those of models, `madetl rank --annotator NAME`
+    those of one.
     """
     from madetl.asking import model_settings, prompts
     from madetl.judgment import judge, verdicts
-    from madetl.store import database
 
     overrides = {name: value for name, value in sampling.items() if value is not None}
     own = None if prompt is None else prompts.from_file(prompt, *verdicts.NEEDED)
-    opened = database.reading(settings.db) if asking.dry_run else database.writing(settings.db, create=False)
-    with opened as db:
+    with opened(settings, asking) as db:
         judging = judge.Judging(
             model_settings.find(db, model, asking.model_options), selection, annotator, overrides, own
         )
-        if asking.dry_run:
-            work = judge.VerdictsToAsk(db, judging)
-            show_estimate(work.dry_run(asking.options), asking.as_json, response_pairs_to_judge=work.pairs)
-            return
-        with asking_bar(f"judge {model}") as show:
-            result = judge.judge(db, judging, asking.options, show)
+        work = judge.VerdictsToAsk(db, judging)
+        result = run_work(work, asking, f"judge {model}", response_pairs_to_judge=work.pairs)
     if not asking.as_json:
         note(result.flipping)
         if result.own_answers:

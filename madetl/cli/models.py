@@ -13,7 +13,7 @@ from madetl.cli.asking import FILE, read_text, sampling_options
 from madetl.cli.base import Group, Settings, examples
 from madetl.cli.output import counted, note, print_json, print_table
 
-# Columns that say nothing where all models are known from files alone
+# Columns that are empty where all models are known from files alone
 _HIDDEN_IF_EMPTY = ("provider", "model_id", "base_url", "settings", "price_in", "price_out")
 
 
@@ -127,8 +127,9 @@ def _options(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
 def add(settings: Settings, /, name: str, **options: Any) -> None:
     """Keep how the model NAME is asked, or change it.
 
-    What is not given stays as it was. What its answers hang on can change only while it has none: another setting is
-    another name on the leaderboard. A key is never kept: --key-env of the command that asks names its variable.
+    What is not given stays as it was. Settings on which answers depend can change only while the model has none: with
+    other settings it is another name on the leaderboard. A key is never kept: --key-env of the command that asks names
+    its variable.
     """
     from madetl.asking import model_settings
     from madetl.store import database

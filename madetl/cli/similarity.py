@@ -16,6 +16,7 @@ from madetl.cli.asking import (
     asking_bar,
     asking_options,
     conclude,
+    run_work,
     sampling_options,
     show_estimate,
 )
@@ -199,13 +200,7 @@ def _bars(measurement: Measurement) -> Iterator[tuple[Show, Progress]]:
 def _embed_instructions(db: sqlite3.Connection, model: AskedModel, scenario: str | None, asking: Asking) -> None:
     from madetl.similarity.embed import InstructionsToEmbed
 
-    work = InstructionsToEmbed(db, model, scenario)
-    if asking.dry_run:
-        show_estimate(work.dry_run(asking.options), asking.as_json)
-        return
-    with asking_bar(model.name) as show:
-        result = work.run(asking.options, show)
-    conclude(result, asking.as_json)
+    conclude(run_work(InstructionsToEmbed(db, model, scenario), asking, model.name), asking.as_json)
 
 
 COMMANDS: list[click.Command] = [similarity]

@@ -133,7 +133,7 @@ def _show_forecast(study: Study, settings: Settings, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(found), "cost": found.cost})
         return
-    print_table([asdict(step) for step in found.steps], title="Dry run: nobody is asked")
+    print_table([asdict(step) for step in found.steps], title="Dry run: no model is asked")
     unknown = any(step.cost is None and step.requests for step in found.steps)
     click.echo(f"{sum(step.requests for step in found.steps):,} requests, {usd(found.cost)}", nl=False)
     click.echo(" and what has no price or no answers to go by yet" if unknown else "")

@@ -1,9 +1,9 @@
 """Stage 1: models rewrite instructions into new ones. Reads and writes `instructions`.
 
-Round t rewrites generation t−1 into generation t. A round asks for what is missing, so that a run that was stopped goes
-on, a second one finds nothing to do, and a higher number of rounds adds to what is there; each model has rewritings of
-its own, so that several can evolve one pool. What comes back must keep to a schema; what says almost the same as an
-instruction in the pool is dropped, and counted.
+Round t rewrites generation t−1 into generation t. A round asks for the rewritings that are missing: a stopped run goes
+on, a second run finds nothing to do, and a higher number of rounds adds to what is there. Each model has rewritings of
+its own, so several models can evolve one pool. A rewriting must keep to a schema; one that says almost the same as an
+instruction in the pool is dropped and counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from madetl.asking import model_settings, prompts, structured
@@ -26,16 +26,16 @@ from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import sqlfiles
 from madetl.store.runs import run
 from madetl.store.scope import check_scenario, scenarios
-from madetl.text import instruction_hash, storable
+from madetl.text import instruction_hash, storable, with_input
 
 _OWN_PROMPT = ("writing", "reasoning", "understanding", "coding")
 _WITH_ANSWER = ("reasoning",)  # though no instruction of the pool may have one
-_KEEPS_ITS_PARENT = ("coding",)  # a rewriting that adds to its parent is near to it, and to its siblings
+_KEEPS_ITS_PARENT = ("coding",)  # a rewriting that adds to its parent is close to the parent and to its siblings
 
 
 @dataclass(frozen=True)
 class Evolution:
-    """What is to be rewritten, by whom and how.
+    """What is to be rewritten, by which model and how.
 
     `scenario` None: each of them. `limit`: only the first so many instructions of each generation. `prompt`: the user's
     own. `threshold`: the cosine above which a rewriting counts as a near-duplicate.
@@ -76,7 +76,7 @@ class Evolved:
 
     @property
     def report(self) -> AskReport:
-        return _total([each.report for each in self.rounds])
+        return sum((each.report for each in self.rounds), AskReport())
 
     @property
     def summary(self) -> str:
@@ -138,7 +138,7 @@ def dry_run(
 
 
 def _expect(found: Estimate, parents: int, born: int, evolution: Evolution, total: Estimate) -> int:
-    """Adds a round's estimate to the total, with the parents that do not exist yet; returns how many it would bear."""
+    """Adds a round's estimate to the total, with the parents that do not exist yet; returns the number of children."""
     room = born if evolution.limit is None else min(born, max(0, evolution.limit - parents))
     further = room * evolution.per_seed
     before = total.requests or 1
@@ -196,8 +196,12 @@ class RewritingsToAsk(StageWork[Evolved]):
         """One task per missing rewriting; subject is the parent's id."""
         scope = self._scope | {"model_id": self.model.id, "last": self._counts["last"]}
         for row in in_pages(self.db, sqlfiles.query("evolution/parents_to_rewrite"), scope):
-            text = f"{row['instruction']}\n\n{row['input']}" if row["input"] else row["instruction"]
-            request = request_for(self._prompt, text, self._evolution, with_answer=self._with_answer)
+            request = request_for(
+                self._prompt,
+                with_input(row["instruction"], row["input"]),
+                self._evolution,
+                with_answer=self._with_answer,
+            )
             for sample in json.loads(row["samples"]):
                 yield Task(request, subject=row["id"], sample=sample, check=structured.checker(request))
 
@@ -258,17 +262,3 @@ def _recorded(evolution: Evolution, model: AskedModel, named: list[str], options
     kept = {scenario: prompt_for(scenario, evolution.prompt).kept for scenario in named}
     parameters = {name: value for name, value in asdict(evolution).items() if name != "prompt"}
     return parameters | model.recorded | {"asking": asdict(options), "prompts": kept}
-
-
-def _total(reports: list[AskReport]) -> AskReport:
-    """The reports added up; why the last one stopped is why the run did."""
-    total = AskReport()
-    for report in reports:
-        for each in fields(AskReport):
-            ours, theirs = getattr(total, each.name), getattr(report, each.name)
-            if each.name == "examples":
-                total.examples = theirs | ours
-            elif each.name != "stopped":
-                setattr(total, each.name, ours + theirs)
-        total.stopped = report.stopped
-    return total

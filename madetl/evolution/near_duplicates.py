@@ -1,8 +1,8 @@
-"""Finds instructions that say almost what another one in the pool says: the cosine of their character n-grams.
+"""Finds instructions that are almost the same as another one in the pool, by the cosine of their character n-grams.
 
 Of the seeds of the MAD paper, 2 of 1,319 grade-school problems, 4 of 532 writing tasks and 28 of 1,374 programming
-tasks have another one nearer than 0.95: the same with other numbers, or a word in another spelling. Below that, writing
-tasks that share their frame and nothing else begin (0.90 and more). The pool's vectors are held in memory: about 2 KB
+tasks have a cosine above 0.95 with another seed: they differ in a number or in the spelling of a word. Between 0.90 and
+0.95 there are writing tasks that share only their frame. The pool's vectors are held in memory: about 2 KB
 an instruction.
 """
 
@@ -21,7 +21,7 @@ _PAGE = 2000
 
 
 class Pool:
-    """The instructions of one scenario, those included that other processes add meanwhile."""
+    """The instructions of one scenario, with those that other processes add meanwhile."""
 
     def __init__(self, scenario: str) -> None:
         self._scenario = scenario
@@ -31,7 +31,7 @@ class Pool:
         self._dense = np.zeros(char_ngram.PARAMETERS["features"], np.float32)
 
     def refresh(self, db: sqlite3.Connection) -> None:
-        """Reads what came since the last time."""
+        """Reads the instructions that were added since the last call."""
         while rows := db.execute(sqlfiles.query("evolution/pool_texts"), self._part()).fetchall():
             self._append(_vectors([row["text"] for row in rows]))
             self._families += [(row["id"], row["parent_id"]) for row in rows]

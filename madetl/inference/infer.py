@@ -1,8 +1,8 @@
 """Stage 2: models answer instructions. Reads `instructions`, writes `responses`.
 
-Every instruction without an answer of the model is asked, through the ledger: an answer that arrived once is not paid
-for again. An answer that was cut off at its longest is stored as it is, and counted: it is what the model says within
-the length that all models are given. Empty, refused and blocked answers are failures in the ledger, never texts.
+The model is asked each instruction that it has not answered, through the ledger: an answer that arrived once is not
+paid for again. An answer that was cut off at the longest permitted length is stored as it is, and counted: all models
+have the same length. Empty, refused and blocked answers are failures in the ledger, never texts.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from madetl.asking import model_settings, prompts
-from madetl.asking.ask import AskOptions, AskReport, Estimate, Task, in_pages
+from madetl.asking.ask import AskReport, Task, in_pages
 from madetl.asking.ledger import Answer
 from madetl.asking.model_settings import ModelOptions
-from madetl.asking.stage_work import Show, StageWork
+from madetl.asking.stage_work import StageWork
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import responses, sqlfiles
 from madetl.store.scope import check_scenario, scenarios
+from madetl.text import with_input
 
 DEFAULTS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 2048, "top_p": None, "system_prompt": None}
 _PROMPTS = {"reasoning": "infer_reasoning"}  # by scenario, in lower case; any other: infer
@@ -29,10 +30,10 @@ _PROMPTS = {"reasoning": "infer_reasoning"}  # by scenario, in lower case; any o
 
 @dataclass(frozen=True)
 class Inference:
-    """What is to be answered, by whom and how.
+    """What is to be answered, by which model and how.
 
     `limit`: only the first so many instructions, the same ones for every model. `overrides`: system prompt and sampling
-    (keys of model_settings.ANSWERING) as far as the user gave them.
+    (keys of model_settings.ANSWERING) that the user gave.
     """
 
     model: str
@@ -63,35 +64,10 @@ class Inferred:
         return ", ".join(parts)
 
 
-def infer(
-    db: sqlite3.Connection,
-    inference: Inference,
-    model_options: ModelOptions | None = None,
-    options: AskOptions | None = None,
-    show: Show | None = None,
-) -> Inferred:
-    """Asks a model for every answer that is missing, and stores each as it comes.
-
-    Raises ParameterError where settings differ from those kept with the model, and what `ask_all` raises.
-    """
-    return AnswersToAsk(db, inference, model_options).run(options, show)
-
-
-def dry_run(
-    db: sqlite3.Connection,
-    inference: Inference,
-    model_options: ModelOptions | None = None,
-    options: AskOptions | None = None,
-) -> Estimate:
-    """What `infer` would do and cost; nobody is asked, nothing is written."""
-    return AnswersToAsk(db, inference, model_options).dry_run(options)
-
-
 def request_for(scenario: str, instruction: str, input: str, settings: Mapping[str, Any]) -> ChatRequest:
     """How a model is asked an instruction: in the same words for every model and provider."""
-    text = f"{instruction}\n\n{input}" if input else instruction
     return ChatRequest(
-        prompt=prompt_for(scenario).fill(instruction=text),
+        prompt=prompt_for(scenario).fill(instruction=with_input(instruction, input)),
         system=settings["system_prompt"],
         temperature=settings["temperature"],
         top_p=settings["top_p"],
@@ -105,11 +81,14 @@ def prompt_for(scenario: str) -> prompts.Prompt:
 
 
 class AnswersToAsk(StageWork[Inferred]):
-    """The answers that a model has not given yet."""
+    """The answers that a model has not given yet. `run` stores each as it comes.
+
+    Raises ParameterError where settings differ from those kept with the model, or there are no instructions.
+    """
 
     stage, command = "inference", "infer"
 
-    def __init__(self, db: sqlite3.Connection, inference: Inference, model_options: ModelOptions | None) -> None:
+    def __init__(self, db: sqlite3.Connection, inference: Inference, model_options: ModelOptions | None = None) -> None:
         check_scenario(db, inference.scenario)
         super().__init__(db, model_settings.find(db, inference.model, model_options))
         self._inference = inference

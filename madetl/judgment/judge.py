@@ -10,19 +10,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from madetl.asking import prompts
-from madetl.asking.ask import AskOptions, AskReport, Task, in_pages
+from madetl.asking.ask import AskReport, Task, in_pages
 from madetl.asking.ledger import Answer
 from madetl.asking.model_settings import AskedModel
 from madetl.asking.prompts import Prompt
-from madetl.asking.stage_work import Show, StageWork
-from madetl.asking.structured import checker
+from madetl.asking.stage_work import StageWork
+from madetl.asking.structured import PromptSettings, checker, prompt_settings
 from madetl.errors import ParameterError
 from madetl.judgment import verdicts
-from madetl.judgment.verdicts import JudgeSettings, OrderedVerdict
+from madetl.judgment.verdicts import OrderedVerdict
 from madetl.providers.base import ChatAnswer
 from madetl.store import sqlfiles
 from madetl.store.database import insert_rows
@@ -48,7 +47,7 @@ Pair = tuple[int, int]  # ids of the two responses, in canonical order
 
 @dataclass(frozen=True)
 class Judging:
-    """What is to be judged, by whom and how. `annotator`: the name that the verdicts stand under, or the model's.
+    """What is to be judged, by which model and how. `annotator`: the name for its judgments; None: the model's.
 
     `overrides`: what of the settings the user gave (temperature, top_p, max_tokens), and `prompt` the user's own.
     """
@@ -65,7 +64,7 @@ class Judged:
     """What a run did, and the judge's verdicts on the whole selection so far.
 
     `flips`: verdicts that differed between the orders; `first` and `second`: those of them that
-    preferred the same position both times.
+    preferred the same position in both orders.
     `own_answers`: verdicts on pairs that have an answer of the judge's own.
     """
 
@@ -100,19 +99,12 @@ class Judged:
         return f"{share} flip with the order and count as ties{how}."
 
 
-def judge(
-    db: sqlite3.Connection, judging: Judging, options: AskOptions | None = None, show: Show | None = None
-) -> Judged:
-    """Asks the model about every selected pair that it has not judged, and stores its verdicts.
+class VerdictsToAsk(StageWork[Judged]):
+    """The verdicts that a judge has not given yet, two for each selected pair: one waits for that of the other order.
 
     Raises ParameterError where there is no selection, where the annotator is a person, or has judged with other
-    settings; and what `ask_all` raises.
+    settings.
     """
-    return VerdictsToAsk(db, judging).run(options, show)
-
-
-class VerdictsToAsk(StageWork[Judged]):
-    """The verdicts that a judge has not given yet, two for each pair. The first waits for the other order's verdict."""
 
     stage, command = "judgment", "judge"
 
@@ -131,7 +123,7 @@ class VerdictsToAsk(StageWork[Judged]):
 
     def parameters(self) -> dict[str, Any]:
         what = {"selection": self._set["name"], "annotator": self._annotator, "max_tokens": self._settings.max_tokens}
-        return {"model": self.model.name} | self.model.recorded | what | self._settings.decides
+        return {"model": self.model.name} | self.model.recorded | what | self._settings.parameters
 
     def register(self) -> None:
         """Gives the model its row, and the annotator."""
@@ -187,7 +179,7 @@ class VerdictsToAsk(StageWork[Judged]):
         if other is None:
             self._waiting[pair] = verdict
             return
-        # the reason that is kept is the one of the same order always, whichever answer comes first
+        # the reason of the same order is kept, whichever answer arrives first
         winner, comment = verdicts.together(*sorted((verdict, other), key=lambda each: each.shown_first))
         now = db.execute(f"SELECT {_NOW}").fetchone()[0]
         values = (winner, storable(comment)[0], SOURCE, SOURCE_ID, now, self.run_id)
@@ -205,17 +197,16 @@ def _check_is_judge(db: sqlite3.Connection, annotator: str) -> None:
         )
 
 
-def _settings(db: sqlite3.Connection, annotator: str, judging: Judging) -> JudgeSettings:
+def _settings(db: sqlite3.Connection, annotator: str, judging: Judging) -> PromptSettings:
     """How to ask: the overrides, else as this annotator was asked before, else the default.
 
     Raises ParameterError where the annotator has judged with other settings, or is another model.
     """
-    overrides = dict(judging.overrides or {})
+    own = {"prompt": judging.prompt.text} if judging.prompt else {}
     before = _before(db, annotator)
-    kept = {name: before[name] for name in ("temperature", "top_p") if before}
-    prompt = judging.prompt or (Prompt("judge", before["prompt"]) if before else prompts.packaged("judge"))
-    settings = replace(JudgeSettings(prompt), **kept | overrides)
-    now = settings.decides | {"provider": judging.model.endpoint.provider, "model_id": judging.model.endpoint.model_id}
+    kept = {name: before[name] for name in ("prompt", "temperature", "top_p") if before}
+    settings = prompt_settings("judge", kept | dict(judging.overrides or {}) | own)
+    now = settings.parameters | {name: judging.model.recorded[name] for name in ("provider", "model_id")}
     for name, value in now.items():
         if before and before[name] != value:
             shown = f"{name} {before[name]}, not {value}" if "prompt" not in name else "another prompt"
@@ -227,9 +218,5 @@ def _settings(db: sqlite3.Connection, annotator: str, judging: Judging) -> Judge
 
 def _before(db: sqlite3.Connection, annotator: str) -> dict[str, Any] | None:
     """The parameters of the last run in which this annotator judged; None: it has not."""
-    row = db.execute(
-        "SELECT u.parameters FROM annotators AS n JOIN judgments AS j ON j.annotator_id = n.id"
-        " JOIN runs AS u ON u.id = j.run_id WHERE n.name = ? AND u.command = 'judge' ORDER BY j.id DESC LIMIT 1",
-        (annotator,),
-    ).fetchone()
+    row = db.execute(sqlfiles.query("judgment/last_judge_run"), {"annotator": annotator}).fetchone()
     return None if row is None else dict(json.loads(row["parameters"]))

@@ -6,10 +6,8 @@ It is asked in both orders, since models favour the first answer or the second. 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from madetl.asking.prompts import Prompt
-from madetl.asking.structured import object_schema, read
+from madetl.asking.structured import PromptSettings, object_schema, read
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.records import Winner
 from madetl.store.judgments import Side
@@ -30,26 +28,6 @@ FLIPS = (FIRST, SECOND, TIE_ONCE)
 
 
 @dataclass(frozen=True)
-class JudgeSettings:
-    """How a judge is asked: the prompt and the sampling."""
-
-    prompt: Prompt
-    temperature: float | None = 0.0
-    top_p: float | None = None
-    max_tokens: int | None = 2048
-
-    @property
-    def decides(self) -> dict[str, Any]:
-        """What of it decides about verdicts, the full text of the prompt among it."""
-        return {
-            "prompt": self.prompt.text,
-            "prompt_hash": self.prompt.hash,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-        }
-
-
-@dataclass(frozen=True)
 class OrderedVerdict:
     """The verdict in one order, in canonical terms, and why."""
 
@@ -58,17 +36,12 @@ class OrderedVerdict:
     reason: str
 
 
-def request(how: JudgeSettings, instruction: str, reference: str | None, *, first: str, second: str) -> ChatRequest:
+def request(
+    settings: PromptSettings, instruction: str, reference: str | None, *, first: str, second: str
+) -> ChatRequest:
     """The question about two answers in one order."""
     known = f"\n<reference_answer>\n{reference}\n</reference_answer>\n" if reference else ""
-    return ChatRequest(
-        prompt=how.prompt.fill(instruction=instruction, reference=known, first=first, second=second),
-        temperature=how.temperature,
-        top_p=how.top_p,
-        max_tokens=how.max_tokens,
-        schema=SCHEMA,
-        schema_name="verdict",
-    )
+    return settings.request(SCHEMA, "verdict", instruction=instruction, reference=known, first=first, second=second)
 
 
 def in_order(answer: ChatAnswer, shown_first: Side) -> OrderedVerdict:
@@ -84,7 +57,7 @@ def in_order(answer: ChatAnswer, shown_first: Side) -> OrderedVerdict:
 
 
 def together(one: OrderedVerdict, other: OrderedVerdict) -> tuple[Winner, str]:
-    """The verdict of both orders and its comment: the reason of one where they agree, else a tie with a remark."""
+    """The verdict of both orders and its comment: where they agree, the reason of `one`, else a tie with a remark."""
     if one.winner == other.winner:
         return one.winner, one.reason
     if "tie" in (one.winner, other.winner):

@@ -1,7 +1,7 @@
 """The metric bert-score: F1 of the bert-score package (Zhang et al., ICLR 2020, arXiv 1904.09675).
 
 Texts come in, scores go out; each distinct text of a call is encoded once, however many pairs it is in. Needs the extra
-`bert-score`. No database here.
+`bert-score`. This module does not touch the database.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class BertScore:
         """What a score depends on.
 
         Two runs that agree in it give the same scores up to the sixth decimal: which texts share a batch (so the batch
-        size), and the machine, can change that one.
+        size), and the machine, can change the sixth.
         """
         return {"model": self.model, "num_layers": self.num_layers}
 
     def scores(self, texts: Sequence[str], left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.float64]:
         """F1 of the pairs (texts[left[i]], texts[right[i]]); 0 where a text is blank.
 
-        Rounded to six decimals: single precision depends on which texts share a batch beyond them, seldom in the sixth.
+        Rounded to six decimals: further decimals depend on which texts share a batch (rarely, the sixth does, too).
         """
         used = [int(i) for i in np.unique(np.concatenate([left, right])) if texts[i].strip()]
         encoded = dict(zip(used, self._encode([texts[i] for i in used]), strict=True))
@@ -202,5 +202,5 @@ def _package() -> Any:
     loading.disable_progress_bar()  # loading shows no bar of its own beside ours
     loading.set_verbosity_error()
     hub: Any = huggingface_hub.logging
-    hub.set_verbosity_error()  # its retries would be six lines before our one
+    hub.set_verbosity_error()  # its retries would print six lines before ours
     return bert_score

@@ -1,7 +1,7 @@
 """The metric char-ngram: cosine of hashed character n-grams, without a model and without a key.
 
-Texts come in, unit vectors and scores go out. No inverse document frequency: a score depends on the two texts alone, so
-that it stays what it is whatever else is in the database. No database here.
+Texts come in, unit vectors and scores go out. There is no inverse document frequency: a score depends on the two
+texts alone, not on what else is in the database. This module does not touch the database.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # imported where they are used: a run that finds nothing to do needs neither
+if TYPE_CHECKING:  # imported where they are used: a run that finds nothing to do does not need them
     from scipy import sparse
     from sklearn.feature_extraction.text import HashingVectorizer
 

@@ -20,7 +20,7 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def provider_of(name: str) -> str:
-    """The provider that a model's name speaks of. Raises ParameterError where it speaks of none."""
+    """The provider that a model's name implies. Raises ParameterError where it implies none."""
     if _OPENAI.match(name):
         return "openai"
     if _GEMINI.match(name):

@@ -3,7 +3,7 @@
     Provider           asks over a network, one request at a time, many at once (openai, gemini)
     BatchProvider      answers many requests in one call, in this process (vllm)
 
-Whoever calls keeps the ledger: a provider retries nothing, sleeps never and stores nothing.
+The caller keeps the ledger: a provider never retries, sleeps or stores anything.
 """
 
 from __future__ import annotations

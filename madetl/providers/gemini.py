@@ -1,6 +1,6 @@
 """Asks Gemini through the `google-genai` package. What the older package needs stands in gemini_legacy.py.
 
-The package's own retries are off: whoever keeps the ledger decides about them.
+The package's own retries are off: madetl.asking decides about them.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class LegacyGeminiProvider:
         except json_format.ParseError as error:
             latency, words = time.perf_counter() - started, clean(f"not JSON: {error}", self._access)
             failure = ProviderError(words, outcome="server_error", http_status=200, latency=latency)
-        except Exception as error:  # what the transport raises is its own affair
+        except Exception as error:  # the transport may raise errors of any class
             failure = no_answer(error, self._access, self._timeout, time.perf_counter() - started)
         if failure is not None:
             raise failure

@@ -1,8 +1,8 @@
 """Where a key may go, and how it is kept out of every message.
 
-A base URL may come from a database that somebody sent. So the default key goes to the provider's own host (over HTTPS)
+A base URL may come from a database of another person. So the default key goes to the provider's own host (over HTTPS)
 and to the address in the environment, nowhere else; any other address needs a variable named with it, which may not be
-one of the default ones, or is asked without a key. Nothing here asks anything over a network.
+one of the default ones, or is asked without a key. Nothing here sends a request.
 """
 
 from __future__ import annotations
@@ -47,6 +47,15 @@ GEMINI = Home(
 )
 
 
+HOMES = {"openai": OPENAI, "gemini": GEMINI}
+
+
+def address_of(endpoint: Endpoint, home: Home, environment: Mapping[str, str] = os.environ) -> tuple[str, str | None]:
+    """Where its requests go as it is written, and the address in the environment."""
+    configured = next((environment[name] for name in home.url_names if environment.get(name)), None)
+    return endpoint.base_url or configured or home.base_url, configured
+
+
 @dataclass(frozen=True)
 class KeyAccess:
     """Where requests go and with which key (None: without one). `own`: the provider's host, or the environment's.
@@ -72,10 +81,10 @@ def access(endpoint: Endpoint, home: Home, environment: Mapping[str, str] = os.e
 
     Raises ParameterError for an address that cannot be used, and for a key that is needed and missing.
     """
-    given = next((environment[name] for name in home.url_names if environment.get(name)), None)
-    base_url = checked_url(endpoint.base_url or given or home.base_url)
+    address, configured = address_of(endpoint, home, environment)
+    base_url = checked_url(address)
     at_home = _is_home(base_url, home)
-    own = at_home or (given is not None and _origin(base_url) == _origin(checked_url(given)))
+    own = at_home or (configured is not None and _origin(base_url) == _origin(checked_url(configured)))
     if endpoint.key_env:
         _refuse_default_key(endpoint.key_env, base_url, own)
         return KeyAccess(base_url, _key(endpoint.key_env, environment, needed=True), own, endpoint.key_env)
@@ -115,7 +124,7 @@ def _is_home(url: str, home: Home) -> bool:
 
 
 def _refuse_default_key(name: str, base_url: str, own: bool) -> None:
-    """A database that somebody sent could name the default key's variable beside an address of theirs."""
+    """Raises ParameterError for a default key's variable with a foreign address, which a database could name."""
     if not own and name in OPENAI.key_names + GEMINI.key_names + _OTHER_DEFAULTS:
         host = urlsplit(base_url).hostname
         raise ParameterError(

@@ -1,6 +1,6 @@
-"""Asks OpenAI, or whatever speaks its chat and embeddings formats, through the `openai` package.
+"""Asks OpenAI, or any server that takes its chat and embeddings formats, through the `openai` package.
 
-The package's own retries are off: whoever keeps the ledger decides about them.
+The package's own retries are off: madetl.asking decides about them.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _client(access: KeyAccess, timeout: float) -> openai.AsyncOpenAI:
 
 
 def _headers(access: KeyAccess) -> dict[str, Any]:
-    """The key, or its absence; and for strangers nothing of OPENAI_CUSTOM_HEADERS, which the package sends to all."""
+    """The key, or no key. For foreign hosts, OPENAI_CUSTOM_HEADERS are removed: the package would send them."""
     headers: dict[str, Any] = {}
     if not access.own:
         lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
@@ -184,7 +184,7 @@ def _parsed(body: bytes, status: int, latency: float, access: KeyAccess) -> Any:
 
 
 def _no_answer(data: dict[str, Any], status: int, latency: float, access: KeyAccess) -> ProviderError:
-    """A 200 that holds no answer; gateways send the error behind them so."""
+    """The error for a 200 without an answer: gateways pass on the error of the server behind them so."""
     error = _dict(data.get("error"))
     code = error.get("code")
     if isinstance(code, int) and 300 <= code < 600:

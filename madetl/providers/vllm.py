@@ -1,6 +1,6 @@
 """Answers with a model in this process, through `vllm.LLM.chat` and the model's own chat template.
 
-Whoever calls decides on the chunks. A request that cannot be answered (too long a prompt, a system prompt that the
+The caller decides on the chunks. A request that cannot be answered (too long a prompt, a system prompt that the
 template refuses) is an error of its own; the others of its chunk are answered all the same. Code that comes with a
 model runs only where the option `trust_remote_code` is True.
 """

@@ -1,8 +1,8 @@
 """Asks a chat model how alike two answers are, pair by pair: a chat model as the metric.
 
-Each pair is a request of its own, and its score a row of `similarities` with the model's explanation. Two cases need
-nobody's opinion and no money: an empty answer is like nothing (0, as every metric has it), and two answers of the same
-text are alike (1). What the model is asked, and how its answer is read, stands in `madetl.similarity.rubric`.
+Each pair is a request of its own, and its score a row of `similarities` with the model's explanation. Two cases need no
+request: a pair with an empty answer scores 0, as with every metric, and two answers of the same text score 1. What the
+model is asked, and how its answer is read, is in `madetl.similarity.rubric`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from madetl.asking.ask import AskReport, Task
 from madetl.asking.ledger import Answer
 from madetl.asking.model_settings import AskedModel
 from madetl.asking.stage_work import StageWork
-from madetl.asking.structured import checker
+from madetl.asking.structured import PromptSettings, checker, prompt_settings
 from madetl.providers.base import ChatAnswer
 from madetl.similarity import prefilter as prefilters
 from madetl.similarity import rubric
 from madetl.similarity.measure import Scope, ScoreStore, UnmeasuredPair, selectable, unmeasured
 from madetl.similarity.named import LLM, model_name, model_parameters
 from madetl.similarity.prefilter import Prefilter
-from madetl.similarity.rubric import Rubric
 from madetl.store import sqlfiles
 from madetl.store.database import transaction
 from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
-from madetl.text import storable
+from madetl.text import storable, with_input
 
 _ANSWERS = 256  # in memory at once, while their pairs are asked about
 _SETTLED = ("prompt", "temperature", "top_p")  # what of a rubric makes another metric
@@ -40,19 +39,19 @@ class ChatMetric:
     """What is to be measured, and how. `prefilter` None: every pair of the scope."""
 
     model: AskedModel
-    rubric: Rubric
+    settings: PromptSettings
     scope: Scope
     prefilter: Prefilter | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What makes this metric: who is asked, and how."""
-        return model_parameters(LLM, self.model) | self.rubric.parameters
+        return model_parameters(LLM, self.model) | self.settings.parameters
 
 
 @dataclass(frozen=True)
 class AskedAbout:
-    """What a run did. `measured` has `plain` among it, the pairs that nobody had to be asked about."""
+    """What a run did. `plain`: pairs that needed no request; `measured` includes them."""
 
     metric: str
     measured: int
@@ -75,17 +74,17 @@ class AskedAbout:
         return f"{self.metric}: {self.measured:,} pairs measured ({self.known:,} known){plain}{left}"
 
 
-def rubric_for(db: sqlite3.Connection, metric: str, overrides: Mapping[str, Any]) -> Rubric:
-    """How to ask: the overrides (keys of Rubric.parameters), else as this metric has asked before, else the default.
+def settings_for(db: sqlite3.Connection, metric: str, overrides: Mapping[str, Any]) -> PromptSettings:
+    """How to ask: the overrides, else as this metric has asked before, else the default.
 
-    `overrides` may have max_tokens, too. Raises ParameterError where metrics of this name asked in different ways and
-    nothing says which one is meant.
+    Keys of `overrides`: those of `PromptSettings.parameters`, and max_tokens. Raises ParameterError where metrics of
+    this name asked in different ways and nothing says which one is meant.
     """
     settled = {name: overrides[name] for name in _SETTLED if name in overrides}
     if not settled:
         stored = _stored(db, metric) or {}
         settled = {name: stored[name] for name in _SETTLED if name in stored}
-    return rubric.rubric({"max_tokens": overrides["max_tokens"], **settled} if "max_tokens" in overrides else settled)
+    return prompt_settings("similarity", dict(overrides) | settled)
 
 
 def _stored(db: sqlite3.Connection, metric: str) -> dict[str, Any] | None:
@@ -138,10 +137,10 @@ class ScoresToAsk(StageWork[AskedAbout]):
     def parameters(self) -> dict[str, Any]:
         who = {"metric": self.model.name, **self._parameters, "base_url": self.model.endpoint.base_url}
         which = {**vars(self._metric.scope), "prefilter": self._metric.prefilter and asdict(self._metric.prefilter)}
-        return who | {"max_tokens": self._metric.rubric.max_tokens} | which
+        return who | {"max_tokens": self._metric.settings.max_tokens} | which
 
     def begin(self) -> None:
-        """Stores the scores that need no opinion."""
+        """Stores the scores that need no request."""
         self._known, self._scores = self._count_known(), ScoreStore(self.db, self.run_id)
         if any(self._groups()):
             with transaction(self.db):
@@ -158,7 +157,7 @@ class ScoresToAsk(StageWork[AskedAbout]):
             instructions = self._instructions({pair.instruction_id for pair, _, _ in group})
             for pair, one, other in group:
                 if _plain(one, other) is None:
-                    request = rubric.request(self._metric.rubric, instructions[pair.instruction_id], one, other)
+                    request = rubric.request(self._metric.settings, instructions[pair.instruction_id], one, other)
                     yield Task(request, subject=pair, check=checker(request))
 
     def save(self, db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
@@ -196,7 +195,7 @@ class ScoresToAsk(StageWork[AskedAbout]):
             "SELECT id, instruction, input FROM instructions WHERE id IN (SELECT value FROM json_each(?))",
             (json.dumps(sorted(ids)),),
         )
-        return {row["id"]: "\n\n".join(filter(None, (row["instruction"], row["input"]))) for row in rows.fetchall()}
+        return {row["id"]: with_input(row["instruction"], row["input"]) for row in rows.fetchall()}
 
     def _store(self, db: sqlite3.Connection, scores: Sequence[tuple[UnmeasuredPair, float, str | None]]) -> int:
         """Stores scores, unless another process has; returns how many rows are new."""
@@ -207,7 +206,7 @@ class ScoresToAsk(StageWork[AskedAbout]):
 
 
 def _plain(one: str, other: str) -> tuple[float, str] | None:
-    """The score that needs nobody's opinion, and why; None: the model has to be asked."""
+    """The score of a pair that needs no request, and why; None: the model has to be asked."""
     if not one or not other:
         return 0.0, _EMPTY
     return (1.0, _SAME) if one == other else None

@@ -1,7 +1,7 @@
 """Asks an embedding model for the vectors that a metric lacks: each distinct text once, many to a request.
 
-Vectors are kept in `embeddings`, of answers under the hash of their text and of instructions under theirs; the cosines
-are `madetl.similarity.measure`' matter. A text that has a vector is never sent again, and an empty one never at all.
+Vectors are kept in `embeddings` under the hash of their text; `madetl.similarity.measure` computes the cosines. A text
+that has a vector is not sent again, and an empty text is never sent.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from madetl.store.scope import check_scenario
 MOST_TEXTS = 100  # Gemini takes no more in a request
 _BYTES_PER_TOKEN = 3  # fewer tokens than that in Latin text, about as many in other scripts
 _TOKENS = 50_000  # in a request: OpenAI refuses 300,000, and an estimate may be off by a factor
-_TOKENS_ALONE = 4_000  # a text that may be over the model's limit costs nobody else a second request
+_TOKENS_ALONE = 4_000  # a text that may exceed the model's limit goes alone: a refusal affects no other text
 _SMALLER = (MOST_TEXTS, 10, 1)
-_FEW = 10  # requests that failed, without one that succeeded: still worth taking apart
+_FEW = 10  # so many requests may fail, without one that succeeds, and are still tried in parts
 
 Text = tuple[str, str]  # its hash, and the text itself
 
@@ -130,11 +130,13 @@ class _VectorsToAsk(StageWork[Result]):
         return _tasks(self._lacking(), MOST_TEXTS)
 
     def ask(self, ask: Ask) -> AskReport:
-        """Asks for all texts; those of a refused request in smaller ones, so that one text stops nobody else's."""
+        """Asks for all texts; those of a refused request again in smaller ones: one text must not block others."""
         total = AskReport()
         for size in _SMALLER:
             report = ask(_tasks(self._lacking(), size), self._requests(size))
-            total = _together(total, report)
+            # what failed before was asked again: only the later failures count
+            later = {name: getattr(report, name) for name in ("failed", "left", "not_asked", "examples")}
+            total = replace(total + report, **later)
             self._left = len({key for key, _ in self._lacking()})
             if not _take_apart(report, self._left):
                 break
@@ -228,16 +230,10 @@ def _tasks(texts: Iterable[Text], most_texts: int) -> Iterator[Task]:
 
 
 def _take_apart(report: AskReport, missing: int) -> bool:
-    """Whether smaller requests may help: some of those refused held several of the texts that are `missing`.
+    """Whether smaller requests may help: some refused requests held several of the texts that are `missing`.
 
-    If all of many failed, it is hardly one text's fault.
+    If all of many requests failed, the cause is hardly a single text.
     """
     failed = report.failed + report.left
     refused = sum(number for outcome, number in failed.items() if outcome not in TRANSIENT)
     return report.stopped is None and 0 < refused < missing and (report.done > 0 or refused <= _FEW)
-
-
-def _together(before: AskReport, after: AskReport) -> AskReport:
-    """Both as one; what failed before was asked again, so that only the later failures count."""
-    sums = ("done", "reused", "requests", "retried", "tokens_in", "tokens_out", "known_cost", "unpriced", "seconds")
-    return replace(after, **{name: getattr(before, name) + getattr(after, name) for name in sums})

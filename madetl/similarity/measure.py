@@ -1,8 +1,8 @@
 """Stage 3: how alike two models' answers to one instruction are. Reads `responses`, writes `pairs` and `similarities`.
 
-A metric measures texts, or the vectors that `embeddings` holds for them; what it is and how it measures stands in
-`madetl.metrics`. The work goes in chunks of whole instructions, each one transaction: memory stays bounded, and a run
-that was stopped goes on with the pairs that are still unmeasured.
+A metric measures texts, or the vectors that `embeddings` holds for them; the metrics are in `madetl.metrics`. The work
+is done in chunks of whole instructions, each in one transaction: memory stays bounded, and after a stopped run the next
+run measures the remaining pairs.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Scorer:
     """A way to measure.
 
     `scores(texts, left, right)` gives the scores of the pairs (texts[left[i]], texts[right[i]]); None: cosines of the
-    vectors stored for metric `id`. `most_answers`: how many may be in memory at once. `remarks`: what to tell the user
-    when all is done.
+    vectors stored for metric `id`. `most_answers`: how many may be in memory at once. `remarks` gives the lines to show
+    at the end.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run did: pairs measured, pairs known before, pairs left for want of a vector, pairs of models."""
+    """What a run did: pairs measured, pairs known before, pairs without a vector, pairs of models."""
 
     metric: str
     measured: int
@@ -80,7 +80,7 @@ class Measured:
 
     @property
     def report(self) -> AskReport:
-        """Nobody was asked."""
+        """Empty: no model was asked."""
         return AskReport()
 
     @property

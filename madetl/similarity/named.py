@@ -66,14 +66,14 @@ def model_parameters(kind: Kind, model: AskedModel) -> dict[str, Any]:
 
 
 def _stored_kinds(db: sqlite3.Connection, name: str) -> set[Kind | None]:
-    """The kinds of the metrics of that name; None is the kind of those that nobody asked for here."""
+    """The kinds of the metrics of that name; None is the kind of metrics that were imported or computed."""
     base = name.rpartition("@")[0] if "@" in name else name
     rows = db.execute("SELECT parameters FROM metrics WHERE name IN (?, ?)", (name, base))
     return {json.loads(row["parameters"]).get("kind") for row in rows}
 
 
 def _is_asked(db: sqlite3.Connection, name: str) -> bool:
-    """Whether it is known as a model with somebody who can be asked."""
+    """Whether it is a known model that has a provider."""
     row = db.execute("SELECT provider FROM models WHERE name = ?", (name,)).fetchone()
     return row is not None and row["provider"] is not None
 

@@ -1,7 +1,7 @@
 """Which response pairs an expensive metric is asked about: the least similar ones by a metric that has measured them.
 
-They are those that `madetl select --metric METRIC --top-k N` would pick of each model pair, by the same filters and the
-same rule for equal scores: a pair that no selection would take is not worth its price.
+They are the pairs that `madetl select --metric METRIC --top-k N` would pick of each model pair, by the same filters and
+the same rule for equal scores: a request about a pair that no selection takes would be wasted.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def choose(db: sqlite3.Connection, prefilter: Prefilter, scope: Scope) -> Chosen
 
 
 def unmeasured(db: sqlite3.Connection, prefilter: Prefilter, scope: Scope) -> int:
-    """Response pairs of the scope that the prefilter's metric has not measured: it cannot choose them."""
+    """How many response pairs of the scope the prefilter's metric has not measured, and so cannot choose."""
     parameters = {"metric_id": find_metric(db, prefilter.metric), **vars(scope)}
     counts = db.execute(sqlfiles.query("similarity/similarity_counts"), parameters).fetchall()
     return sum(row["possible"] - row["known"] for row in counts)

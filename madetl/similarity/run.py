@@ -29,7 +29,7 @@ FILTERS = ("min_words", "max_length_ratio")
 
 @dataclass(frozen=True)
 class MetricChoice:
-    """What the user says of a metric. `kind` None: the one that the name means.
+    """What the user sets for a metric. `kind` None: the kind that the name means.
 
     `options`, each for one kind and ignored for others: ENCODER for bert-score; for chat models `prompt` (a file),
     those of SAMPLING, `prefilter` (METRIC:N) and its FILTERS.
@@ -89,7 +89,7 @@ class Measurement:
         return ask.ScoresToAsk(self._db, self._chat_metric).run(options, show)
 
     def dry_run(self, options: AskOptions | None = None) -> Estimate | None:
-        """What `run` would ask for; None: nobody is asked."""
+        """What `run` would ask for; None: no model is asked."""
         if self.kind is None:
             assert self._scorer
             return None
@@ -122,12 +122,12 @@ class Measurement:
         if file := self._choice.options.get("prompt"):
             overrides["prompt"] = prompts.from_file(Path(file), *rubric.NEEDED).text
         chosen = self._choice.prefilter
-        asked = ask.rubric_for(self._db, self._choice.name, overrides)
-        return ask.ChatMetric(self.model, asked, self._scope, chosen)
+        prompt = ask.settings_for(self._db, self._choice.name, overrides)
+        return ask.ChatMetric(self.model, prompt, self._scope, chosen)
 
 
 def first_requests(db: sqlite3.Connection, choice: MetricChoice, models: int, instructions: int) -> int | None:
-    """Requests of a metric that has measured nothing, if each model answers each instruction; None: nobody is asked."""
+    """Requests of a metric that has measured nothing, where each model answers each instruction; None: no requests."""
     kind = kind_of(db, choice.name, choice.kind)
     if kind is None:
         return None

@@ -1,7 +1,7 @@
 """The whole pipeline on the example that comes with madetl: similarity, selection, the example's judgments, ranking.
 
-Each step is a stage called as its command calls it, with the defaults; this module only puts them in a row, and gives
-back what each says. Nothing is printed here.
+Each step is a stage called as its command calls it, with the defaults; this module calls them in order and returns
+their closing lines. Nothing is printed here.
 """
 
 from __future__ import annotations

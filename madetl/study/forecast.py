@@ -1,7 +1,7 @@
-"""What a study will ask for before it is begun: requests, tokens and USD per step, and judgments of people.
+"""What a study will ask for, before it is begun: requests, tokens and USD per step, and judgments of people.
 
-Works on a copy of the database that goes away again: seeds are brought into it, and nobody is asked. What depends on
-answers that do not exist yet is counted as if every request succeeded; its tokens are unknown.
+Works on a temporary copy of the database: seeds are imported into it, and no model is asked. Requests that depend on
+answers which do not exist yet are counted as if every request succeeded; their tokens are unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from madetl.asking.ask import Estimate
 from madetl.evolution import evolve
 from madetl.inference import infer
 from madetl.similarity.run import first_requests
-from madetl.store import database
+from madetl.store import database, sqlfiles
 from madetl.study.file import StudyFile
 from madetl.study.steps import Study, import_seeds
 
@@ -34,7 +34,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class StudyForecast:
-    """`judgments`: those that people will be asked for, at most. `cost`: of the steps whose cost is known."""
+    """`judgments`: how many people will be asked for, at most. `cost`: of the steps whose cost is known."""
 
     steps: list[Expected]
     judgments: int
@@ -92,7 +92,7 @@ class _Forecaster:
     def _infer(self, inference: infer.Inference) -> Expected:
         """The estimate for the pool as it is, in proportion for what evolution would add."""
         model_options, options = self._study.model_options(inference.model), self._study.options(self._db)
-        found = infer.dry_run(self._db, inference, model_options, options)
+        found = infer.AnswersToAsk(self._db, inference, model_options).dry_run(options)
         there, then = self._count(inference.scenario), self._pool[inference.scenario]
         if inference.limit is not None:
             there, then = min(there, inference.limit), min(then, inference.limit)
@@ -117,8 +117,7 @@ class _Forecaster:
     def _models(self) -> tuple[int, int]:
         """How many models will have answers, and pairs of them."""
         names = {inference.model for inference in self._study.inferences()}
-        sql = "SELECT DISTINCT m.name FROM responses AS r JOIN models AS m ON m.id = r.model_id"
-        names |= {row["name"] for row in self._db.execute(sql)}
+        names |= {row["name"] for row in self._db.execute(sqlfiles.query("study/answering_models"))}
         return len(names), len(names) * (len(names) - 1) // 2
 
     def _sizes(self) -> dict[str | None, int]:

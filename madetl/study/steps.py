@@ -1,8 +1,8 @@
 """A whole study, stage after stage, out of one file. Each stage is called as its command calls it; they meet in tables.
 
-Every stage asks for what is missing, so that a study can be started again at any point. It goes on past requests that
-failed for good, and stops where starting it again would bring more: a selection, once made, stays. Nothing is printed
-here.
+Every stage asks for what is missing, so a study can be started again at any point. A study goes on where requests
+failed for good, and stops where starting it again could bring further answers: a selection, once made, stays. Nothing
+is printed here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Step:
 
 @dataclass
 class Study:
-    """A study under way. `selected` fills as selections are made: (name, response pairs, those that people judged)."""
+    """A study that is being run. `selected`: the selections so far (name, response pairs, pairs that people judged)."""
 
     file: StudyFile
     selected: list[tuple[str, int, int]] = field(default_factory=list)
@@ -94,12 +94,12 @@ class Study:
         return list(self.file.scenarios) if self.file.scenarios else [None]
 
     def evolutions(self) -> list[evolve.Evolution]:
-        """What is to be rewritten, by whom."""
+        """What is to be rewritten, by which models."""
         table = self.file.evolve or {"models": []}
         return [_evolution(table, *each) for each in product(table["models"], table.get("scenarios", self.scenarios))]
 
     def inferences(self) -> list[infer.Inference]:
-        """What is to be answered, by whom."""
+        """What is to be answered, by which models."""
         names = [model["name"] for model in self.file.models if model.get("answers", True)]
         return [infer.Inference(*each, **self.file.infer) for each in product(names, self.scenarios)]
 
@@ -141,12 +141,13 @@ class Study:
             yield Step(command, True, partial(self._infer, inference))
 
     def _infer(self, inference: infer.Inference, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        done = infer.infer(db, inference, self.model_options(inference.model), self.options(db), show)
+        work = infer.AnswersToAsk(db, inference, self.model_options(inference.model))
+        done = work.run(self.options(db), show)
         return Outcome(done.summary, done.report)
 
     def metrics(self) -> list[MetricChoice]:
-        """The metrics, with how they measure. A prefilter drops what the selection would: such a pair is not worth its
-        price."""
+        """The metrics, with how they measure. A prefilter has the filters of the selection: a request
+        about a pair that the selection drops would be wasted."""
         filters = self._selection().filters
         return [
             MetricChoice(table["name"], table.get("as"), filters | _without(table, "name", "as"))
@@ -199,7 +200,7 @@ class Study:
         table, (selection, _, _) = self.file.judge or {}, self.selected[position]
         overrides, own = _only(table, *model_settings.SAMPLING), _own_prompt(table, *verdicts.NEEDED)
         judging = judge.Judging(self.model(db, name), selection, None, overrides, own)
-        done = judge.judge(db, judging, self.options(db), show)
+        done = judge.VerdictsToAsk(db, judging).run(self.options(db), show)
         return Outcome(done.summary, done.report, (done.flipping,))
 
 

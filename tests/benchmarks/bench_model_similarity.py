@@ -97,5 +97,5 @@ def _all(db: sqlite3.Connection) -> Scope:
 
 
 def _judge(db: sqlite3.Connection, url: str, prefilter: Prefilter | None) -> ask.ChatMetric:
-    rubric = ask.rubric_for(db, "gpt-4.1", {})
+    rubric = ask.settings_for(db, "gpt-4.1", {})
     return ask.ChatMetric(_model(db, "gpt-4.1", url), rubric, _all(db), prefilter)

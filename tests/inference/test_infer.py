@@ -20,7 +20,7 @@ from madetl.asking import model_settings, prompts
 from madetl.asking.ask import AskingError, AskOptions
 from madetl.asking.model_settings import ModelOptions
 from madetl.errors import ParameterError
-from madetl.inference.infer import Inference, Inferred, dry_run, infer
+from madetl.inference.infer import AnswersToAsk, Inference, Inferred
 from madetl.store.database import transaction
 from tests.conftest import Study
 from tests.support.provider_server import ProviderServer, provider_process
@@ -39,7 +39,7 @@ def ask(db: sqlite3.Connection, server: ProviderServer, model: str = "m", **infe
     """Lets a model answer; keywords: those of Inference, `model_options` and `options` (of AskOptions)."""
     options = AskOptions(**{"max_attempts": 2, **inference.pop("options", {})})
     model_options = ModelOptions(base_url=f"{server.url}/v1", **inference.pop("model_options", {}))
-    return infer(db, Inference(model, **inference), model_options, options)
+    return AnswersToAsk(db, Inference(model, **inference), model_options).run(options)
 
 
 def responses(db: sqlite3.Connection, model: str = "m") -> list[tuple[str, int, str]]:
@@ -122,7 +122,7 @@ def test_reasoning_asks_for_steps_in_the_same_words_of_every_provider(db, study:
     monkeypatch.setenv("A_KEY", "test-key-test-key")
     study.instruction("What is 2 + 3 * 4?", "Reasoning")
     url = f"{server.url}/v1" if provider == "openai" else server.url
-    infer(db, Inference("m"), ModelOptions(provider=provider, base_url=url, key_env="A_KEY"))
+    AnswersToAsk(db, Inference("m"), ModelOptions(provider=provider, base_url=url, key_env="A_KEY")).run()
     [received] = server.requests
     assert received.api == provider
     assert received.prompt == prompts.packaged("infer_reasoning").fill(instruction="What is 2 + 3 * 4?")
@@ -282,7 +282,7 @@ def test_a_missing_key_is_found_before_anything_is_written(db, study: Study, mon
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     study.instruction("one")
     with pytest.raises(ParameterError, match="OPENAI_API_KEY"):
-        infer(db, Inference("gpt-4.1"))
+        AnswersToAsk(db, Inference("gpt-4.1")).run()
     assert [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("models", "runs", "calls")] == [
         0
     ] * 3
@@ -302,11 +302,11 @@ def test_dry_run_counts_and_asks_nobody(db, study: Study, server):
     ask(db, server, limit=2)
     model_options = ModelOptions(base_url=f"{server.url}/v1", price_in=1.0, price_out=2.0)
     before = db.total_changes
-    found = dry_run(db, Inference("n", overrides={"max_tokens": 100}), model_options)
+    found = AnswersToAsk(db, Inference("n", overrides={"max_tokens": 100}), model_options).dry_run()
     assert (found.requests, found.tokens_in, found.tokens_out) == (10, 380, 1000)
     assert found.cost == pytest.approx((380 * 1.0 + 1000 * 2.0) / 1e6)
-    assert dry_run(db, Inference("m"), model_options).requests == 8
-    assert dry_run(db, Inference("n"), ModelOptions(base_url=f"{server.url}/v1")).cost is None
+    assert AnswersToAsk(db, Inference("m"), model_options).dry_run().requests == 8
+    assert AnswersToAsk(db, Inference("n"), ModelOptions(base_url=f"{server.url}/v1")).dry_run().cost is None
     assert (db.total_changes, len(server.requests)) == (before, 2)
 
 

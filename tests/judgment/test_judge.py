@@ -20,9 +20,8 @@ from madetl.asking import model_settings, prompts
 from madetl.asking.ask import AskingError, AskOptions
 from madetl.asking.model_settings import ModelOptions
 from madetl.errors import ParameterError
-from madetl.judgment import judge as stage
 from madetl.judgment import verdicts
-from madetl.judgment.judge import Judged, Judging
+from madetl.judgment.judge import Judged, Judging, VerdictsToAsk
 from madetl.judgment.verdicts import OrderedVerdict
 from madetl.selection import select as selection
 from madetl.similarity.measure import measure
@@ -90,7 +89,7 @@ def judge(db: sqlite3.Connection, server: ProviderServer, asking: AskOptions | N
         **{name: settings.pop(name) for name in ("selection", "annotator", "prompt") if name in settings},
         overrides=settings,
     )
-    return stage.judge(db, judging, asking or AskOptions())
+    return VerdictsToAsk(db, judging).run(asking)
 
 
 def judged(db: sqlite3.Connection) -> list[tuple]:
@@ -249,7 +248,7 @@ from madetl.asking.ask import AskOptions
 from madetl.asking.model_settings import ModelOptions
 with database.writing(sys.argv[1]) as db:
     model = model_settings.find(db, "gpt-4.1", ModelOptions(base_url=sys.argv[2]))
-    judge.judge(db, judge.Judging(model), AskOptions(concurrency=7))
+    judge.VerdictsToAsk(db, judge.Judging(model)).run(AskOptions(concurrency=7))
 """
 
 

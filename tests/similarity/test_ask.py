@@ -17,6 +17,7 @@ import pytest
 from madetl.asking import model_settings, prompts
 from madetl.asking.ask import AskOptions
 from madetl.asking.model_settings import ModelOptions
+from madetl.asking.structured import prompt_settings
 from madetl.errors import InputError, ParameterError
 from madetl.selection import select
 from madetl.similarity import ask, rubric
@@ -56,7 +57,7 @@ def chat_metric(db: sqlite3.Connection, server: ProviderServer, **settings) -> C
     scope = scope_of(db, settings.pop("scenario", None), settings.pop("models", None), settings.pop("pairs", "all"))
     name, prefilter = settings.pop("name", NAME), settings.pop("prefilter", None)
     model = model_settings.find(db, name, ModelOptions(provider="openai", base_url=f"{server.url}/v1"))
-    return ChatMetric(model, ask.rubric_for(db, name, settings), scope, prefilter)
+    return ChatMetric(model, ask.settings_for(db, name, settings), scope, prefilter)
 
 
 def measure(db: sqlite3.Connection, server: ProviderServer, asking: AskOptions | None = None, **settings) -> AskedAbout:
@@ -128,7 +129,7 @@ def test_the_question_holds_both_answers_and_no_name(db, study, server):
 
 
 def test_the_order_does_not_depend_on_whose_answer_is_which():
-    how = rubric.rubric()
+    how = prompt_settings("similarity", {})
     assert rubric.request(how, "i", "one", "two") == rubric.request(how, "i", "two", "one")
 
 
@@ -332,7 +333,7 @@ class TestSettings:
             measure(db, server)
         assert "You compare" not in str(said.value)  # the whole prompt would hide the names
         [second] = [row[0] for row in db.execute("SELECT hash FROM metrics WHERE id = 2")]
-        assert ask.rubric_for(db, f"gpt-4.1@{second[:8]}", {}).temperature == 1.0
+        assert ask.settings_for(db, f"gpt-4.1@{second[:8]}", {}).temperature == 1.0
 
     def test_a_prompt_without_places_for_the_texts_is_refused(self, tmp_path):
         file = tmp_path / "prompt.txt"
@@ -354,7 +355,7 @@ from madetl.similarity.measure import scope_of
 from madetl.similarity import ask
 with database.writing(sys.argv[1]) as db:
     model = model_settings.find(db, "gpt-4.1", ModelOptions(base_url=sys.argv[2]))
-    metric = ask.ChatMetric(model, ask.rubric_for(db, "gpt-4.1", {}), scope_of(db, None, None, "all"))
+    metric = ask.ChatMetric(model, ask.settings_for(db, "gpt-4.1", {}), scope_of(db, None, None, "all"))
     ask.ScoresToAsk(db, metric).run(AskOptions(concurrency=8))
 """
 

@@ -1,6 +1,6 @@
 """The prompts of madetl: text files in this folder, each of which a user can read, copy and replace with a file.
 
-A prompt is a text with `{names}` in it. `kept` is what a run keeps of the one in force. Nothing here asks anybody.
+A prompt is a text with `{names}` in it. `kept` is what a run keeps of the prompt it used. Nothing here asks a model.
 """
 
 from __future__ import annotations
