@@ -10,7 +10,6 @@ import math
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from madetl.store.embeddings import unit
 from madetl.store.metrics import ensure_metric
 from madetl.store.selections import find_set
 from tests.conftest import Study
+from tests.support import children
 from tests.support.pool import Pool
 
 OFF = {"min_words": 0, "max_length_ratio": 0}
@@ -674,9 +674,9 @@ def test_a_run_that_another_overtakes_picks_anew(pool, db_file):
 def test_two_runs_at_the_same_time_make_one_selection(pool, db_file):
     for other in "bcdefgh":
         pool.scores("a", other, [n / 40 for n in range(40)])
-    command = [sys.executable, "-m", "madetl", "--db", str(db_file), "select", "--metric", "m", "--strategy", "random"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    outcomes = [(process.communicate(), process.returncode) for process in both]
+    command = ("select", "--metric", "m", "--strategy", "random")
+    with children.madetl(db_file, *command) as one, children.madetl(db_file, *command) as other:
+        outcomes = [(child.communicate(), child.returncode) for child in (one, other)]
     assert [status for _, status in outcomes] == [0, 0], outcomes
     assert {pair: len(rows) for pair, rows in picked(pool.db).items()} == {("a", other): 10 for other in "bcdefgh"}
 

@@ -3,8 +3,6 @@
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from madetl.store.embeddings import from_blob, unit
 from madetl.store.metrics import ensure_metric
 from madetl.text import text_hash
 from tests.conftest import Study
+from tests.support import children
 
 
 def char_ngram(db: sqlite3.Connection, **options) -> Measured:
@@ -209,14 +208,12 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(db_file: Path, tmp_path
         assert char_ngram(db).measured == 600
         expected = scores(db)
 
-    child = subprocess.Popen(
-        [sys.executable, "-c", _SLOW, str(db_file)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    for line in child.stdout:
-        if int(line) > 50:
-            break
-    child.send_signal(how)
-    child.communicate()
+    with children.python("-c", _SLOW, db_file) as child:
+        for line in child.stdout:
+            if int(line) > 50:
+                break
+        child.send_signal(how)
+        child.communicate()
     assert child.returncode != 0
 
     with database.writing(db_file) as db:
@@ -232,12 +229,9 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(db_file: Path, tmp_path
 def test_two_processes_at_the_same_time_measure_everything_once(db_file: Path):
     with database.writing(db_file) as db:
         fill(Study(db), 60, ["m1", "m2", "m3"])
-    both = [
-        subprocess.Popen([sys.executable, "-c", _SLOW, str(db_file)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    assert [child.communicate()[1] for child in both] == [b"", b""]
-    assert [child.returncode for child in both] == [0, 0]
+    with children.python("-c", _SLOW, db_file) as one, children.python("-c", _SLOW, db_file) as other:
+        assert [child.communicate()[1] for child in (one, other)] == ["", ""]
+        assert [child.returncode for child in (one, other)] == [0, 0]
     with database.reading(db_file) as db:
         assert len(scores(db)) == 180
 

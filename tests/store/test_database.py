@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
-import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from madetl.errors import DatabaseError
 from madetl.store import database, sqlfiles
+from tests.support import children
 
 NEXT = sqlfiles.migrations()[-1][0] + 1  # the version that a migration of a test makes
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -237,8 +236,9 @@ with database.writing(sys.argv[1]) as db:
 
 
 def test_processes_that_make_and_write_one_file_at_once_all_succeed(db_file: Path) -> None:
-    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(db_file), str(n)]) for n in range(4)]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0, 0]
+    with ExitStack() as stack:
+        writers = [stack.enter_context(children.python("-c", _WRITER, db_file, n)) for n in range(4)]
+        assert [writer.wait() for writer in writers] == [0, 0, 0, 0]
     with database.reading(db_file) as db:
         names = [row[0] for row in db.execute("SELECT name FROM models")]
     assert sorted(int(name.split("-")[2]) for name in names) == list(range(160))
@@ -262,13 +262,8 @@ with database.writing(sys.argv[1]) as db:
 @pytest.fixture
 def killed(db_file: Path) -> Path:
     """A database whose writer was killed in the midst of a large transaction."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", _KILLED, str(db_file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout
-    assert child.stdout.readline() == "ready\n"
-    child.send_signal(signal.SIGKILL)
-    child.communicate()
+    with children.python("-c", _KILLED, db_file, stdin=subprocess.PIPE) as child:
+        assert child.stdout.readline() == "ready\n"
     assert db_file.with_name(db_file.name + "-wal").stat().st_size > 1_000_000
     return db_file
 
@@ -336,10 +331,11 @@ def test_a_file_in_a_folder_that_cannot_be_written_is_read(db_file: Path) -> Non
     db_file.chmod(0o444)
     db_file.parent.chmod(0o555)
     before = snapshot(db_file.parent)
-    child = [sys.executable, "-c", _READER, str(db_file)]
-    done = subprocess.run(child, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    with children.python("-c", _READER, db_file) as child:
+        output, errors = child.communicate()
     db_file.parent.chmod(0o755)
-    folder, model, refused = done.stdout.splitlines()
+    assert errors == ""
+    folder, model, refused = output.splitlines()
     assert (folder, model) == ("the folder cannot be written", "m")
     assert refused.startswith(f"{db_file} cannot be opened or written")
     assert snapshot(db_file.parent) == before

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -21,6 +17,7 @@ from madetl.errors import InputError, MadetlError
 from madetl.store import database
 from madetl.study import file as study_file
 from madetl.study.forecast import forecast
+from tests.support import children
 from tests.support.provider_server import ProviderServer
 
 Madetl = Callable[..., CompletedProcess[str]]
@@ -190,17 +187,10 @@ def test_killed_at_any_point_it_goes_on(server, folder, db_file, madetl: Madetl)
     # given a server that takes its time
     server.behaviour.latency_median = 0.15
     file = write(folder, STUDY + "\n[asking]\nconcurrency = 2\n", url=server.url)
-    command = [sys.executable, "-m", "madetl", "run", str(file)]
-    environment = os.environ | {"MADETL_DB": str(db_file)}
     # when it is killed again and again until the answers are there
     for enough in (3, 9, 16):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        end = time.monotonic() + 60
-        while server.answered < enough and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        process.kill()
-        process.communicate()
+        with children.madetl(db_file, "run", file) as child:
+            child.until(lambda enough=enough: server.answered >= enough)
     server.behaviour.latency_median = 0.0
     assert "3 judgments needed" in madetl("run", file).stdout
     # then nothing is there twice, and what was paid for twice was in flight

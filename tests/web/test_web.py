@@ -8,8 +8,6 @@ import signal
 import socket
 import sqlite3
 import stat
-import subprocess
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ from madetl.store import database
 from madetl.web.access import Access, read_key
 from madetl.web.app import POLICY
 from tests.conftest import Study
+from tests.support import children
 from tests.support.page_study import Plain, serving
 from tests.support.sheet_study import MODELS, select, small_study
 
@@ -465,13 +464,11 @@ class TestTheCommand:
 
     def test_without_a_name_it_is_for_whoever_started_it(self, file):
         code = "from madetl.cli import cli; cli()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, "--db", str(file), "annotate", "--port", "0"],
-            env={"LOGNAME": "eva", "PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        with process:
-            assert any(re.match(r"  eva +http", line) for line in process.stdout)
-            process.send_signal(signal.SIGINT)
+        environment = {"LOGNAME": "eva", "PYTHONUNBUFFERED": "1"}
+        with children.python("-c", code, "--db", file, "annotate", "--port", 0, env=environment) as child:
+            assert any(re.match(r"  eva +http", line) for line in child.stdout)
+            child.send_signal(signal.SIGINT)
+            assert child.wait() == 0
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -508,11 +505,10 @@ class TestTheCommand:
 
     def test_without_the_extra_the_command_for_it_is_named(self, file):
         code = "import sys; sys.modules['waitress'] = None; from madetl.cli import cli; cli()"
-        done = subprocess.run(
-            [sys.executable, "-c", code, "--db", str(file), "annotate"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 1
-        assert done.stderr == "Error: The annotation page needs the extra web: pip install 'madetl[web]'\n"
+        with children.python("-c", code, "--db", file, "annotate") as child:
+            _, errors = child.communicate()
+        assert child.returncode == 1
+        assert errors == "Error: The annotation page needs the extra web: pip install 'madetl[web]'\n"
 
     def test_a_locked_database_is_said_on_the_page(self, file):
         with serving(file) as page:
