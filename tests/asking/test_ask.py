@@ -29,6 +29,7 @@ from tests.support.ask_questions import ask, model, questions, save
 from tests.support.children import Child
 from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer, provider_process
+from tests.support.soak import several
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,6 +90,7 @@ def test_row_is_committed_before_its_request_is_sent(db, db_file, server):
     assert seen == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_answers_are_committed_within_a_second_while_others_are_under_way(db, db_file, server):
     # given one quick question and one that takes three seconds
     committed: list[float] = []
@@ -438,6 +440,7 @@ def test_dry_run_counts_what_a_run_would_ask(db, server):
 # Limits and speed
 
 
+@pytest.mark.slow
 def test_no_request_is_sent_inside_its_own_retry_after(db, server):
     server.behaviour.stray, server.behaviour.retry_after = 0.1, 1
     report = ask(db, server.url, questions(200), concurrency=20)
@@ -452,6 +455,7 @@ def test_a_retry_after_beyond_bearing_is_left_for_the_next_run(db, server):
     assert (report.done, report.failed) == (1, Counter({"rate_limited": 1}))
 
 
+@pytest.mark.slow
 def test_behind_a_token_bucket_nothing_is_lost_and_nothing_sent_too_early(db):
     with ProviderServer(rate=100.0, burst=20.0, latency_median=0.05) as server:
         report = ask(db, server.url, questions(600), concurrency=50)
@@ -465,6 +469,7 @@ def test_concurrency_is_kept(db, server):
     assert server.counts.most_in_flight == 7
 
 
+@pytest.mark.slow
 def test_tasks_are_fetched_as_the_work_goes_on(db, server):
     # given a thousand tasks that come from a generator
     ahead, saved = [], itertools.count()
@@ -524,12 +529,15 @@ def asking(db_file: Path, url: str, count: int, concurrency: int) -> AbstractCon
     return children.python("-m", "tests.support.ask_questions", db_file, url, count, concurrency)
 
 
-def test_killed_and_started_again_asks_only_for_what_is_missing(db_file):
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.parametrize("enough", several([200], range(10, 450, 10)))
+def test_killed_and_started_again_asks_only_for_what_is_missing(db_file, enough):
     concurrency = 32
     with provider_process("--latency-median", "0.1", "--latency-sigma", "0.6") as server:
         # given a run that is killed in the middle of 500 questions
         with asking(db_file, server.url, 500, concurrency) as first:
-            first.until(lambda: server.stats()["answered"] >= 200)
+            first.until(lambda: server.stats()["answered"] >= enough)
         # when it is started again
         with asking(db_file, server.url, 500, concurrency) as second:
             report = json.loads(second.communicate()[0])
@@ -552,6 +560,7 @@ def test_killed_and_started_again_asks_only_for_what_is_missing(db_file):
     assert list(db_file.parent.glob("*-run-*")) == []
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_file_share_the_work(db_file):
     with provider_process("--latency-median", "0.1", "--latency-sigma", "0.6") as server:
         with asking(db_file, server.url, 300, 16) as one, asking(db_file, server.url, 300, 16) as other:
@@ -565,6 +574,7 @@ def test_two_processes_on_one_file_share_the_work(db_file):
     assert min(report["done"] for report in reports) > 50
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_what_is_in_flight(db_file):
     with provider_process("--latency-median", "0.5") as server:
         with asking(db_file, server.url, 500, 16) as child:
@@ -579,6 +589,7 @@ def test_ctrl_c_saves_what_is_in_flight(db_file):
         assert db.execute("SELECT outcome FROM runs").fetchone()[0] == "interrupted"
 
 
+@pytest.mark.slow
 def test_second_ctrl_c_waits_for_nothing(db_file):
     slow = provider_process("--mode", "slow", "--slow-seconds", "20")
     with slow as server, asking(db_file, server.url, 500, 16) as child:

@@ -157,6 +157,7 @@ def test_closing_keeps_all_that_an_error_tells():
 # Runs that execute and runs that were killed
 
 
+@pytest.mark.slow
 def test_killed_run_is_told_from_one_that_executes(db, db_file):
     # given two runs with a request under way each: one executes in this process, one in a process that is killed
     with runs.run(db, "infer", {}) as alive, locks.run_lock(db, alive.id):
@@ -324,6 +325,7 @@ def test_tokens_are_estimated_by_script():
     assert tokens_in(EmbedRequest(("a", "b"))) == 2
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 def test_estimate_never_exceeds_the_most_that_is_possible(text):
     for request in (ChatRequest(text, max_tokens=5), EmbedRequest((text,))):

@@ -26,6 +26,7 @@ from tests.conftest import Study
 from tests.support import children
 from tests.support.children import Child
 from tests.support.provider_server import ProviderServer, provider_process
+from tests.support.soak import several
 
 Madetl = Callable[..., CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
@@ -361,6 +362,7 @@ def test_a_mistyped_database_is_not_made(madetl: Madetl, db_file: Path):
     assert not db_file.exists()
 
 
+@pytest.mark.slow
 def test_a_wrong_key_says_so_in_the_provider_s_words_without_the_key(db_file, study: Study, server, monkeypatch):
     monkeypatch.setenv("MY_KEY", "sk-very-secret-key")
     study.instruction("one")
@@ -388,13 +390,16 @@ def wait_for_answers(child: Child, db: sqlite3.Connection, count: int) -> None:
     child.until(lambda: db.execute("SELECT count(*) FROM responses").fetchone()[0] >= count)
 
 
+@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_and_run_again_every_instruction_is_answered_once(db, study: Study, db_file):
+    kills = several((100, 300), range(10, 490, 10))
     # given 500 instructions and a server of 100 ms
     for number in range(500):
         study.instruction(f"question {number}")
     with provider_process("--latency-median", "0.1", "--latency-sigma", "0.5") as server:
-        # when the command is killed in the middle, twice, and then runs to its end
-        for enough in (100, 300):
+        # when the command is killed in the middle, again and again, and then runs to its end
+        for enough in kills:
             with inferring(db_file, server.url) as child:
                 wait_for_answers(child, db, enough)
         kept = db.execute("SELECT count(*) FROM responses").fetchone()[0]
@@ -405,12 +410,13 @@ def test_killed_and_run_again_every_instruction_is_answered_once(db, study: Stud
     assert child.returncode == 0, err
     assert out.startswith(f"m: {500 - kept} answers stored ({kept} known)")
     assert len({text for text, _, _ in responses(db)}) == len(responses(db)) == 500
-    assert stats["answered"] <= 500 + 2 * 20  # what was in flight when it was killed
+    assert stats["answered"] <= 500 + len(kills) * 20  # what was in flight when it was killed
     killed = "SELECT outcome, summary FROM runs WHERE command = 'infer' ORDER BY id"
-    assert [tuple(row) for row in db.execute(killed)][:2] == [("interrupted", "killed")] * 2
+    assert [tuple(row) for row in db.execute(killed)][: len(kills)] == [("interrupted", "killed")] * len(kills)
     assert db.execute("SELECT count(*) FROM calls WHERE outcome IS NULL").fetchone()[0] == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_what_is_in_flight(db, study: Study, db_file):
     for number in range(200):
         study.instruction(f"question {number}")

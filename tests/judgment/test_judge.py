@@ -30,6 +30,7 @@ from tests.conftest import Study
 from tests.support import children
 from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
+from tests.support.soak import several
 
 NAME = "gpt-4.1"
 _ANSWERS = re.compile(r"<first_answer>\n(\w+).*<second_answer>\n(\w+)", re.DOTALL)
@@ -237,15 +238,18 @@ def test_a_pair_with_one_answer_of_two_waits_and_that_answer_is_not_asked_for_ag
     assert (done.new, done.report.requests, done.report.reused) == (12, 12, 12)
 
 
+@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals):
+@pytest.mark.parametrize("enough", several([61], range(6, 170, 5)))
+def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals, enough: int):
     with database.writing(db_file) as db:
         select(Study(db), 30)
     with ProviderServer(latency_median=0.05) as server:
         server.behaviour.answer = by_name
         command = ("judge", "--model", "gpt-4.1", "--base-url", f"{server.url}/v1", "--concurrency", 7)
         with children.madetl(db_file, *command) as child:
-            child.until(lambda: server.answered >= 61)
+            child.until(lambda: server.answered >= enough)
             child.send_signal(how)
             child.wait()
         with database.writing(db_file) as db:

@@ -245,6 +245,7 @@ def selections_db(path):
     return database.writing(path)
 
 
+@pytest.mark.slow
 def test_two_runs_at_the_same_time_keep_the_budget_and_the_batch(pool, db_file):
     grow(pool)
     judge(pool, by_strength(0.5))

@@ -141,6 +141,7 @@ def fill(pool: Pool, models: list[str], rows: list[tuple], vectors: list[list[fl
     st.integers(0, 4),
     st.booleans(),
 )
+@pytest.mark.slow
 def test_a_selection_is_the_greedy_whether_made_at_once_or_extended(a_study, how, first_k, more, filtered):
     models, rows, vectors = a_study
     strategy, diversity = how
@@ -210,6 +211,7 @@ def test_the_second_pick_is_not_the_neighbour_of_the_first(pool):
     assert [(row[0], row[4]) for row in picked(pool.db)["a", "b"]] == [(ids[0], 0.1), (ids[2], pytest.approx(0.3))]
 
 
+@pytest.mark.slow
 def test_ngram_vectors_of_the_instructions_need_no_embeddings(pool, study):
     ask = ["Write a poem about the sea", "Write a poem about the seas", "Solve 3x + 5 = 20", "詩を書いてください"]
     ids = [study.instruction(text, input="now" if n == 2 else "") for n, text in enumerate(ask)]
@@ -671,6 +673,7 @@ def test_a_run_that_another_overtakes_picks_anew(pool, db_file):
     assert len(instructions_picked(pool.db)) == 7
 
 
+@pytest.mark.slow
 def test_two_runs_at_the_same_time_make_one_selection(pool, db_file):
     for other in "bcdefgh":
         pool.scores("a", other, [n / 40 for n in range(40)])

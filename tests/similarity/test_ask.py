@@ -29,6 +29,7 @@ from tests.conftest import Study
 from tests.support import children
 from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
+from tests.support.soak import several
 
 NAME = "gpt-4.1"
 
@@ -341,14 +342,17 @@ class TestSettings:
 # Never twice
 
 
+@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals):
+@pytest.mark.parametrize("enough", several([60], range(5, 175, 5)))
+def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals, enough: int):
     with database.writing(db_file) as db:
         fill(Study(db), 60)
     with ProviderServer(latency_median=0.05) as server:
         command = ("similarity", "--metric", NAME, "--base-url", f"{server.url}/v1", "--concurrency", 8)
         with children.madetl(db_file, *command) as child:
-            child.until(lambda: server.answered >= 60)
+            child.until(lambda: server.answered >= enough)
             child.send_signal(how)
             child.wait()
         with database.writing(db_file) as db:

@@ -31,6 +31,7 @@ from tests.conftest import Study
 from tests.support import children
 from tests.support.provider_bodies import vector
 from tests.support.provider_server import ProviderServer
+from tests.support.soak import several
 
 NAME = "text-embedding-3-small"
 MODELS = ("m1", "m2", "m3")
@@ -331,8 +332,11 @@ class TestNames:
         assert kind_of(db, NAME) is None
 
 
+@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_sends_only_what_has_no_vector(db_file: Path, how: signal.Signals):
+@pytest.mark.parametrize("enough", several([6], range(1, 16)))
+def test_a_run_that_was_stopped_sends_only_what_has_no_vector(db_file: Path, how: signal.Signals, enough: int):
     # given 1800 texts, 18 requests, two at a time, 0.2 s each
     with database.writing(db_file) as db:
         fill(Study(db), 600)
@@ -340,7 +344,7 @@ def test_a_run_that_was_stopped_sends_only_what_has_no_vector(db_file: Path, how
         command = ("similarity", "--metric", NAME, "--base-url", f"{server.url}/v1", "--concurrency", 2)
         with children.madetl(db_file, *command) as child:
             # when it is killed after some answers have come
-            child.until(lambda: server.answered >= 6)
+            child.until(lambda: server.answered >= enough)
             child.send_signal(how)
             child.wait()
         with database.writing(db_file) as db:

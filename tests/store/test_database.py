@@ -235,6 +235,7 @@ with database.writing(sys.argv[1]) as db:
 """
 
 
+@pytest.mark.slow
 def test_processes_that_make_and_write_one_file_at_once_all_succeed(db_file: Path) -> None:
     with ExitStack() as stack:
         writers = [stack.enter_context(children.python("-c", _WRITER, db_file, n)) for n in range(4)]
@@ -268,6 +269,7 @@ def killed(db_file: Path) -> Path:
     return db_file
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_what_was_committed(killed: Path) -> None:
     before = snapshot(killed.parent)
     with database.reading(killed) as db:

@@ -199,6 +199,7 @@ def test_a_query_leaves_the_file_as_it_is_and_makes_none(madetl: Madetl, db_file
 ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT {} FROM n"
 
 
+@pytest.mark.slow
 def test_a_large_result_streams(db: sqlite3.Connection, db_file: Path) -> None:
     for kind, first in (("--csv", "x\n"), ("--json", "[\n")):
         with children.madetl(db_file, "query", ENDLESS.format("x"), kind) as child:
@@ -214,6 +215,7 @@ def test_a_table_shows_the_first_rows_and_says_so(db: sqlite3.Connection, madetl
     assert "first 1,000 rows" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_a_query_that_never_ends(db: sqlite3.Connection, db_file: Path) -> None:
     code = "print('go', flush=True); from madetl.cli import main; main()"
     with children.python("-c", code, "--db", db_file, "query", ENDLESS.format("count(*)")) as child:

@@ -19,6 +19,7 @@ from madetl.study import file as study_file
 from madetl.study.forecast import forecast
 from tests.support import children
 from tests.support.provider_server import ProviderServer
+from tests.support.soak import several
 
 Madetl = Callable[..., CompletedProcess[str]]
 TOPICS = ("the sea", "old clocks", "a long winter", "bread", "mountains at dawn", "trains")
@@ -183,12 +184,14 @@ def test_each_scenario_has_a_selection_of_its_own(server, folder, db_file, madet
 # Stopped and started again
 
 
+@pytest.mark.soak
 def test_killed_at_any_point_it_goes_on(server, folder, db_file, madetl: Madetl):
     # given a server that takes its time
     server.behaviour.latency_median = 0.15
     file = write(folder, STUDY + "\n[asking]\nconcurrency = 2\n", url=server.url)
     # when it is killed again and again until the answers are there
-    for enough in (3, 9, 16):
+    kills = several((3, 9, 16), range(1, 18))
+    for enough in kills:
         with children.madetl(db_file, "run", file) as child:
             child.until(lambda enough=enough: server.answered >= enough)
     server.behaviour.latency_median = 0.0
@@ -200,7 +203,7 @@ def test_killed_at_any_point_it_goes_on(server, folder, db_file, madetl: Madetl)
         8,
         3,
     ]
-    assert server.answered <= 18 + 3 * 2
+    assert server.answered <= 18 + len(kills) * 2
 
 
 def test_it_does_not_select_from_answers_that_starting_again_would_complete(server, folder, db_file, madetl: Madetl):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from madetl.store import database
 from tests.support import children
 from tests.support.children import Child
 
@@ -31,6 +32,11 @@ class Page:
     @property
     def address(self) -> str:
         return re.match(r"http://[^/]+", next(iter(self.links.values())))[0]
+
+    def wait_until_it_answers(self) -> None:
+        """By then all that it says at its start is printed, and Ctrl-C is what ends it as it should."""
+        port = self.address.rpartition(":")[2]
+        Plain(f"http://127.0.0.1:{port}/", enter=False).request("GET", "/static/page.css")
 
     def stop(self, by: int = signal.SIGINT) -> int:
         """Ends it as Ctrl-C does; the exit status."""
@@ -55,11 +61,18 @@ def serving(db_file: Path, *options: object, annotators: tuple[str, ...] = ("ann
                 page.links[found[1]] = found[2]
             if len(page.links) == len(annotators):
                 break
+        if len(page.links) == len(annotators):
+            page.wait_until_it_answers()
         try:
             yield page
         finally:
             if child.returncode is None:
                 page.stop()
+
+
+def rows(file: Path, sql: str, *values: object) -> list[tuple]:
+    with database.reading(file) as db:
+        return [tuple(row) for row in db.execute(sql, values)]
 
 
 @dataclass
