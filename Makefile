@@ -7,16 +7,22 @@ PYTHON311 ?= python3.11
 VLLM := .venv-vllm
 TESTS ?=
 TABLES ?=
+# How many tests run at a time. Those that a worker has not begun go to one that has nothing to do.
+JOBS ?= auto
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-vllm check bench calibrate example clean
+.PHONY: help demo test quick soak test-vllm lint check bench calibrate example clean
 
 help:
 	@echo "make demo       the whole pipeline on the example database"
-	@echo "make test       the tests"
+	@echo "make test       the tests, as many at a time as there are cores (JOBS=N; TESTS='tests/ranking -k elo')"
+	@echo "make quick      the tests that are neither slow nor in a browser: under a minute on two cores"
+	@echo "make soak       the tests marked soak with hundreds of kills, people and examples: half an hour and more"
 	@echo "make test-vllm  the tests that ask a real vLLM, on the CPU (Python 3.11; downloads 1 GB)"
-	@echo "make check      ruff, mypy and the tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make check      make lint and make test"
 	@echo "make bench      the benchmarks, as a table"
 	@echo "make calibrate  how far madetl advise can be trusted, on simulated studies, as tables"
 	@echo "make example    make mad.db.example again from tests/example/"
@@ -26,16 +32,24 @@ demo: $(VENV)/.base
 	@$(BIN)/madetl demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q $(TESTS)
+	$(PYTEST) $(TESTS)
+
+quick: $(VENV)/.dev
+	$(PYTEST) -m "not slow and not browser" --hypothesis-profile=quick $(TESTS)
+
+# MADETL_SOAK: see tests/support/soak.py. An ordinary run has a few rounds of each of these tests.
+soak: $(VENV)/.dev
+	MADETL_SOAK=1 $(PYTEST) -m soak $(TESTS)
 
 test-vllm: $(VLLM)/.made
 	VLLM_CPU_KVCACHE_SPACE=1 $(VLLM)/bin/python -m pytest -q tests/vllm $(TESTS)
 
-check: $(VENV)/.dev
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q $(TESTS)
+
+check: lint test
 
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 MKL_NUM_THREADS=2 $(BIN)/python -m tests.benchmarks

@@ -1,8 +1,13 @@
-"""One thread for linear algebra on small matrices: more cost more than they bring, and could change a last bit."""
+"""How libraries for arrays are used: linear algebra on small matrices in one thread, and nothing through pandas.
+
+More threads cost more than they bring there, and could change a last bit.
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,6 +19,23 @@ def one_thread() -> AbstractContextManager[Any]:
     """Limits BLAS to one thread as long as it is entered."""
     limit: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
     return limit
+
+
+@contextmanager
+def without_pandas() -> Iterator[None]:
+    """Imports within the block as if pandas were not installed; where it is imported already, nothing changes.
+
+    scikit-learn and sqlite-utils import pandas if they find it, to know its types. They get none of them here, and the
+    import takes one to two seconds.
+    """
+    if "pandas" in sys.modules:
+        yield
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # this makes the import raise ModuleNotFoundError
+    try:
+        yield
+    finally:
+        del sys.modules["pandas"]
 
 
 @cache

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from madetl.store import database
 from madetl.text import count_words, instruction_hash, text_hash
+from tests.support.soak import SOAK
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+COMMAND_SECONDS = 300  # the longest that a command may take, many times what one needs on a loaded machine
+
+# No deadline for one example: a machine under load is no defect of the program.
+hypothesis.settings.register_profile("ordinary", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("soak" if SOAK else "ordinary")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what can be known: commands of madetl are processes, and property tests have more examples to try."""
+    for item in items:
+        if {"madetl", "walked"} & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.slow)
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.soak)
 
 
 class Study:
@@ -66,9 +85,19 @@ def db_file(tmp_path: Path) -> Path:
     return tmp_path / "mad.db"
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database without rows, to be copied: that is quicker than making one."""
+    file = tmp_path_factory.mktemp("empty") / "mad.db"
+    with database.writing(file):
+        pass
+    return file
+
+
 @pytest.fixture
-def db(db_file: Path) -> Iterator[sqlite3.Connection]:
+def db(db_file: Path, empty: Path) -> Iterator[sqlite3.Connection]:
     """A fresh, migrated database, open for writing (outside a transaction: each statement commits)."""
+    shutil.copyfile(empty, db_file)
     with database.writing(db_file) as connection:
         yield connection
 
@@ -89,6 +118,7 @@ def madetl(db_file: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             input=input,
             check=False,
+            timeout=COMMAND_SECONDS,
             env=os.environ | {"MADETL_DB": str(db_file)},
         )
         assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -18,6 +19,7 @@ from madetl import __version__
 from madetl.cli import cli, output
 from madetl.cli.base import Command, RootGroup, examples
 from madetl.errors import ParameterError
+from tests.support import children
 
 Madetl = Callable[..., CompletedProcess[str]]
 HEAVY = ["numpy", "duckdb", "sqlmodel", "sqlalchemy", "pydantic", "sklearn", "scipy", "rich", "openai", "sqlite_utils",
@@ -104,6 +106,51 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "similarity" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+_COMMANDS = """
+demo --db mad.db
+status
+query models
+runs
+models
+models add mine --model-id m --base-url http://127.0.0.1:9/v1
+import instructions seeds.jsonl --scenario Writing
+evolve --scenario Writing --model mine --dry-run
+infer --model mine --dry-run
+similarity
+select --top-k 11
+export annotations -o sheet.csv --annotator ann
+import judgments sheet.csv --annotator ann
+agreement
+rank
+advise
+replay --replications 2
+report -o report.html
+export arena -o arena.jsonl
+export parquet -o parquet
+delete selection all-char-ngram --yes
+"""
+_AFTER_EACH = """
+import shlex, sys
+from madetl.cli import cli
+for line in sys.stdin.read().strip().splitlines():
+    try:
+        cli(shlex.split(line))
+    except SystemExit as end:
+        print(line, end.code, "pandas" in sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+def test_no_command_imports_pandas(tmp_path: Path) -> None:
+    """Libraries import it where it is installed, which takes one to two seconds."""
+    assert find_spec("pandas")
+    (tmp_path / "seeds.jsonl").write_text('{"instruction": "Describe a place."}\n')
+    with children.python("-c", _AFTER_EACH, cwd=tmp_path, stdin=subprocess.PIPE) as child:
+        _, told = child.communicate(_COMMANDS)
+    expected = [f"{line} 0 False" for line in _COMMANDS.strip().splitlines()]
+    assert [line for line in told.splitlines() if line.endswith(("True", "False"))] == expected
 
 
 # --- which database

@@ -19,8 +19,8 @@ from madetl.status import status
 from madetl.store import database, merge_models, sqlfiles
 from madetl.study import demo
 from tests.conftest import Study
-from tests.web.test_adaptive_page import build as measured_answers
-from tests.web.test_adaptive_page import judge_on_page
+from tests.support.measured_study import build as measured_answers
+from tests.support.measured_study import judge_on_page
 
 Madetl = Callable[..., CompletedProcess[str]]
 

@@ -277,8 +277,11 @@ def _answering_columns(
 
 
 def _upsert(db: sqlite3.Connection, name: str, columns: Mapping[str, Any]) -> None:
-    from sqlite_utils import Database
-    from sqlite_utils.db import Table
+    from madetl.arrays import without_pandas
+
+    with without_pandas():
+        from sqlite_utils import Database
+        from sqlite_utils.db import Table
 
     table = Database(db)["models"]
     assert isinstance(table, Table)

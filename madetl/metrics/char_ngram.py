@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from madetl.arrays import without_pandas
+
 if TYPE_CHECKING:  # imported where they are used: a run that finds nothing to do does not need them
     from scipy import sparse
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -75,7 +77,8 @@ def _ngram_counts(texts: Sequence[str]) -> sparse.csr_matrix:
 
 @cache
 def _vectorizer() -> HashingVectorizer:
-    from sklearn.feature_extraction.text import HashingVectorizer
+    with without_pandas():
+        from sklearn.feature_extraction.text import HashingVectorizer
 
     return HashingVectorizer(
         analyzer=PARAMETERS["analyzer"],

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from madetl.arrays import without_pandas
 from madetl.ranking import bradley_terry, elo
 from madetl.ranking.posterior import ModelPairs
 from madetl.ranking.votes import FloatArray, IntArray
@@ -252,7 +253,8 @@ def _elo(battles: IntArray, pairs: ModelPairs, models: int, rng: np.random.Gener
 
 def rising(accuracy: FloatArray) -> FloatArray:
     """The rising curve that is nearest to each row of accuracies at ascending budgets (isotonic regression)."""
-    from sklearn.isotonic import isotonic_regression
+    with without_pandas():
+        from sklearn.isotonic import isotonic_regression
 
     return np.stack([isotonic_regression(row) for row in accuracy])
 

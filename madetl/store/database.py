@@ -175,10 +175,8 @@ def ids_by_name(db: sqlite3.Connection, table: str, names: Iterable[str]) -> dic
 
     Call it inside a `transaction`.
     """
-    from sqlite_utils import Database
-
     wanted = list(dict.fromkeys(names))
-    Database(db)[table].insert_all(({"name": name} for name in wanted), ignore=True)  # type: ignore[union-attr]
+    insert_rows(db, table, ["name"], ([name] for name in wanted), "OR IGNORE")
     found = db.execute(
         f"SELECT id, name FROM {table} WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
     )

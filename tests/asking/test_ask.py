@@ -8,13 +8,11 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +24,12 @@ from madetl.asking.prices import Price
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
 from madetl.store import database, runs
+from tests.support import children
 from tests.support.ask_questions import ask, model, questions, save
+from tests.support.children import Child
 from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer, provider_process
+from tests.support.soak import several
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,6 +90,7 @@ def test_row_is_committed_before_its_request_is_sent(db, db_file, server):
     assert seen == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_answers_are_committed_within_a_second_while_others_are_under_way(db, db_file, server):
     # given one quick question and one that takes three seconds
     committed: list[float] = []
@@ -106,7 +108,7 @@ def test_answers_are_committed_within_a_second_while_others_are_under_way(db, db
     watcher.start()
     # when both are asked, then the quick one is there long before the slow one
     ask(db, server.url, marked("ok", "slow"))
-    watcher.join()
+    watcher.join(30)
     assert committed[0] < 1.5
     assert answered(db) == [0, 1]
 
@@ -438,6 +440,7 @@ def test_dry_run_counts_what_a_run_would_ask(db, server):
 # Limits and speed
 
 
+@pytest.mark.slow
 def test_no_request_is_sent_inside_its_own_retry_after(db, server):
     server.behaviour.stray, server.behaviour.retry_after = 0.1, 1
     report = ask(db, server.url, questions(200), concurrency=20)
@@ -452,6 +455,7 @@ def test_a_retry_after_beyond_bearing_is_left_for_the_next_run(db, server):
     assert (report.done, report.failed) == (1, Counter({"rate_limited": 1}))
 
 
+@pytest.mark.slow
 def test_behind_a_token_bucket_nothing_is_lost_and_nothing_sent_too_early(db):
     with ProviderServer(rate=100.0, burst=20.0, latency_median=0.05) as server:
         report = ask(db, server.url, questions(600), concurrency=50)
@@ -465,6 +469,7 @@ def test_concurrency_is_kept(db, server):
     assert server.counts.most_in_flight == 7
 
 
+@pytest.mark.slow
 def test_tasks_are_fetched_as_the_work_goes_on(db, server):
     # given a thousand tasks that come from a generator
     ahead, saved = [], itertools.count()
@@ -495,9 +500,9 @@ def test_another_process_that_writes_for_long_holds_nobody_up(db, db_file, serve
     writer = threading.Thread(target=write)
     model(db)
     writer.start()
-    locked.wait()
+    assert locked.wait(30)
     report = ask(db, server.url, questions(50))
-    writer.join()
+    writer.join(30)
     assert (report.done, len(answered(db))) == (50, 50)
 
 
@@ -520,32 +525,22 @@ def test_progress_tells_done_tokens_and_cost(db, server):
 # Killed, interrupted, two at once
 
 
-def start(db_file: Path, url: str, count: int, concurrency: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.support.ask_questions", db_file, url, count, concurrency]
-    return subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def asking(db_file: Path, url: str, count: int, concurrency: int) -> AbstractContextManager[Child]:
+    return children.python("-m", "tests.support.ask_questions", db_file, url, count, concurrency)
 
 
-def wait_until_answered(url: str, count: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"{url}/stats") as stats:
-            if json.load(stats)["answered"] >= count:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"fewer than {count} answers in half a minute")
-
-
-def test_killed_and_started_again_asks_only_for_what_is_missing(db_file):
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.parametrize("enough", several([200], range(10, 450, 10)))
+def test_killed_and_started_again_asks_only_for_what_is_missing(db_file, enough):
     concurrency = 32
     with provider_process("--latency-median", "0.1", "--latency-sigma", "0.6") as server:
         # given a run that is killed in the middle of 500 questions
-        first = start(db_file, server.url, 500, concurrency)
-        wait_until_answered(server.url, 200)
-        first.kill()
-        first.communicate()
+        with asking(db_file, server.url, 500, concurrency) as first:
+            first.until(lambda: server.stats()["answered"] >= enough)
         # when it is started again
-        second = start(db_file, server.url, 500, concurrency)
-        report = json.loads(second.communicate()[0])
+        with asking(db_file, server.url, 500, concurrency) as second:
+            report = json.loads(second.communicate()[0])
         stats = server.stats()
     # then every question is answered once, and nobody paid for more than what was in flight
     with database.reading(db_file) as db:
@@ -565,10 +560,11 @@ def test_killed_and_started_again_asks_only_for_what_is_missing(db_file):
     assert list(db_file.parent.glob("*-run-*")) == []
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_file_share_the_work(db_file):
     with provider_process("--latency-median", "0.1", "--latency-sigma", "0.6") as server:
-        both = [start(db_file, server.url, 300, 16) for _ in range(2)]
-        reports = [json.loads(process.communicate()[0]) for process in both]
+        with asking(db_file, server.url, 300, 16) as one, asking(db_file, server.url, 300, 16) as other:
+            reports = [json.loads(child.communicate()[0]) for child in (one, other)]
         stats = server.stats()
     with database.reading(db_file) as db:
         assert answered(db) == list(range(300))
@@ -578,33 +574,32 @@ def test_two_processes_on_one_file_share_the_work(db_file):
     assert min(report["done"] for report in reports) > 50
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_what_is_in_flight(db_file):
     with provider_process("--latency-median", "0.5") as server:
-        process = start(db_file, server.url, 500, 16)
-        wait_until_answered(server.url, 16)
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        process.communicate()
+        with asking(db_file, server.url, 500, 16) as child:
+            child.until(lambda: server.stats()["answered"] >= 16)
+            time.sleep(0.1)
+            child.send_signal(signal.SIGINT)
+            assert child.wait() == 130
         stats = server.stats()
-    assert process.returncode == 130
     with database.reading(db_file) as db:
         assert len(answered(db)) == stats["answered"] < 100
         assert [row[0] for row in db.execute("SELECT DISTINCT outcome FROM calls")] == ["ok"]
         assert db.execute("SELECT outcome FROM runs").fetchone()[0] == "interrupted"
 
 
+@pytest.mark.slow
 def test_second_ctrl_c_waits_for_nothing(db_file):
-    with provider_process("--mode", "slow", "--slow-seconds", "20") as server:
-        process = start(db_file, server.url, 500, 16)
-        while json.loads(urllib.request.urlopen(f"{server.url}/stats").read())["requests"] < 16:
-            time.sleep(0.02)
+    slow = provider_process("--mode", "slow", "--slow-seconds", "20")
+    with slow as server, asking(db_file, server.url, 500, 16) as child:
+        child.until(lambda: server.stats()["requests"] >= 16)
         began = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGINT)
         time.sleep(0.3)
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        process.communicate()
-    assert process.returncode == 130
+        assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        assert child.wait() == 130
     assert time.monotonic() - began < 5
     with database.reading(db_file) as db:
         assert Counter(row[0] for row in db.execute("SELECT outcome FROM calls")) == Counter({"interrupted": 16})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from madetl.asking.prices import Price
 from madetl.errors import InputError
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
 from madetl.store import database, runs, sqlfiles
+from tests.support import children
 
 ENDPOINT = Endpoint("openai", "m", "http://x/v1")
 CHAT = ChatRequest("why?", max_tokens=10)
@@ -158,6 +157,7 @@ def test_closing_keeps_all_that_an_error_tells():
 # Runs that execute and runs that were killed
 
 
+@pytest.mark.slow
 def test_killed_run_is_told_from_one_that_executes(db, db_file):
     # given two runs with a request under way each: one executes in this process, one in a process that is killed
     with runs.run(db, "infer", {}) as alive, locks.run_lock(db, alive.id):
@@ -168,19 +168,14 @@ def test_killed_run_is_told_from_one_that_executes(db, db_file):
             "    ledger.open_call(db, run_id=run.id, stage='s', model_id=1, key='b' * 64, sample=0, attempt=1)\n"
             "    print(run.id, flush=True)\n    time.sleep(60)\n"
         )
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(db_file)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        theirs = int(process.stdout.readline())
-        # when both live, then no run is closed
-        assert locks.close_killed_runs(db) == 0
-        with database.transaction(db):
-            assert locks.executes(db, theirs)
-            assert locks.executes(db, alive.id)
+        with children.python("-c", script, db_file) as child:
+            theirs = int(child.stdout.readline())
+            # when both live, then no run is closed
+            assert locks.close_killed_runs(db) == 0
+            with database.transaction(db):
+                assert locks.executes(db, theirs)
+                assert locks.executes(db, alive.id)
         # when one is killed, then its request is interrupted, and so is the run
-        process.kill()
-        process.communicate()
         assert locks.close_killed_runs(db) == 1
         rows = db.execute("SELECT run_id, outcome FROM calls ORDER BY id").fetchall()
         assert [tuple(row) for row in rows] == [(alive.id, None), (theirs, "interrupted")]
@@ -330,6 +325,7 @@ def test_tokens_are_estimated_by_script():
     assert tokens_in(EmbedRequest(("a", "b"))) == 2
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 def test_estimate_never_exceeds_the_most_that_is_possible(text):
     for request in (ChatRequest(text, max_tokens=5), EmbedRequest((text,))):

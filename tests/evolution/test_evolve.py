@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -24,6 +19,7 @@ from madetl.errors import InputError, ParameterError
 from madetl.evolution.evolve import Evolution, Evolved, dry_run, evolve, prompt_for
 from madetl.providers.base import ChatAnswer, ChatRequest
 from tests.conftest import Study
+from tests.support import children
 from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
 
@@ -345,22 +341,16 @@ def test_a_run_that_is_stopped_begins_no_further_round(db, study: Study, server)
     assert [generation for generation, _, _ in pool(db)] == [0, 0, 1, 1, 2, 2]
 
 
-def test_killed_and_run_again_nothing_is_asked_twice(db, db_file, study: Study):
+def test_killed_and_run_again_nothing_is_asked_twice(db, db_file, study: Study, madetl: Madetl):
     for number in range(120):
         study.instruction(f"{WORDS[number % 15]} {number * number} {WORDS[number // 15]}")
     with ProviderServer(answer=rewritten, latency_median=0.1) as server:
-        command = [sys.executable, "-m", "madetl", "evolve", "--model", "m", "--base-url", f"{server.url}/v1",
-                   "--concurrency", "10", "--duplicate-above", "1"]  # fmt: skip
-        environment = os.environ | {"MADETL_DB": str(db_file)}
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        end = time.monotonic() + 60
-        while db.execute("SELECT count(*) FROM instructions WHERE generation = 1").fetchone()[0] < 30:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        command = ("evolve", "--model", "m", "--base-url", f"{server.url}/v1",
+                   "--concurrency", "10", "--duplicate-above", "1")  # fmt: skip
+        stored = "SELECT count(*) FROM instructions WHERE generation = 1"
+        with children.madetl(db_file, *command) as child:
+            child.until(lambda: db.execute(stored).fetchone()[0] >= 30)
+        madetl(*command)
         assert server.answered <= 120 + 10
     twice = "SELECT parent_id FROM instructions WHERE generation = 1 GROUP BY parent_id HAVING count(*) > 1"
     assert db.execute(twice).fetchall() == []

@@ -142,6 +142,7 @@ _ANSWERS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)  # a database each
 @given(_ANSWERS, _ANSWERS)
 def test_what_is_stored_is_the_set_of_answers_whatever_files_they_come_in(
@@ -274,6 +275,7 @@ def test_equal_rows_of_different_files_are_different_votes(db: sqlite3.Connectio
     assert "`madetl delete run 2` takes" in done.warnings[0]
 
 
+@pytest.mark.slow
 def test_more_rows_than_are_stored_at_a_time(db: sqlite3.Connection, files: Files) -> None:
     number = answers._BATCH + 1
     file = files("m-vs-n.jsonl", *[pair("m")] * number)
@@ -428,6 +430,7 @@ def test_of_a_bad_file_nothing_stays_and_the_files_before_it_do(db: sqlite3.Conn
     assert rows(db, "SELECT command, outcome, summary FROM runs") == [("import responses", "failed", message)]
 
 
+@pytest.mark.slow
 def test_of_an_interrupted_file_nothing_stays(db: sqlite3.Connection, files: Files) -> None:
     file = files("m-vs-n.jsonl", *[pair("m")] * (answers._BATCH + 1))
 

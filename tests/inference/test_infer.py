@@ -8,8 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -23,7 +23,10 @@ from madetl.errors import ParameterError
 from madetl.inference.infer import AnswersToAsk, Inference, Inferred
 from madetl.store.database import transaction
 from tests.conftest import Study
+from tests.support import children
+from tests.support.children import Child
 from tests.support.provider_server import ProviderServer, provider_process
+from tests.support.soak import several
 
 Madetl = Callable[..., CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
@@ -359,6 +362,7 @@ def test_a_mistyped_database_is_not_made(madetl: Madetl, db_file: Path):
     assert not db_file.exists()
 
 
+@pytest.mark.slow
 def test_a_wrong_key_says_so_in_the_provider_s_words_without_the_key(db_file, study: Study, server, monkeypatch):
     monkeypatch.setenv("MY_KEY", "sk-very-secret-key")
     study.instruction("one")
@@ -378,65 +382,51 @@ def test_a_wrong_key_says_so_in_the_provider_s_words_without_the_key(db_file, st
 # Killed
 
 
-def start(db_file: Path, url: str) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "madetl",
-        "infer",
-        "--model",
-        "m",
-        "--base-url",
-        f"{url}/v1",
-        "--concurrency",
-        "20",
-    ]
-    environment = os.environ | {"MADETL_DB": str(db_file)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=ROOT)
+def inferring(db_file: Path, url: str) -> AbstractContextManager[Child]:
+    return children.madetl(db_file, "infer", "--model", "m", "--base-url", f"{url}/v1", "--concurrency", 20)
 
 
-def wait_for_answers(db: sqlite3.Connection, count: int) -> None:
-    end = time.monotonic() + 60
-    while db.execute("SELECT count(*) FROM responses").fetchone()[0] < count:
-        assert time.monotonic() < end, "the answers do not come"
-        time.sleep(0.01)
+def wait_for_answers(child: Child, db: sqlite3.Connection, count: int) -> None:
+    child.until(lambda: db.execute("SELECT count(*) FROM responses").fetchone()[0] >= count)
 
 
+@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_and_run_again_every_instruction_is_answered_once(db, study: Study, db_file):
+    kills = several((100, 300), range(10, 490, 10))
     # given 500 instructions and a server of 100 ms
     for number in range(500):
         study.instruction(f"question {number}")
     with provider_process("--latency-median", "0.1", "--latency-sigma", "0.5") as server:
-        # when the command is killed in the middle, twice, and then runs to its end
-        for enough in (100, 300):
-            process = start(db_file, server.url)
-            wait_for_answers(db, enough)
-            process.kill()
-            process.communicate()
+        # when the command is killed in the middle, again and again, and then runs to its end
+        for enough in kills:
+            with inferring(db_file, server.url) as child:
+                wait_for_answers(child, db, enough)
         kept = db.execute("SELECT count(*) FROM responses").fetchone()[0]
-        process = start(db_file, server.url)
-        out, err = process.communicate()
+        with inferring(db_file, server.url) as child:
+            out, err = child.communicate()
         stats = server.stats()
     # then it goes on where it was, and nothing is answered twice
-    assert process.returncode == 0, err
-    assert out.decode().startswith(f"m: {500 - kept} answers stored ({kept} known)")
+    assert child.returncode == 0, err
+    assert out.startswith(f"m: {500 - kept} answers stored ({kept} known)")
     assert len({text for text, _, _ in responses(db)}) == len(responses(db)) == 500
-    assert stats["answered"] <= 500 + 2 * 20  # what was in flight when it was killed
+    assert stats["answered"] <= 500 + len(kills) * 20  # what was in flight when it was killed
     killed = "SELECT outcome, summary FROM runs WHERE command = 'infer' ORDER BY id"
-    assert [tuple(row) for row in db.execute(killed)][:2] == [("interrupted", "killed")] * 2
+    assert [tuple(row) for row in db.execute(killed)][: len(kills)] == [("interrupted", "killed")] * len(kills)
     assert db.execute("SELECT count(*) FROM calls WHERE outcome IS NULL").fetchone()[0] == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_what_is_in_flight(db, study: Study, db_file):
     for number in range(200):
         study.instruction(f"question {number}")
     with provider_process("--latency-median", "0.2") as server:
-        process = start(db_file, server.url)
-        wait_for_answers(db, 10)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
+        with inferring(db_file, server.url) as child:
+            wait_for_answers(child, db, 10)
+            child.send_signal(signal.SIGINT)
+            _, err = child.communicate()
         stats = server.stats()
-    assert process.returncode == 130, err
-    assert b"run the same command again" in err
+    assert child.returncode == 130, err
+    assert "run the same command again" in err
     assert len(responses(db)) == stats["answered"] < 200
     assert db.execute("SELECT outcome FROM runs WHERE command = 'infer'").fetchone()[0] == "interrupted"

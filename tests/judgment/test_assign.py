@@ -286,6 +286,7 @@ class TestSeveralPeople:
         st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["judge", "skip", "undo", "again"])), max_size=40),
         st.integers(1, 3),
     )
+    @pytest.mark.slow
     def test_whatever_people_do_no_verdict_is_lost_and_none_is_too_many(self, steps, overlap):
         with fresh() as (db, _):
             small_study(db, 2)

@@ -6,9 +6,6 @@ import json
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,10 +26,11 @@ from madetl.similarity.named import metric_named
 from madetl.store import database
 from madetl.store.database import transaction
 from tests.conftest import Study
+from tests.support import children
 from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
+from tests.support.soak import several
 
-ROOT = Path(__file__).parents[2]
 NAME = "gpt-4.1"
 _ANSWERS = re.compile(r"<first_answer>\n(\w+).*<second_answer>\n(\w+)", re.DOTALL)
 
@@ -239,31 +237,20 @@ def test_a_pair_with_one_answer_of_two_waits_and_that_answer_is_not_asked_for_ag
     assert (done.new, done.report.requests, done.report.reused) == (12, 12, 12)
 
 
-_JUDGE = """
-import sys
-from madetl.store import database
-from madetl.asking import model_settings
-from madetl.judgment import judge
-from madetl.asking.ask import AskOptions
-from madetl.asking.model_settings import ModelOptions
-with database.writing(sys.argv[1]) as db:
-    model = model_settings.find(db, "gpt-4.1", ModelOptions(base_url=sys.argv[2]))
-    judge.VerdictsToAsk(db, judge.Judging(model)).run(AskOptions(concurrency=7))
-"""
-
-
+@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals):
+@pytest.mark.parametrize("enough", several([61], range(6, 170, 5)))
+def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals, enough: int):
     with database.writing(db_file) as db:
         select(Study(db), 30)
     with ProviderServer(latency_median=0.05) as server:
         server.behaviour.answer = by_name
-        command = [sys.executable, "-c", _JUDGE, str(db_file), f"{server.url}/v1"]
-        child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        while server.answered < 61:
-            time.sleep(0.01)
-        child.send_signal(how)
-        child.wait()
+        command = ("judge", "--model", "gpt-4.1", "--base-url", f"{server.url}/v1", "--concurrency", 7)
+        with children.madetl(db_file, *command) as child:
+            child.until(lambda: server.answered >= enough)
+            child.send_signal(how)
+            child.wait()
         with database.writing(db_file) as db:
             before = len(judged(db))
             assert 0 < before < 90

@@ -15,6 +15,7 @@ from madetl.store import database
 from tests.conftest import Study
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test waits for a network
+pytestmark = pytest.mark.slow
 LAYERS = 5
 TEXTS = [
     "The cat sat on the mat.",

@@ -69,6 +69,7 @@ def test_the_counts_are_those_of_the_plain_vectorizer(texts):
     assert abs(char_ngram.vectors(texts) - expected).max() < 1e-12
 
 
+@pytest.mark.slow
 @given(TEXTS)
 @settings(deadline=None, max_examples=60)
 def test_a_score_does_not_depend_on_the_batch_or_the_order(texts):

@@ -178,6 +178,7 @@ BODIES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [failures.openai_refusal, failures.gemini_refusal])
 @given(body=BODIES)
 def test_any_body_of_an_error_is_read(read, body: Any):

@@ -163,6 +163,7 @@ def test_embeddings_fail_as_answers_do(opened, mode: str):
     assert raised.value.outcome == _fail(opened, mode).outcome
 
 
+@pytest.mark.slow
 def test_a_hundred_at_once(opened):
     async def work(provider: Provider):
         return await asyncio.gather(*[provider.chat(ChatRequest(f"number {i}")) for i in range(100)])

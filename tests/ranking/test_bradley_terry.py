@@ -67,6 +67,7 @@ def test_two_models_are_apart_by_their_log_odds():
     assert ratings.mean() == pytest.approx(1000)
 
 
+@pytest.mark.slow
 @given(counts())
 @settings(deadline=None)
 def test_it_is_what_scikit_learn_finds(given_counts):
@@ -100,6 +101,7 @@ def test_ratings_are_finite_whatever_the_counts_and_every_component_has_the_mean
         assert ratings[component == i].mean() == pytest.approx(1000)
 
 
+@pytest.mark.slow
 @given(counts(), st.randoms(use_true_random=False))
 @settings(deadline=None)
 def test_neither_names_nor_order_matter(given_counts, random):

@@ -214,10 +214,12 @@ def coverage(by_item: bool, studies: int = 200) -> float:
     return float(np.mean(held))
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_claim_where_items_have_several_votes():
     assert 0.90 < coverage(by_item=True) < 0.98
 
 
+@pytest.mark.slow
 def test_drawing_single_votes_would_hold_less():
     assert coverage(by_item=False) < 0.88
 

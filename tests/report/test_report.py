@@ -41,8 +41,8 @@ from madetl.store import database
 from madetl.study import demo
 from tests.conftest import Study
 from tests.support import report_study
-from tests.web.test_adaptive_page import build as measured_answers
-from tests.web.test_adaptive_page import judge_on_page
+from tests.support.measured_study import build as measured_answers
+from tests.support.measured_study import judge_on_page
 
 Madetl = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -62,6 +62,20 @@ def every(blocks: Any, kind: type) -> Iterator[Any]:
 
 
 def sections(db: sqlite3.Connection, scenario: str | None = None, run_id: int | None = None) -> dict[str, Section]:
+    """The sections by their keys; those of a database that is only read are made once."""
+    if not db.execute("PRAGMA query_only").fetchone()[0]:
+        return _sections(db, scenario, run_id)
+    file = Path(db.execute("SELECT file FROM pragma_database_list").fetchone()[0])
+    key = (file, file.stat().st_mtime_ns, scenario, run_id)
+    if key not in _MADE:
+        _MADE[key] = _sections(db, scenario, run_id)
+    return _MADE[key]
+
+
+_MADE: dict[tuple[object, ...], dict[str, Section]] = {}
+
+
+def _sections(db: sqlite3.Connection, scenario: str | None, run_id: int | None) -> dict[str, Section]:
     found = rows.read(db, scenario, run_id)
     made = page.sections(found, boards(found), lambda *_: None)
     return {section.key: section for section in made}
@@ -204,6 +218,7 @@ def test_it_does_not_say_sure_on_the_strength_of_one_vote(db: sqlite3.Connection
     assert "1 of 1 model pairs have fewer than 5 judged items" in lead
 
 
+@pytest.mark.slow
 def test_a_ranking_that_misses_votes_is_computed_anew(study_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "stale.db"
     path.write_bytes(study_file.read_bytes())
@@ -223,6 +238,7 @@ def test_a_ranking_that_misses_votes_is_computed_anew(study_file: Path, tmp_path
         assert f"Run {run} counts 180 votes; there are 100 now" in written(db, tmp_path / "asked.html", run_id=run)
 
 
+@pytest.mark.slow
 def test_a_run_with_other_voters_is_told_by_their_votes(study_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "voters.db"
     path.write_bytes(study_file.read_bytes())
@@ -436,6 +452,7 @@ def test_similarities_filters_and_pool_are_those_of_the_tables(studied: sqlite3.
     assert sum(int(row["pool"]) for row in lengths) == 60
 
 
+@pytest.mark.slow
 def test_an_adaptive_selection_has_a_budget_and_no_k(study_file: Path, tmp_path: Path) -> None:
     copy = shutil.copy(study_file, tmp_path / "copy.db")
     with database.writing(copy) as db:
@@ -495,6 +512,7 @@ def test_losses_are_the_clearest_ones(studied: sqlite3.Connection) -> None:
         assert mine == sorted(margins[model].values(), reverse=True)[:3]
 
 
+@pytest.mark.slow
 def test_comments_and_both_answers_are_shown(studied: sqlite3.Connection, tmp_path: Path) -> None:
     text = Page(written(studied, tmp_path / "r.html")).text
     for row in rows.read(studied).losses.rows:
@@ -668,6 +686,7 @@ def nasty(db: sqlite3.Connection, study: Study) -> sqlite3.Connection:
     return db
 
 
+@pytest.mark.slow
 def test_nothing_in_a_text_becomes_part_of_the_page(nasty: sqlite3.Connection, tmp_path: Path) -> None:
     html = written(nasty, tmp_path / "r.html")
     found = Page(html)
@@ -683,6 +702,7 @@ def test_nothing_in_a_text_becomes_part_of_the_page(nasty: sqlite3.Connection, t
     assert "#010110" in found.text
 
 
+@pytest.mark.slow
 def test_it_asks_nobody_for_anything(studied: sqlite3.Connection, tmp_path: Path) -> None:
     html = written(studied, tmp_path / "r.html")
     found = Page(html)
@@ -698,6 +718,7 @@ def test_it_asks_nobody_for_anything(studied: sqlite3.Connection, tmp_path: Path
     assert "@import" not in style
 
 
+@pytest.mark.slow
 def test_ids_are_unique_and_what_refers_to_them_finds_them(studied: sqlite3.Connection, tmp_path: Path) -> None:
     html = written(studied, tmp_path / "r.html")
     ids = [attributes["id"] for _, attributes in Page(html).tags if "id" in attributes]
@@ -706,6 +727,7 @@ def test_ids_are_unique_and_what_refers_to_them_finds_them(studied: sqlite3.Conn
     assert referred <= set(ids)
 
 
+@pytest.mark.slow
 def test_plots_take_their_colours_from_the_page(studied: sqlite3.Connection) -> None:
     for section in sections(studied).values():
         for plot in every([section], Plot):
@@ -715,6 +737,7 @@ def test_plots_take_their_colours_from_the_page(studied: sqlite3.Connection) -> 
             assert set(re.findall(r"var\(--(\w+)\)", plot.svg)) <= set(svg.COLOUR)
 
 
+@pytest.mark.slow
 def test_the_same_database_gives_the_same_bytes(studied: sqlite3.Connection, tmp_path: Path) -> None:
     assert written(studied, tmp_path / "a.html") == written(studied, tmp_path / "b.html")
 
@@ -728,6 +751,7 @@ def test_a_failure_leaves_the_old_file_alone(studied: sqlite3.Connection, tmp_pa
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_who_has_the_old_report_open_reads_it_to_its_end(studied: sqlite3.Connection, tmp_path: Path) -> None:
     path = tmp_path / "r.html"
     path.write_text("before")
@@ -784,6 +808,7 @@ def test_a_study_that_nobody_judged_names_the_next_step(db: sqlite3.Connection, 
     assert "How alike the answers are" in text
 
 
+@pytest.mark.slow
 def test_votes_without_a_selection_are_enough(tmp_path: Path) -> None:
     path = demo.copy_example(tmp_path / "demo.db")
     with database.reading(path) as db:
@@ -837,6 +862,7 @@ def test_bad_arguments_are_said_in_one_line(madetl: Madetl, study_file: Path, tm
 # --- size and time
 
 
+@pytest.mark.slow
 def test_thirty_models_stay_small_and_quick(tmp_path: Path) -> None:
     path = tmp_path / "big.db"
     report_study.build(path, models=30, instructions=40, top_k=2, people=5, repeated=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -13,34 +12,22 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 from madetl.ranking import rank
 from madetl.ranking.votes import RankParameters
 from madetl.report import page
 from madetl.store import database
 from tests.support import report_study
+from tests.support.browser import chromium, needs_chromium
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="Chromium is not installed: apt-get install chromium chromium-driver"
-)
-
+pytestmark = needs_chromium
 PHONE, DESKTOP = 390, 1280
 
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
-        yield browser
-    finally:
-        browser.quit()
+    with chromium(browser="ALL", performance="ALL") as one:
+        yield one
 
 
 @pytest.fixture(scope="module", params=[8, 30])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
+from contextlib import ExitStack
 from itertools import combinations
 
 import numpy as np
@@ -17,6 +16,7 @@ from madetl.ranking import posterior, votes_so_far
 from madetl.selection import select as selection
 from madetl.selection.select import Adaptive, SelectionParameters, select
 from tests.conftest import Study
+from tests.support import children
 from tests.support.pool import Pool
 
 MODELS = ["a", "b", "c", "d"]
@@ -245,14 +245,16 @@ def selections_db(path):
     return database.writing(path)
 
 
+@pytest.mark.slow
 def test_two_runs_at_the_same_time_keep_the_budget_and_the_batch(pool, db_file):
     grow(pool)
     judge(pool, by_strength(0.5))
-    command = [sys.executable, "-m", "madetl", "--db", str(db_file), "select", "--metric", "m", "--adaptive"]
+    command = ("select", "--metric", "m", "--adaptive", "--budget", 100)
 
-    runs = [subprocess.Popen([*command, "--budget", "100"], stdout=subprocess.DEVNULL) for _ in range(3)]
+    with ExitStack() as stack:
+        runs = [stack.enter_context(children.madetl(db_file, *command)) for _ in range(3)]
+        assert [run.wait() for run in runs] == [0, 0, 0]
 
-    assert [run.wait() for run in runs] == [0, 0, 0]
     assert sum(picks(pool.db).values()) == 12
 
 

@@ -127,6 +127,7 @@ def test_the_same_seed_gives_the_same_advice_and_nothing_is_written(open_study):
     assert open_study.db.total_changes == before
 
 
+@pytest.mark.slow
 def test_to_be_surer_takes_more_judgments(open_study):
     medians = [advise(open_study, simulations=100, target=target).all_orders.median for target in (0.8, 0.9, 0.95)]
 
@@ -513,6 +514,7 @@ def shares(of: Forecast) -> np.ndarray:
     return (of.judgments / np.maximum(totals, 1))[totals[:, 0] > 0].mean(axis=0)
 
 
+@pytest.mark.slow
 def test_what_was_forecast_is_about_what_it_takes(monkeypatch):
     monkeypatch.setattr(calibration, "CAP", 100)
 

@@ -10,7 +10,6 @@ import math
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from madetl.store.embeddings import unit
 from madetl.store.metrics import ensure_metric
 from madetl.store.selections import find_set
 from tests.conftest import Study
+from tests.support import children
 from tests.support.pool import Pool
 
 OFF = {"min_words": 0, "max_length_ratio": 0}
@@ -141,6 +141,7 @@ def fill(pool: Pool, models: list[str], rows: list[tuple], vectors: list[list[fl
     st.integers(0, 4),
     st.booleans(),
 )
+@pytest.mark.slow
 def test_a_selection_is_the_greedy_whether_made_at_once_or_extended(a_study, how, first_k, more, filtered):
     models, rows, vectors = a_study
     strategy, diversity = how
@@ -210,6 +211,7 @@ def test_the_second_pick_is_not_the_neighbour_of_the_first(pool):
     assert [(row[0], row[4]) for row in picked(pool.db)["a", "b"]] == [(ids[0], 0.1), (ids[2], pytest.approx(0.3))]
 
 
+@pytest.mark.slow
 def test_ngram_vectors_of_the_instructions_need_no_embeddings(pool, study):
     ask = ["Write a poem about the sea", "Write a poem about the seas", "Solve 3x + 5 = 20", "詩を書いてください"]
     ids = [study.instruction(text, input="now" if n == 2 else "") for n, text in enumerate(ask)]
@@ -671,12 +673,13 @@ def test_a_run_that_another_overtakes_picks_anew(pool, db_file):
     assert len(instructions_picked(pool.db)) == 7
 
 
+@pytest.mark.slow
 def test_two_runs_at_the_same_time_make_one_selection(pool, db_file):
     for other in "bcdefgh":
         pool.scores("a", other, [n / 40 for n in range(40)])
-    command = [sys.executable, "-m", "madetl", "--db", str(db_file), "select", "--metric", "m", "--strategy", "random"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    outcomes = [(process.communicate(), process.returncode) for process in both]
+    command = ("select", "--metric", "m", "--strategy", "random")
+    with children.madetl(db_file, *command) as one, children.madetl(db_file, *command) as other:
+        outcomes = [(child.communicate(), child.returncode) for child in (one, other)]
     assert [status for _, status in outcomes] == [0, 0], outcomes
     assert {pair: len(rows) for pair, rows in picked(pool.db).items()} == {("a", other): 10 for other in "bcdefgh"}
 

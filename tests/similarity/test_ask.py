@@ -6,9 +6,6 @@ import json
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,10 +27,11 @@ from madetl.store import database
 from madetl.store.database import transaction
 from madetl.text import text_hash
 from tests.conftest import Study
+from tests.support import children
 from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
+from tests.support.soak import several
 
-ROOT = Path(__file__).parents[2]
 NAME = "gpt-4.1"
 
 
@@ -345,32 +343,19 @@ class TestSettings:
 # Never twice
 
 
-_MEASURE = """
-import sys
-from madetl.store import database
-from madetl.asking import model_settings
-from madetl.asking.ask import AskOptions
-from madetl.asking.model_settings import ModelOptions
-from madetl.similarity.measure import scope_of
-from madetl.similarity import ask
-with database.writing(sys.argv[1]) as db:
-    model = model_settings.find(db, "gpt-4.1", ModelOptions(base_url=sys.argv[2]))
-    metric = ask.ChatMetric(model, ask.settings_for(db, "gpt-4.1", {}), scope_of(db, None, None, "all"))
-    ask.ScoresToAsk(db, metric).run(AskOptions(concurrency=8))
-"""
-
-
+@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals):
+@pytest.mark.parametrize("enough", several([60], range(5, 175, 5)))
+def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals, enough: int):
     with database.writing(db_file) as db:
         fill(Study(db), 60)
     with ProviderServer(latency_median=0.05) as server:
-        command = [sys.executable, "-c", _MEASURE, str(db_file), f"{server.url}/v1"]
-        child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        while server.answered < 60:
-            time.sleep(0.01)
-        child.send_signal(how)
-        child.wait()
+        command = ("similarity", "--metric", NAME, "--base-url", f"{server.url}/v1", "--concurrency", 8)
+        with children.madetl(db_file, *command) as child:
+            child.until(lambda: server.answered >= enough)
+            child.send_signal(how)
+            child.wait()
         with database.writing(db_file) as db:
             before = len(rows(db))
             assert 0 < before < 180

@@ -7,9 +7,6 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,10 +28,11 @@ from madetl.store.database import transaction
 from madetl.store.metrics import ensure_metric, find_metric
 from madetl.text import text_hash
 from tests.conftest import Study
+from tests.support import children
 from tests.support.provider_bodies import vector
 from tests.support.provider_server import ProviderServer
+from tests.support.soak import several
 
-ROOT = Path(__file__).parents[2]
 NAME = "text-embedding-3-small"
 MODELS = ("m1", "m2", "m3")
 
@@ -334,33 +332,21 @@ class TestNames:
         assert kind_of(db, NAME) is None
 
 
-_MEASURE = """
-import sys
-from madetl.store import database
-from madetl.asking import model_settings
-from madetl.asking.ask import AskOptions
-from madetl.asking.model_settings import ModelOptions
-from madetl.similarity.measure import scope_of
-from madetl.similarity import embed
-with database.writing(sys.argv[1]) as db:
-    model = model_settings.find(db, "text-embedding-3-small", ModelOptions(base_url=sys.argv[2]))
-    embed.AnswersToEmbed(db, model, scope_of(db, None, None, "all")).run(AskOptions(concurrency=2))
-"""
-
-
+@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_sends_only_what_has_no_vector(db_file: Path, how: signal.Signals):
+@pytest.mark.parametrize("enough", several([6], range(1, 16)))
+def test_a_run_that_was_stopped_sends_only_what_has_no_vector(db_file: Path, how: signal.Signals, enough: int):
     # given 1800 texts, 18 requests, two at a time, 0.2 s each
     with database.writing(db_file) as db:
         fill(Study(db), 600)
     with ProviderServer(latency_median=0.2) as server:
-        command = [sys.executable, "-c", _MEASURE, str(db_file), f"{server.url}/v1"]
-        child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        # when it is killed after some answers have come
-        while server.answered < 6:
-            time.sleep(0.01)
-        child.send_signal(how)
-        child.wait()
+        command = ("similarity", "--metric", NAME, "--base-url", f"{server.url}/v1", "--concurrency", 2)
+        with children.madetl(db_file, *command) as child:
+            # when it is killed after some answers have come
+            child.until(lambda: server.answered >= enough)
+            child.send_signal(how)
+            child.wait()
         with database.writing(db_file) as db:
             stored = set(vectors(db))
             assert 0 < len(stored) < 1800

@@ -3,8 +3,6 @@
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,8 @@ from madetl.store.embeddings import from_blob, unit
 from madetl.store.metrics import ensure_metric
 from madetl.text import text_hash
 from tests.conftest import Study
+from tests.support import children
+from tests.support.soak import several
 
 
 def char_ngram(db: sqlite3.Connection, **options) -> Measured:
@@ -149,6 +149,7 @@ def test_a_name_that_is_not_there_is_an_error_and_no_run(db, three, options, mes
     assert db.execute("SELECT count(*) FROM runs").fetchone()[0] == 0
 
 
+@pytest.mark.slow
 @given(order=st.permutations(["m1", "m2", "m3", "m4"]), most=st.sampled_from([1, 3, 8, 1000]))
 @settings(deadline=None, max_examples=12)
 def test_scores_do_not_depend_on_the_order_of_work(tmp_path_factory, order, most):
@@ -199,8 +200,13 @@ with database.writing(sys.argv[1]) as db:
 """
 
 
+@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_goes_on_where_it_stopped(db_file: Path, tmp_path: Path, how: signal.Signals):
+@pytest.mark.parametrize("enough", several([50], range(10, 550, 20)))
+def test_a_run_that_was_stopped_goes_on_where_it_stopped(
+    db_file: Path, tmp_path: Path, how: signal.Signals, enough: int
+):
     whole = tmp_path / "whole.db"
     for file in (db_file, whole):
         with database.writing(file) as db:
@@ -209,19 +215,17 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(db_file: Path, tmp_path
         assert char_ngram(db).measured == 600
         expected = scores(db)
 
-    child = subprocess.Popen(
-        [sys.executable, "-c", _SLOW, str(db_file)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    for line in child.stdout:
-        if int(line) > 50:
-            break
-    child.send_signal(how)
-    child.communicate()
+    with children.python("-c", _SLOW, db_file) as child:
+        for line in child.stdout:
+            if int(line) > enough:
+                break
+        child.send_signal(how)
+        child.communicate()
     assert child.returncode != 0
 
     with database.writing(db_file) as db:
         saved = scores(db)
-        assert 50 < len(saved) < 600
+        assert enough < len(saved) < 600
         result = char_ngram(db)
         assert (result.measured, result.known) == (600 - len(saved), len(saved))
         assert scores(db) == expected
@@ -229,15 +233,13 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(db_file: Path, tmp_path
     assert outcomes == [None if how == signal.SIGKILL else "interrupted", "ok"]
 
 
+@pytest.mark.slow
 def test_two_processes_at_the_same_time_measure_everything_once(db_file: Path):
     with database.writing(db_file) as db:
         fill(Study(db), 60, ["m1", "m2", "m3"])
-    both = [
-        subprocess.Popen([sys.executable, "-c", _SLOW, str(db_file)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    assert [child.communicate()[1] for child in both] == [b"", b""]
-    assert [child.returncode for child in both] == [0, 0]
+    with children.python("-c", _SLOW, db_file) as one, children.python("-c", _SLOW, db_file) as other:
+        assert [child.communicate()[1] for child in (one, other)] == ["", ""]
+        assert [child.returncode for child in (one, other)] == [0, 0]
     with database.reading(db_file) as db:
         assert len(scores(db)) == 180
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from madetl.errors import ParameterError
 from madetl.store import database, deletion, merge_models, runs, sqlfiles
 from tests.conftest import Study
-from tests.web.test_adaptive_page import build as measured_answers
-from tests.web.test_adaptive_page import judge_on_page
+from tests.support.measured_study import build as measured_answers
+from tests.support.measured_study import judge_on_page
 
 Madetl = Callable[..., CompletedProcess[str]]
 
@@ -466,6 +466,7 @@ def battles(db: sqlite3.Connection) -> Counter[Any]:
     return found
 
 
+@pytest.mark.slow
 @given(rows=votes, order=st.permutations(MODELS))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_merging_gives_the_battles_that_one_name_from_the_start_would_have(

@@ -9,7 +9,6 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -19,6 +18,7 @@ import pytest
 from madetl.errors import ParameterError
 from madetl.store import sqlfiles, user_queries
 from tests.conftest import Study
+from tests.support import children
 
 Madetl = Callable[..., CompletedProcess[str]]
 
@@ -199,15 +199,13 @@ def test_a_query_leaves_the_file_as_it_is_and_makes_none(madetl: Madetl, db_file
 ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT {} FROM n"
 
 
+@pytest.mark.slow
 def test_a_large_result_streams(db: sqlite3.Connection, db_file: Path) -> None:
-    command = [sys.executable, "-m", "madetl", "--db", str(db_file), "query", ENDLESS.format("x")]
     for kind, first in (("--csv", "x\n"), ("--json", "[\n")):
-        with subprocess.Popen([*command, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-            assert child.stdout
-            assert child.stderr
+        with children.madetl(db_file, "query", ENDLESS.format("x"), kind) as child:
             assert child.stdout.readline() == first
             child.stdout.close()  # as `| head -1` does
-            assert child.wait(timeout=20) == 1
+            assert child.wait() == 1
             assert child.stderr.read() == ""
 
 
@@ -217,16 +215,15 @@ def test_a_table_shows_the_first_rows_and_says_so(db: sqlite3.Connection, madetl
     assert "first 1,000 rows" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_a_query_that_never_ends(db: sqlite3.Connection, db_file: Path) -> None:
     code = "print('go', flush=True); from madetl.cli import main; main()"
-    command = [sys.executable, "-c", code, "--db", str(db_file), "query", ENDLESS.format("count(*)")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        assert child.stdout
+    with children.python("-c", code, "--db", db_file, "query", ENDLESS.format("count(*)")) as child:
         child.stdout.readline()
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(timeout=1.5)
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=20)
+        _, errors = child.communicate()
         assert child.returncode == 130
         assert "Traceback" not in errors
 

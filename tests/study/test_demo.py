@@ -148,6 +148,7 @@ def test_the_demo_prints_the_leaderboard_and_what_to_try(madetl: Madetl, db_file
         assert "(no rows)" not in madetl(*words[words.index("--db") :]).stdout
 
 
+@pytest.mark.slow
 def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:
     def run() -> CompletedProcess[str]:
         command = [sys.executable, "-m", "madetl", "demo"]

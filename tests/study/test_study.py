@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -21,7 +17,9 @@ from madetl.errors import InputError, MadetlError
 from madetl.store import database
 from madetl.study import file as study_file
 from madetl.study.forecast import forecast
+from tests.support import children
 from tests.support.provider_server import ProviderServer
+from tests.support.soak import several
 
 Madetl = Callable[..., CompletedProcess[str]]
 TOPICS = ("the sea", "old clocks", "a long winter", "bread", "mountains at dawn", "trains")
@@ -186,21 +184,16 @@ def test_each_scenario_has_a_selection_of_its_own(server, folder, db_file, madet
 # Stopped and started again
 
 
+@pytest.mark.soak
 def test_killed_at_any_point_it_goes_on(server, folder, db_file, madetl: Madetl):
     # given a server that takes its time
     server.behaviour.latency_median = 0.15
     file = write(folder, STUDY + "\n[asking]\nconcurrency = 2\n", url=server.url)
-    command = [sys.executable, "-m", "madetl", "run", str(file)]
-    environment = os.environ | {"MADETL_DB": str(db_file)}
     # when it is killed again and again until the answers are there
-    for enough in (3, 9, 16):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        end = time.monotonic() + 60
-        while server.answered < enough and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        process.kill()
-        process.communicate()
+    kills = several((3, 9, 16), range(1, 18))
+    for enough in kills:
+        with children.madetl(db_file, "run", file) as child:
+            child.until(lambda enough=enough: server.answered >= enough)
     server.behaviour.latency_median = 0.0
     assert "3 judgments needed" in madetl("run", file).stdout
     # then nothing is there twice, and what was paid for twice was in flight
@@ -210,7 +203,7 @@ def test_killed_at_any_point_it_goes_on(server, folder, db_file, madetl: Madetl)
         8,
         3,
     ]
-    assert server.answered <= 18 + 3 * 2
+    assert server.answered <= 18 + len(kills) * 2
 
 
 def test_it_does_not_select_from_answers_that_starting_again_would_complete(server, folder, db_file, madetl: Madetl):

@@ -7,20 +7,24 @@ import http.client
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from madetl.store import database
+from tests.support import children
+from tests.support.children import Child
+
+SECONDS = 300.0  # the longest that a test keeps the page open
+
 
 @dataclass
 class Page:
     """The running page: links by annotator; `output` and `errors` are complete once it has ended."""
 
-    process: subprocess.Popen[str]
+    process: Child
     links: dict[str, str] = field(default_factory=dict)
     output: str = ""
     errors: str = ""
@@ -29,11 +33,16 @@ class Page:
     def address(self) -> str:
         return re.match(r"http://[^/]+", next(iter(self.links.values())))[0]
 
+    def wait_until_it_answers(self) -> None:
+        """By then all that it says at its start is printed, and Ctrl-C is what ends it as it should."""
+        port = self.address.rpartition(":")[2]
+        Plain(f"http://127.0.0.1:{port}/", enter=False).request("GET", "/static/page.css")
+
     def stop(self, by: int = signal.SIGINT) -> int:
         """Ends it as Ctrl-C does; the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(by)
-        output, self.errors = self.process.communicate(timeout=30)
+        output, self.errors = self.process.communicate()
         self.output += output
         return self.process.returncode
 
@@ -43,22 +52,27 @@ def serving(db_file: Path, *options: object, annotators: tuple[str, ...] = ("ann
     """`madetl annotate` on a free port, until the block ends."""
     named = [word for name in annotators for word in ("--annotator", name)]
     words = ["--db", db_file, "annotate", "--port", "0", *named, *options]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "madetl", *map(str, words)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    page = Page(process)
-    try:
-        for line in process.stdout:
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with children.python("-m", "madetl", *words, env=environment, seconds=SECONDS) as child:
+        page = Page(child)
+        for line in child.stdout:
             page.output += line
             if found := re.match(r"  (.+?) +(http://\S+)", line):
                 page.links[found[1]] = found[2]
             if len(page.links) == len(annotators):
                 break
-        yield page
-    finally:
-        if process.returncode is None:
-            page.stop()
+        if len(page.links) == len(annotators):
+            page.wait_until_it_answers()
+        try:
+            yield page
+        finally:
+            if child.returncode is None:
+                page.stop()
+
+
+def rows(file: Path, sql: str, *values: object) -> list[tuple]:
+    with database.reading(file) as db:
+        return [tuple(row) for row in db.execute(sql, values)]
 
 
 @dataclass

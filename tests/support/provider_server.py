@@ -19,8 +19,6 @@ import json
 import math
 import random
 import re
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -29,9 +27,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any
 
+from tests.support import children
 from tests.support.provider_bodies import ReceivedRequest, answer_text, error_body, good_body, odd_body
 
 _GEMINI = re.compile(r"models/([^:?]+):(\w+)")
@@ -313,21 +311,17 @@ class ProviderProcess:
         self.url = url
 
     def stats(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/stats") as answer:
+        with urllib.request.urlopen(f"{self.url}/stats", timeout=30) as answer:
             return dict(json.load(answer))
 
 
 @contextmanager
-def provider_process(*arguments: str) -> Iterator[ProviderProcess]:
-    """Starts `python -m tests.support.provider_server` with these arguments, and ends it."""
-    command = [sys.executable, "-m", "tests.support.provider_server", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-    try:
-        assert process.stdout is not None
-        yield ProviderProcess(process.stdout.readline().strip())
-    finally:
-        process.terminate()
-        process.communicate()
+def provider_process(*arguments: str, seconds: float = 600) -> Iterator[ProviderProcess]:
+    """Starts `python -m tests.support.provider_server` with these arguments, and ends it, after `seconds` at last."""
+    with children.python("-m", "tests.support.provider_server", *arguments, seconds=seconds) as child:
+        url = child.stdout.readline().strip()
+        assert url, child.stderr.read()
+        yield ProviderProcess(url)
 
 
 def main() -> None:

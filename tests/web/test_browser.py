@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import NoAlertPresentException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -22,16 +20,14 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from madetl.store import database
 from tests.conftest import Study
-from tests.support.page_study import serving
+from tests.support.browser import chromium, needs_chromium
+from tests.support.evil_texts import EVIL
+from tests.support.measured_study import SECRETS
+from tests.support.measured_study import build as measured_answers
+from tests.support.page_study import rows, serving
 from tests.support.sheet_study import MODELS, select, small_study
-from tests.web.test_adaptive_page import SECRETS
-from tests.web.test_adaptive_page import build as measured_answers
-from tests.web.test_web import EVIL, rows
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="Chromium is not installed: apt-get install chromium chromium-driver"
-)
+pytestmark = needs_chromium
 
 
 class Window:
@@ -98,22 +94,8 @@ class Window:
 
 @contextmanager
 def browser() -> Iterator[Window]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for word in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,800",
-    ):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
+    with chromium(browser="ALL") as driver:
         yield Window(driver)
-    finally:
-        driver.quit()
 
 
 @pytest.fixture

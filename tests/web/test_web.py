@@ -8,8 +8,6 @@ import signal
 import socket
 import sqlite3
 import stat
-import subprocess
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +23,11 @@ from madetl.store import database
 from madetl.web.access import Access, read_key
 from madetl.web.app import POLICY
 from tests.conftest import Study
-from tests.support.page_study import Plain, serving
+from tests.support import children
+from tests.support.evil_texts import EVIL
+from tests.support.page_study import Plain, rows, serving
 from tests.support.sheet_study import MODELS, select, small_study
+from tests.support.soak import several
 
 
 @pytest.fixture
@@ -37,15 +38,11 @@ def file(db_file: Path) -> Path:
     return db_file
 
 
-def rows(file: Path, sql: str, *values: object) -> list[tuple]:
-    with database.reading(file) as db:
-        return [tuple(row) for row in db.execute(sql, values)]
-
-
 def count(file: Path, table: str) -> int:
     return rows(file, f"SELECT count(*) FROM {table}")[0][0]
 
 
+@pytest.mark.slow
 class TestTheLink:
     def test_it_becomes_a_cookie_and_an_address_without_it(self, file):
         with serving(file) as page:
@@ -137,6 +134,7 @@ class TestTheLink:
         assert read_key(tmp_path / "a") == read_key(tmp_path / "a") != read_key(tmp_path / "b")
 
 
+@pytest.mark.slow
 class TestSafety:
     def test_every_answer_has_the_headers(self, file):
         with serving(file) as page:
@@ -245,6 +243,7 @@ class TestSafety:
             assert not any(secret in page.output for secret in secrets[1:])
 
 
+@pytest.mark.slow
 class TestBlind:
     def test_no_page_and_no_header_names_a_model(self, file):
         with serving(file, "--both-bad") as page:
@@ -280,6 +279,7 @@ class TestBlind:
             assert rows(file, "SELECT count(*) FROM judgments WHERE winner = shown_first") == [(6,)]
 
 
+@pytest.mark.slow
 class TestWithoutScripts:
     def test_a_whole_selection_by_plain_forms(self, file):
         with serving(file) as page:
@@ -384,23 +384,28 @@ class TestWithoutScripts:
             assert "<script>" not in ann.at.text
 
 
+@pytest.mark.slow
+@pytest.mark.soak
 class TestManyAtOnce:
-    PEOPLE = 50
+    PEOPLE = several(50, 300)
+    ITEMS = 3 * several(10, 60)
 
-    def test_fifty_people_lose_nothing(self, db_file):
+    def test_many_people_lose_nothing(self, db_file):
         with database.writing(db_file) as db:
-            small_study(db, 10)  # 30 items
+            small_study(db, self.ITEMS // 3)
         names = tuple(f"person {n}" for n in range(self.PEOPLE))
         with serving(db_file, "--overlap", 10, "--repeat", 0, annotators=names) as page:
             with ThreadPoolExecutor(self.PEOPLE) as pool:
                 given = list(pool.map(_judge_until_done, page.links.values()))
             assert page.stop() == 0
-        assert sum(given) == 300
-        assert count(db_file, "judgments") == 300
+        verdicts = 10 * self.ITEMS
+        assert sum(given) == verdicts
+        assert count(db_file, "judgments") == verdicts
         assert set(rows(db_file, "SELECT count(*), count(DISTINCT annotator_id) FROM judgments"
                                  " GROUP BY response_a_id, response_b_id")) == {(10, 10)}  # fmt: skip
-        assert rows(db_file, "SELECT state, count(*) FROM assignments GROUP BY state") == [("judged", 300)]
-        assert rows(db_file, "SELECT summary FROM runs") == [("300 verdicts given by 50 annotators",)]
+        assert rows(db_file, "SELECT state, count(*) FROM assignments GROUP BY state") == [("judged", verdicts)]
+        summary = f"{verdicts:,} verdicts given by {self.PEOPLE} annotators"
+        assert rows(db_file, "SELECT summary FROM runs") == [(summary,)]
 
 
 def _judge_until_done(link: str) -> int:
@@ -413,6 +418,7 @@ def _judge_until_done(link: str) -> int:
     return given
 
 
+@pytest.mark.slow
 class TestTheCommand:
     @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
     def test_it_ends_cleanly_and_leaves_one_file(self, file, by):
@@ -465,13 +471,11 @@ class TestTheCommand:
 
     def test_without_a_name_it_is_for_whoever_started_it(self, file):
         code = "from madetl.cli import cli; cli()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, "--db", str(file), "annotate", "--port", "0"],
-            env={"LOGNAME": "eva", "PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        with process:
-            assert any(re.match(r"  eva +http", line) for line in process.stdout)
-            process.send_signal(signal.SIGINT)
+        environment = {"LOGNAME": "eva", "PYTHONUNBUFFERED": "1"}
+        with children.python("-c", code, "--db", file, "annotate", "--port", 0, env=environment) as child:
+            assert any(re.match(r"  eva +http", line) for line in child.stdout)
+            child.send_signal(signal.SIGINT)
+            child.wait()
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -508,11 +512,10 @@ class TestTheCommand:
 
     def test_without_the_extra_the_command_for_it_is_named(self, file):
         code = "import sys; sys.modules['waitress'] = None; from madetl.cli import cli; cli()"
-        done = subprocess.run(
-            [sys.executable, "-c", code, "--db", str(file), "annotate"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 1
-        assert done.stderr == "Error: The annotation page needs the extra web: pip install 'madetl[web]'\n"
+        with children.python("-c", code, "--db", file, "annotate") as child:
+            _, errors = child.communicate()
+        assert child.returncode == 1
+        assert errors == "Error: The annotation page needs the extra web: pip install 'madetl[web]'\n"
 
     def test_a_locked_database_is_said_on_the_page(self, file):
         with serving(file) as page:
@@ -561,29 +564,6 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-EVIL = [
-    "<script>window.__x = 1</script>",
-    "<img src=x onerror=window.__x=1>",
-    "[click](javascript:window.__x=1)",
-    "[click](JaVaScRiPt:window.__x=1)",
-    "[click](&#106;avascript:alert(1))",
-    "[click](data:text/html;base64,PHNjcmlwdD4=)",
-    "<javascript:alert(1)>",
-    "![x](javascript:alert(1))",
-    "![x](https://evil.example/p.png)",
-    '![x](data:image/png;base64,AAAA"onerror="alert(1))',
-    "[x]: javascript:alert(1)\n\n[x]",
-    '```"><script>alert(1)</script>\n</code></pre><script>alert(1)</script>',
-    "<iframe src=//evil.example></iframe><style>*{display:none}</style><base href=//evil.example>",
-    "</div></section></main><form action=//evil.example><input name=token>",
-    '[a](https://x.example "\\" onmouseover=alert(1) \\"")',
-    "| a |\n|:-:|\n| <svg onload=alert(1)> |",
-    "<!-- --!><img src=x onerror=alert(1)> -->",
-    "\x00<scr\x00ipt>alert(1)</script>",
-    "> " * 200 + "deep",
-    "[" * 500 + "](" * 500,
-    "*" * 500 + "a" + "_" * 500,
-]
 ALLOWED = {
     "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol", "p", "pre", "s",
     "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -678,6 +658,7 @@ def luminance(colour: str) -> float:
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
+@pytest.mark.slow
 def test_two_different_answers_to_one_model_pair_are_two_items(db_file):
     with database.writing(db_file) as db:
         study = Study(db)
