@@ -43,12 +43,21 @@ def room(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-FILES = [(room(file), ast.parse(file.read_text(encoding="utf-8"))) for file in sorted(PACKAGE.rglob("*.py"))]
+def nodes(file: Path) -> list[ast.AST]:
+    """Everything in a file, however deep."""
+    return list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
+FILES = [(room(file), nodes(file)) for file in sorted(PACKAGE.rglob("*.py"))]
+CONSTANTS = [
+    (here, {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)})
+    for here, tree in FILES
+]
+
+
+def imported(tree: list[ast.AST]) -> Iterator[str]:
     """The modules that a file names in its imports, wherever they stand."""
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -78,18 +87,14 @@ def test_no_module_is_looked_up_by_name() -> None:
 
 
 def test_a_class_name_means_one_thing() -> None:
-    names = Counter(node.name for _, tree in FILES for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    names = Counter(node.name for _, tree in FILES for node in tree if isinstance(node, ast.ClassDef))
     assert {name for name, count in names.items() if count > 1} <= DEFINED_TWICE
 
 
 @pytest.mark.parametrize("query", sqlfiles.query_files())
 def test_a_query_lies_with_its_lowest_caller(query: str) -> None:
-    callers = {here for here, tree in FILES for node in ast.walk(tree) if names(node, query)}
+    callers = {here for here, texts in CONSTANTS if query in texts}
     texts = {name: file.read_text(encoding="utf-8") for name, file in sqlfiles.query_files().items()}
     callers |= {name.partition("/")[0] for name, text in texts.items() if f"-- include {query}\n" in text}
     callers -= {here for here, beside in READ_BESIDE if beside == query}
     assert max(callers, key=FLOOR.__getitem__) == query.partition("/")[0]
-
-
-def names(node: ast.AST, query: str) -> bool:
-    return isinstance(node, ast.Constant) and node.value == query

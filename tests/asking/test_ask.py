@@ -31,8 +31,6 @@ from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer, provider_process
 from tests.support.soak import several
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
 def server() -> Iterator[ProviderServer]:
@@ -189,6 +187,7 @@ def test_answer_survives_a_failure_to_save_it(db, server):
         ("no-choices", "server_error", 200),
     ],
 )
+@pytest.mark.slow
 def test_passing_failure_is_recorded_and_asked_again(db, server, mode, outcome, status):
     server.behaviour.plan.append(mode)
     report = ask(db, server.url, questions(1))
@@ -223,6 +222,7 @@ def test_truncated_answer_is_an_answer(db, server):
     assert db.execute("SELECT outcome, finish_reason FROM calls").fetchone()[:] == ("truncated", "length")
 
 
+@pytest.mark.slow
 def test_attempts_end_and_the_next_run_begins_them_again(db, server):
     # given a server that fails three times in a row
     server.behaviour.plan.extend(["500", "500", "500"])
@@ -488,6 +488,7 @@ def test_tasks_are_fetched_as_the_work_goes_on(db, server):
     assert max(ahead) < 300
 
 
+@pytest.mark.slow
 def test_another_process_that_writes_for_long_holds_nobody_up(db, db_file, server):
     # given somebody who holds the write lock for a second
     def write() -> None:

@@ -515,6 +515,7 @@ def test_eight_models_of_alpaca_eval(db: sqlite3.Connection, shared: Path) -> No
 
 
 @pytest.mark.parametrize("arena_first", [False, True])
+@pytest.mark.slow
 def test_no_vote_of_the_arena_files_is_lost_and_the_60_in_both_are_reported(
     db: sqlite3.Connection, shared: Path, arena_first: bool
 ) -> None:

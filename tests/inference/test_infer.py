@@ -29,7 +29,6 @@ from tests.support.provider_server import ProviderServer, provider_process
 from tests.support.soak import several
 
 Madetl = Callable[..., CompletedProcess[str]]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -200,6 +199,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("mode", FAILURES)
+@pytest.mark.slow
 def test_failures_are_rows_with_reasons_and_never_texts(db, study: Study, server, mode):
     # given one instruction that fails and one that does not
     study.instruction(f"<<{mode}>> bad")
@@ -224,6 +224,7 @@ def test_what_was_cut_off_is_stored_and_counted(db, study: Study, server):
 
 
 @pytest.mark.parametrize("plan", [["429"], ["500"], ["closed"], ["429-retry"]])
+@pytest.mark.slow
 def test_transient_failures_are_tried_again(db, study: Study, server, plan):
     server.behaviour.plan.extend(plan)
     study.instruction("one")
@@ -233,6 +234,7 @@ def test_transient_failures_are_tried_again(db, study: Study, server, plan):
     assert result.report.undone == 0
 
 
+@pytest.mark.slow
 def test_second_run_tries_what_was_transient_and_lists_the_rest(db, study: Study, server):
     # given a server error, twice, and a refusal
     study.instruction("one")

@@ -15,6 +15,7 @@ from madetl.providers.base import ChatAnswer, ChatRequest, Endpoint, Provider, P
 from tests.support.provider_bodies import MODES, vector
 from tests.support.provider_server import ProviderServer, provider_process
 
+pytestmark = pytest.mark.slow
 KEY = "tk-Secret/of+this=test-0123456789"
 SCHEMA = {"type": "object", "properties": {"score": {"type": "number"}, "why": {"type": "string"}}}
 GEMINI = "google.genai"
@@ -163,7 +164,6 @@ def test_embeddings_fail_as_answers_do(opened, mode: str):
     assert raised.value.outcome == _fail(opened, mode).outcome
 
 
-@pytest.mark.slow
 def test_a_hundred_at_once(opened):
     async def work(provider: Provider):
         return await asyncio.gather(*[provider.chat(ChatRequest(f"number {i}")) for i in range(100)])

@@ -233,6 +233,7 @@ def test_what_is_no_answer_is_a_row_with_its_reason_and_no_score(db, study, serv
 
 
 @pytest.mark.parametrize("mode", ["429", "429-retry", "500", "503", "closed", "half", "invalid-json", "no-choices"])
+@pytest.mark.slow
 def test_what_may_pass_is_asked_again(db, study, server, mode):
     fill(study, 1, models=2)
     server.behaviour.plan.extend([mode, "ok"])

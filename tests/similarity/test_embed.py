@@ -191,6 +191,7 @@ def test_if_everything_is_refused_it_is_not_taken_apart(db, study, server):
 
 
 @pytest.mark.parametrize("mode", ["429", "429-retry", "500", "503", "closed", "half", "invalid-json", "no-choices"])
+@pytest.mark.slow
 def test_what_may_pass_is_asked_again(db, study, server, mode):
     fill(study, 3)
     server.behaviour.plan.extend([mode, "ok"])
