@@ -98,3 +98,18 @@ def test_a_query_lies_with_its_lowest_caller(query: str) -> None:
     callers |= {name.partition("/")[0] for name, text in texts.items() if f"-- include {query}\n" in text}
     callers -= {here for here, beside in READ_BESIDE if beside == query}
     assert max(callers, key=FLOOR.__getitem__) == query.partition("/")[0]
+
+
+TESTS = Path(__file__).parent
+
+
+def test_what_several_tests_use_stands_in_support() -> None:
+    for file in TESTS.rglob("*.py"):
+        used = [name for name in imported(nodes(file)) if re.match(r"tests\.(\w+\.)*test_", name)]
+        assert used == [], file
+
+
+def test_every_folder_of_tests_is_a_package_and_few_tests_stand_outside() -> None:
+    folders = {file.parent for file in TESTS.rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+    assert len(list(TESTS.glob("test_*.py"))) <= 12
