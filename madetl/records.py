@@ -1,7 +1,7 @@
-"""What the readers of this package hand over: one typed record per instruction, response or battle of a file.
+"""What one package hands to another: a record per instruction, response or battle of a file, and notes for readers.
 
-A reader has checked everything that a record holds: texts are text without NUL and lone surrogates, names are not
-blank, a winner is one of the four words. Whoever stores records need not look again.
+The reader of a file has checked everything that its records hold: texts are text without NUL and lone surrogates, names
+are not blank, a winner is one of the four words. Whoever stores records need not look again.
 """
 
 from __future__ import annotations
@@ -54,3 +54,11 @@ class BattleRecord(InstructionRecord):
     seconds: float | None = None
     created_at: str | None = None
     source_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know before believing a result. Notes of one `kind` say the same of different results."""
+
+    kind: str
+    text: str

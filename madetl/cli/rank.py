@@ -13,7 +13,7 @@ from madetl.cli.options import json_option, scenario_option, seed_option
 from madetl.errors import ParameterError
 
 if TYPE_CHECKING:
-    from madetl.ranking.leaderboards import Leaderboard, Rating
+    from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine
     from madetl.ranking.rank import Ranking
     from madetl.ranking.votes import RankParameters
 
@@ -154,7 +154,7 @@ def _table(board: Leaderboard, parameters: RankParameters) -> list[dict[str, Any
     range_name = "range over orders" if parameters.resample == "permute" else "95 % interval"
     width = max(len(f"{bound:.0f}") for line in board.ratings for bound in (line.lower, line.upper))
 
-    def row(line: Rating) -> dict[str, Any]:
+    def row(line: LeaderboardLine) -> dict[str, Any]:
         cells: dict[str, Any] = {"component": line.component} if components else {}
         cells |= {"rank": line.rank, "model": line.model, "rating": round(line.rating)}
         cells[range_name] = f"{line.lower:{width}.0f} to {line.upper:{width}.0f}"

@@ -25,6 +25,7 @@ from madetl.judgment.reliability import (
     observed_agreement,
     share,
 )
+from madetl.records import Note
 from madetl.store.scope import check_scenario
 from madetl.store.sqlfiles import query
 
@@ -32,14 +33,6 @@ CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
 OVERALL = "overall"
 LOPSIDED = 0.05  # between alpha and unordered alpha; less is not worth a reader's time
 FEW = 20  # below, alpha's interval says more about the draw than about the people
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a reader must know; `kind` names what it is about."""
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from madetl.ranking import bradley_terry, elo, resampling
-from madetl.ranking.notes import Note, notes
+from madetl.ranking.notes import notes
 from madetl.ranking.votes import FloatArray, IntArray, RankParameters, Summary, Votes
+from madetl.records import Note
 
 
 @dataclass(frozen=True)
-class Rating:
+class LeaderboardLine:
     """One line of a leaderboard. `rank` is 1 + the models of the same component whose lower bound is above `upper`."""
 
     rank: int
@@ -34,7 +35,7 @@ class Leaderboard:
     """The models of one scenario ('overall': of all), strongest first, component after component."""
 
     scenario: str
-    ratings: list[Rating]
+    ratings: list[LeaderboardLine]
     counts: dict[str, int]
     notes: list[Note]
 
@@ -90,12 +91,12 @@ def _anchor_shift(votes: Votes, component: IntArray, rating: FloatArray, paramet
     return np.where(component == component[anchor], parameters.anchor[1] - rating[anchor], 0.0)
 
 
-def _lines(votes: Votes, summary: Summary, values: FloatArray, parameters: RankParameters) -> list[Rating]:
+def _lines(votes: Votes, summary: Summary, values: FloatArray, parameters: RankParameters) -> list[LeaderboardLine]:
     rating, lower, upper = values
     same_component = summary.component[:, None] == summary.component
     rank = 1 + ((lower > upper[:, None]) & same_component).sum(axis=1)
     lines = [
-        Rating(
+        LeaderboardLine(
             rank=int(rank[m]),
             model=name,
             rating=float(rating[m]),

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from madetl.ranking import bradley_terry, elo
 from madetl.ranking.votes import FloatArray, RankParameters, Summary, Votes
+from madetl.records import Note
 
 ENOUGH_ROUNDS = 100  # below, fewer than three rounds lie beyond either end of an interval
 ENOUGH_ITEMS = 5  # below, the bootstrap varies a pair's items by less than 4/5 of what it should
 CONVERGED = 0.9  # the share of the way after which Elo is no longer called far from converged
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a reader must know to read the leaderboard; `kind` is the same for notes that say the same of another."""
-
-    kind: str
-    text: str
 
 
 def notes(votes: Votes, summary: Summary, rating: FloatArray, parameters: RankParameters) -> list[Note]:

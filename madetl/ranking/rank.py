@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madetl.errors import ParameterError
-from madetl.ranking.leaderboards import Leaderboard, Rating, leaderboard
-from madetl.ranking.notes import Note
+from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, leaderboard
 from madetl.ranking.votes import Battles, OutcomeCounts, RankParameters, Votes, item_outcomes
+from madetl.records import Note
 from madetl.store import runs, sqlfiles
 from madetl.store.database import insert_rows, transaction
 
-__all__ = ["Leaderboard", "Note", "RankParameters", "Ranking", "Rating", "compute", "rank", "read_votes"]
+__all__ = ["Leaderboard", "LeaderboardLine", "Note", "RankParameters", "Ranking", "compute", "rank", "read_votes"]
 
 _ROWS_AT_A_TIME = 50_000
 _MAX_NAMED = 20

@@ -24,7 +24,7 @@ from madetl.replay.results import Baseline, Policy, Replay, Samples, replayed
 from madetl.selection import instruction_vectors, sets, strategies
 from madetl.selection.adaptive.pair_policies import FLOOR, POLICIES
 from madetl.selection.orders import DRAWN, STRATEGIES, Strategy
-from madetl.selection.sets import Request, SelectionParameters
+from madetl.selection.sets import SelectionParameters, SelectionRequest
 from madetl.store import sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
 
@@ -174,7 +174,7 @@ def _read(db: sqlite3.Connection, parameters: ReplayParameters) -> _Material:
         db.rollback()
 
 
-def _material(db: sqlite3.Connection, requests: Mapping[str, Request], columns: IntArray) -> _Material:
+def _material(db: sqlite3.Connection, requests: Mapping[str, SelectionRequest], columns: IntArray) -> _Material:
     """Numbers models, pairs, items and ballots, in the order of the rows of votes_to_replay.sql."""
     model_a, model_b, instruction, response_a, response_b, half_points, similarity = columns
     pairs, pair = _numbered(model_a, model_b)
@@ -208,7 +208,7 @@ def _numbered(*columns: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _choice(
-    db: sqlite3.Connection, request: Request, ballots: Ballots, similarity: IntArray, instruction: IntArray
+    db: sqlite3.Connection, request: SelectionRequest, ballots: Ballots, similarity: IntArray, instruction: IntArray
 ) -> _Choice:
     """`similarity[b]` is ballot b's id, 0: not measured; `instruction[i]` the id of item i's."""
     choice = _Choice(_filtered(db, request, ballots, similarity))
@@ -220,7 +220,9 @@ def _choice(
     return replace(choice, diverse=Diverse.of(request.columns["diversity"], choice.candidates, places, vectors))
 
 
-def _filtered(db: sqlite3.Connection, request: Request, ballots: Ballots, similarity: IntArray) -> list[Candidates]:
+def _filtered(
+    db: sqlite3.Connection, request: SelectionRequest, ballots: Ballots, similarity: IntArray
+) -> list[Candidates]:
     """What a live selection could pick, of what people judged. `similarity[b]` is ballot b's id, 0: not measured."""
     if not similarity.any():
         label = metric_label(db, request.columns["metric_id"])
@@ -368,7 +370,7 @@ def _nothing_to_replay(db: sqlite3.Connection, parameters: ReplayParameters) -> 
     )
 
 
-def _measuring(db: sqlite3.Connection, request: Request) -> str:
+def _measuring(db: sqlite3.Connection, request: SelectionRequest) -> str:
     """How to measure what was judged, as a sentence."""
     options = measuring_options(db, request.columns["metric_id"])
     if options is None:

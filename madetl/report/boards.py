@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from madetl.ranking import elo
-from madetl.ranking.leaderboards import Leaderboard, Rating, leaderboard
+from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, leaderboard
 from madetl.ranking.notes import notes
 from madetl.ranking.votes import RankParameters, Summary, Votes
 from madetl.report.content import OVERALL
-from madetl.report.rows import Study
+from madetl.report.rows import ReportData
 from madetl.report.tallies import votes_of
 
 METHODS = {"elo": "Elo", "bt": "Bradley–Terry"}
@@ -41,7 +41,7 @@ class Boards:
     left_out: int
 
 
-def boards(study: Study) -> Boards | None:
+def boards(study: ReportData) -> Boards | None:
     """The leaderboards; None where nobody has judged anything."""
     rows = study.votes.rows
     if not rows:
@@ -64,14 +64,14 @@ def boards(study: Study) -> Boards | None:
     )
 
 
-def rank_interval(board: Leaderboard, line: Rating) -> tuple[int, int]:
+def rank_interval(board: Leaderboard, line: LeaderboardLine) -> tuple[int, int]:
     """The best and the worst rank that the intervals allow: of the models of its component, those surely above or
     below."""
     component = [other for other in board.ratings if other.component == line.component]
     return line.rank, len(component) - sum(other.upper < line.lower for other in component)
 
 
-def undecided(board: Leaderboard) -> list[tuple[Rating, Rating]]:
+def undecided(board: Leaderboard) -> list[tuple[LeaderboardLine, LeaderboardLine]]:
     """Neighbours by rating whose intervals overlap: the votes do not tell which is better."""
     found = []
     for component in sorted({line.component for line in board.ratings}):
@@ -80,7 +80,7 @@ def undecided(board: Leaderboard) -> list[tuple[Rating, Rating]]:
     return found
 
 
-def leader(board: Leaderboard) -> Rating:
+def leader(board: Leaderboard) -> LeaderboardLine:
     """The model with the highest rating of the largest component."""
     return max((line for line in board.ratings if line.component == 1), key=lambda line: line.rating)
 
@@ -90,7 +90,7 @@ def expected(first: float, second: float) -> float:
     return float(1 / (1 + elo.BASE ** ((second - first) / elo.SCALE)))
 
 
-def _scenarios(study: Study) -> list[str]:
+def _scenarios(study: ReportData) -> list[str]:
     """The board that comes first, and each scenario: those with the most votes where there are very many."""
     if study.scenario is not None:
         return [study.scenario]
@@ -98,7 +98,7 @@ def _scenarios(study: Study) -> list[str]:
     return [OVERALL, *sorted(name for name, _ in votes.most_common(MOST_SCENARIOS))]
 
 
-def _number_of_scenarios(study: Study) -> int:
+def _number_of_scenarios(study: ReportData) -> int:
     return len({row["scenario"] for row in study.votes.rows})
 
 
@@ -112,11 +112,11 @@ def _other(parameters: RankParameters) -> RankParameters:
     return replace(parameters, method="elo")
 
 
-def _stored(study: Study, votes: Votes) -> Leaderboard | None:
+def _stored(study: ReportData, votes: Votes) -> Leaderboard | None:
     """The leaderboard as the run stored it; None where the run ranked no such scenario."""
     numbers = ("rank", "model", "rating", "lower", "upper", "battles", "component", "remark")
     lines = [
-        Rating(**{name: row[name] for name in numbers})
+        LeaderboardLine(**{name: row[name] for name in numbers})
         for row in study.ratings.rows
         if row["scenario"] == votes.scenario
     ]

@@ -86,7 +86,7 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Row:
+class SideBySide:
     """Blocks that stand side by side where there is room."""
 
     blocks: Sequence[Plot]
@@ -114,14 +114,14 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Group:
+class BlockGroup:
     """A part of a section under a heading of its own."""
 
     title: str
     blocks: Sequence[Block]
 
 
-Block = Text | Remark | Missing | Table | Plot | Row | Code | Answers | Group
+Block = Text | Remark | Missing | Table | Plot | SideBySide | Code | Answers | BlockGroup
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from madetl.formats.writing import whole_file
 from madetl.report import rows
 from madetl.report.boards import Boards, boards
 from madetl.report.content import Number, Section, Source
-from madetl.report.rows import Study
+from madetl.report.rows import ReportData
 from madetl.report.sections import answer, leaderboards, making, people, selected, stability, strengths, win_rates
 from madetl.report.sections.making import CommandLine
 
@@ -57,7 +57,7 @@ def write(
     return Written(len(study.votes.rows), models, len(text.encode()))
 
 
-def html(study: Study, ranked: Boards | None, *, title: str, program: str, command_line: CommandLine) -> str:
+def html(study: ReportData, ranked: Boards | None, *, title: str, program: str, command_line: CommandLine) -> str:
     """The page. The same study gives the same bytes."""
     template = _environment(program).get_template("report.html")
     return template.render(
@@ -65,7 +65,7 @@ def html(study: Study, ranked: Boards | None, *, title: str, program: str, comma
     )
 
 
-def sections(study: Study, ranked: Boards | None, command_line: CommandLine) -> list[Section]:
+def sections(study: ReportData, ranked: Boards | None, command_line: CommandLine) -> list[Section]:
     """The eight sections, in order."""
     return [
         answer.section(study, ranked),

@@ -1,6 +1,6 @@
 """Reads a study for its report: every row through a file of sql/, all of one moment of the database. Nothing changes.
 
-What comes out, `Study`, is all that the sections know.
+What comes out, `ReportData`, is all that the sections know.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RUNS_NAMED = 10
 
 
 @dataclass(frozen=True)
-class Alpha:
+class ReportedAlpha:
     """Krippendorff's alpha of people's verdicts with its 95 % interval; it does not depend on the order of models.
 
     `shared`: items with verdicts of two people or more. None where chance alone would give full agreement.
@@ -46,7 +46,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Selection:
+class SelectionData:
     """One selection: its parameters, and what it was made from. `parameters` is the row of selections_to_report.sql."""
 
     parameters: Mapping[str, Any]
@@ -58,7 +58,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Study:
+class ReportData:
     """All that a report tells about. `scenario` None: all of them.
 
     `ranking` is the run of `madetl rank` that is reported (a row of ranking_runs.sql; None: nothing is ranked), `asked`
@@ -75,10 +75,10 @@ class Study:
     pairs: Result
     scenarios: Result
     losses: Result
-    selections: Sequence[Selection]
+    selections: Sequence[SelectionData]
     annotators: Result
     common: Result
-    alpha: Alpha | None
+    alpha: ReportedAlpha | None
     spend: Result
     models: Result
     metrics: Result
@@ -97,7 +97,7 @@ class Study:
         return {row["model_id"]: row["model"] for row in self.models.rows}
 
 
-def read(db: sqlite3.Connection, scenario: str | None = None, run_id: int | None = None) -> Study:
+def read(db: sqlite3.Connection, scenario: str | None = None, run_id: int | None = None) -> ReportData:
     """Reads everything. Raises ParameterError for a scenario or a ranking run that is not there."""
     if scenario is not None:
         check_scenario(db, scenario)
@@ -111,13 +111,13 @@ def read(db: sqlite3.Connection, scenario: str | None = None, run_id: int | None
 
 
 def _read(
-    db: sqlite3.Connection, scenario: str | None, run_id: int | None, found: status.Status, alpha: Alpha | None
-) -> Study:
+    db: sqlite3.Connection, scenario: str | None, run_id: int | None, found: status.Status, alpha: ReportedAlpha | None
+) -> ReportData:
     ranking = _ranking(db, scenario or OVERALL, run_id)
     parameters = _parameters(ranking)
     scope: dict[str, Any] = {"scenario": scenario}
     run = ranking["run_id"] if ranking else None
-    return Study(
+    return ReportData(
         scenario=scenario,
         parameters=parameters,
         voters=_voters(parameters),
@@ -143,14 +143,14 @@ def _read(
     )
 
 
-def _alpha(db: sqlite3.Connection, scenario: str | None) -> Alpha | None:
+def _alpha(db: sqlite3.Connection, scenario: str | None) -> ReportedAlpha | None:
     """Alpha of all verdicts of the scenario (None: of all); None where nothing is judged."""
     try:
         [first, *_] = agreement.report(db, scenario=scenario).scenarios
     except ParameterError:  # nobody has judged anything
         return None
     found = first.alpha_unordered
-    return Alpha(found.alpha, found.lower, found.upper, first.shared)
+    return ReportedAlpha(found.alpha, found.lower, found.upper, first.shared)
 
 
 def _rows(db: sqlite3.Connection, name: str, parameters: Mapping[str, Any]) -> Result:
@@ -198,14 +198,14 @@ def _voters(parameters: RankParameters) -> str:
     return "judge models" if parameters.judges else "people"
 
 
-def _selection(db: sqlite3.Connection, row: Mapping[str, Any], scenario: str | None) -> Selection:
+def _selection(db: sqlite3.Connection, row: Mapping[str, Any], scenario: str | None) -> SelectionData:
     """`row` is the selection's; where it is of one scenario, its pool is that scenario's."""
     scope = {"scenario": scenario or row["scenario"]}
     pool = {name: row[name] for name in ("metric_id", "min_words", "max_length_ratio")}
     # What nobody had judged when it was picked has been judged since: it counts as all.
     pool["pairs"] = "judged" if row["candidates"] == "judged" else "all"
     this = {"set_id": row["set_id"]}
-    return Selection(
+    return SelectionData(
         parameters=row,
         histogram=_rows(db, "report/similarity_histogram", {"width": BIN_WIDTH} | pool | scope),
         levels=_rows(db, "report/similarity_levels", this | pool | scope),

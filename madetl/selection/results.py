@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from madetl.selection.sets import Request
+from madetl.selection.sets import SelectionRequest
 from madetl.store import sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
 from madetl.store.selections import set_row
@@ -90,7 +90,7 @@ def total(counts: Sequence[sqlite3.Row]) -> FilterCounts:
 
 
 def result(
-    db: sqlite3.Connection, request: Request, run_id: int, pair_ids: Sequence[int], filters: FilterCounts
+    db: sqlite3.Connection, request: SelectionRequest, run_id: int, pair_ids: Sequence[int], filters: FilterCounts
 ) -> SelectionResult:
     """Reads back what the selection holds after the run."""
     row = set_row(db, request.name)
@@ -115,7 +115,7 @@ def result(
     )
 
 
-def _stopped(db: sqlite3.Connection, request: Request, row: sqlite3.Row) -> str | None:
+def _stopped(db: sqlite3.Connection, request: SelectionRequest, row: sqlite3.Row) -> str | None:
     if request.adaptive is None:
         return None
     from madetl.selection.adaptive import grow
@@ -142,7 +142,7 @@ def _pairs(db: sqlite3.Connection, parameters: Mapping[str, Any]) -> list[PairPi
 
 
 def _warnings(
-    db: sqlite3.Connection, request: Request, pairs: Sequence[PairPicks], top_k: int, filters: FilterCounts
+    db: sqlite3.Connection, request: SelectionRequest, pairs: Sequence[PairPicks], top_k: int, filters: FilterCounts
 ) -> list[str]:
     found = [_shrinks(request), _unmeasured(db, request, filters)]
     if request.adaptive is None:  # which promises no pair any number
@@ -150,7 +150,7 @@ def _warnings(
     return [warning for warning in found if warning]
 
 
-def _shrinks(request: Request) -> str | None:
+def _shrinks(request: SelectionRequest) -> str | None:
     if not request.shrinks:
         return None
     has, wanted = f"K = {request.wanted_k}", request.top_k
@@ -174,13 +174,13 @@ def _too_few(pairs: Sequence[PairPicks], top_k: int) -> str | None:
     )
 
 
-def possible(db: sqlite3.Connection, request: Request) -> int:
+def possible(db: sqlite3.Connection, request: SelectionRequest) -> int:
     """How many response pairs the selection could be made from, measured or not."""
     parameters = {name: request.scope[name] for name in ("scenario", "pairs", "model_ids")}
     return int(db.execute(sqlfiles.query("selection/response_pairs_to_measure"), parameters).fetchone()[0])
 
 
-def _unmeasured(db: sqlite3.Connection, request: Request, filters: FilterCounts) -> str | None:
+def _unmeasured(db: sqlite3.Connection, request: SelectionRequest, filters: FilterCounts) -> str | None:
     total_pairs = possible(db, request)
     missing = total_pairs - filters.measured
     label = metric_label(db, request.columns["metric_id"])
@@ -198,7 +198,7 @@ def _at_a_price(db: sqlite3.Connection, metric_id: int) -> str:
     return " --dry-run says what that costs." if kind == "llm" else ""
 
 
-def measuring(db: sqlite3.Connection, request: Request) -> str:
+def measuring(db: sqlite3.Connection, request: SelectionRequest) -> str:
     """How to measure what a selection could be made from, as a sentence."""
     metric_id, scenario = request.columns["metric_id"], request.columns["scenario"]
     options = measuring_options(db, metric_id)

@@ -16,7 +16,7 @@ from typing import Any
 from madetl.errors import ParameterError
 from madetl.selection import results, sets
 from madetl.selection.results import FilterCounts, PairPicks, SelectionResult
-from madetl.selection.sets import Adaptive, Ending, Request, SelectionParameters
+from madetl.selection.sets import Adaptive, Ending, SelectionParameters, SelectionRequest
 from madetl.selection.strategies import Known, Pick, next_picks
 from madetl.store import sqlfiles
 from madetl.store.database import insert_rows, transaction
@@ -60,7 +60,7 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
     return result
 
 
-def _recorded(request: Request, parameters: SelectionParameters) -> dict[str, Any]:
+def _recorded(request: SelectionRequest, parameters: SelectionParameters) -> dict[str, Any]:
     """As options of the command, so that they can be given again."""
     given = asdict(parameters) | parameters.filters | {"name": request.name}
     plan = given.pop("adaptive")
@@ -75,7 +75,7 @@ def _stored_summary(result: SelectionResult) -> str:
     return "\n".join([*lines, json.dumps({"filters": asdict(result.filters)})])
 
 
-def _check_candidates(db: sqlite3.Connection, request: Request, filters: FilterCounts) -> None:
+def _check_candidates(db: sqlite3.Connection, request: SelectionRequest, filters: FilterCounts) -> None:
     """Raises ParameterError where there is nothing to pick from. A selection that exists may find nothing new."""
     if request.columns["candidates"] == "judged" and not results.possible(db, request):
         raise ParameterError(
@@ -96,7 +96,7 @@ def _check_candidates(db: sqlite3.Connection, request: Request, filters: FilterC
         )
 
 
-def _extend(db: sqlite3.Connection, request: Request, parameters: SelectionParameters, run_id: int) -> None:
+def _extend(db: sqlite3.Connection, request: SelectionRequest, parameters: SelectionParameters, run_id: int) -> None:
     """Picks what is missing and stores it; picks anew if another run extended the selection in the meantime.
 
     Picking happens outside the transaction, since it may take seconds and others want to write.
@@ -111,7 +111,7 @@ def _extend(db: sqlite3.Connection, request: Request, parameters: SelectionParam
         request = sets.resolve(db, parameters)
 
 
-def _next(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
+def _next(db: sqlite3.Connection, request: SelectionRequest, known: Known) -> list[Pick]:
     if request.adaptive is None:
         return next_picks(db, request, known)
     from madetl.selection.adaptive import grow
@@ -119,7 +119,7 @@ def _next(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
     return grow.next_picks(db, request, known)
 
 
-def growing(db: sqlite3.Connection, name: str, plan: Adaptive, seed: int) -> Request:
+def growing(db: sqlite3.Connection, name: str, plan: Adaptive, seed: int) -> SelectionRequest:
     """The adaptive selection that is to grow; 'latest' is the adaptive one extended last, or else one of the defaults.
 
     Writes nothing: `keep` does. Raises ParameterError where it is not adaptive or has a larger budget already, and
@@ -139,14 +139,14 @@ def growing(db: sqlite3.Connection, name: str, plan: Adaptive, seed: int) -> Req
     return request
 
 
-def _new(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
+def _new(db: sqlite3.Connection, parameters: SelectionParameters) -> SelectionRequest:
     request = sets.resolve(db, parameters)
     counts = db.execute(sqlfiles.query("selection/filter_counts"), request.scope).fetchall()
     _check_candidates(db, request, results.total(counts))
     return request
 
 
-def keep(db: sqlite3.Connection, request: Request, run_id: int) -> int:
+def keep(db: sqlite3.Connection, request: SelectionRequest, run_id: int) -> int:
     """Makes the row of an adaptive selection without a pick, or raises its budget; returns its id.
 
     Call it in a `transaction`.
@@ -175,7 +175,7 @@ def grow(db: sqlite3.Connection, name: str, plan: Adaptive, run_id: int) -> int:
     return len(picks)
 
 
-def _store(db: sqlite3.Connection, request: Request, picks: Sequence[Pick], known: Known, run_id: int) -> None:
+def _store(db: sqlite3.Connection, request: SelectionRequest, picks: Sequence[Pick], known: Known, run_id: int) -> None:
     rows = list(_ranked(picks, known))
     ranks = (*(rank for _, rank in rows), *(rank for taken in known.values() for rank in taken))
     set_id = sets.save(db, request, max(ranks, default=1) if request.adaptive else request.wanted_k, run_id)
@@ -184,7 +184,7 @@ def _store(db: sqlite3.Connection, request: Request, picks: Sequence[Pick], know
     insert_rows(db, "selections", _COLUMNS, values)
 
 
-def _known(db: sqlite3.Connection, request: Request) -> Known:
+def _known(db: sqlite3.Connection, request: SelectionRequest) -> Known:
     known: dict[int, dict[int, int]] = {}
     for row in db.execute("SELECT pair_id, rank, instruction_id FROM selections WHERE set_id = ?", (request.set_id,)):
         known.setdefault(row["pair_id"], {})[row["rank"]] = row["instruction_id"]

@@ -98,7 +98,7 @@ class SelectionParameters:
 
 
 @dataclass(frozen=True)
-class Request:
+class SelectionRequest:
     """The parameters with their names looked up: `columns` is the row of selection_sets, top_k apart."""
 
     name: str
@@ -146,7 +146,7 @@ class Request:
         return self.top_k is not None and self.top_k < self.found["top_k"]
 
 
-def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
+def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> SelectionRequest:
     """Looks up every name. Raises ParameterError for a value that makes no sense or a name that is unknown."""
     request = unnamed(db, parameters)
     name = parameters.name or _default_name(db, request.columns)
@@ -157,7 +157,7 @@ def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
     return request
 
 
-def unnamed(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
+def unnamed(db: sqlite3.Connection, parameters: SelectionParameters) -> SelectionRequest:
     """The same of a selection that is not to be stored, whatever selections there are. Raises as `resolve` does."""
     check(parameters)
     check_scenario(db, parameters.scenario)
@@ -165,10 +165,10 @@ def unnamed(db: sqlite3.Connection, parameters: SelectionParameters) -> Request:
     if ids is not None and len(ids) < 2:
         raise ParameterError("--models needs at least two different models: a selection compares their answers.")
     scope = None if ids is None else json.dumps(ids)
-    return Request("", _columns(db, parameters), parameters.top_k, scope, None, parameters.adaptive)
+    return SelectionRequest("", _columns(db, parameters), parameters.top_k, scope, None, parameters.adaptive)
 
 
-def reopen(db: sqlite3.Connection, name: str, adaptive: Adaptive) -> Request:
+def reopen(db: sqlite3.Connection, name: str, adaptive: Adaptive) -> SelectionRequest:
     """An adaptive selection as it is stored, to go on with. Raises ParameterError where it is not adaptive."""
     found = find_set(db, name)
     if found["pair_policy"] != "adaptive":
@@ -178,10 +178,10 @@ def reopen(db: sqlite3.Connection, name: str, adaptive: Adaptive) -> Request:
             "this one, or name another."
         )
     columns = {column: found[column] for column in _OPTIONS}
-    return Request(found["name"], columns, None, None, found, adaptive)
+    return SelectionRequest(found["name"], columns, None, None, found, adaptive)
 
 
-def save(db: sqlite3.Connection, request: Request, top_k: int, run_id: int) -> int:
+def save(db: sqlite3.Connection, request: SelectionRequest, top_k: int, run_id: int) -> int:
     """Makes the selection's row, or raises its K and its budget; returns its id. Call it in a `transaction`."""
     if request.set_id is not None:
         values = (top_k, request.budget, request.set_id)
@@ -280,7 +280,7 @@ def _default_name(db: sqlite3.Connection, columns: Mapping[str, Any]) -> str:
     return f"{scenario}-{metric_label(db, columns['metric_id'])}{rest}"
 
 
-def _check_same(db: sqlite3.Connection, request: Request) -> None:
+def _check_same(db: sqlite3.Connection, request: SelectionRequest) -> None:
     """A selection never changes its parameters: what was picked, and judged, would no longer belong together."""
     if request.found is None:
         return

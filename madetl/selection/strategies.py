@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from madetl.selection.sets import Request
+from madetl.selection.sets import SelectionRequest
 from madetl.store import sqlfiles
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Pick:
     probability: float | None = None
 
 
-def next_picks(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
+def next_picks(db: sqlite3.Connection, request: SelectionRequest, known: Known) -> list[Pick]:
     """What the selection's strategy picks next, until each model pair has K picks or no candidate is left."""
     if request.columns["diversity"]:
         return diverse_picks(db, request, known)
@@ -49,14 +49,14 @@ def next_picks(db: sqlite3.Connection, request: Request, known: Known) -> list[P
     return ordered_picks(db, request, known)
 
 
-def lowest_scores(db: sqlite3.Connection, request: Request) -> list[Pick]:
+def lowest_scores(db: sqlite3.Connection, request: SelectionRequest) -> list[Pick]:
     """`mad` without diversity: one statement that walks an index."""
     parameters = {**request.scope, "set_id": request.set_id, "top_k": request.wanted_k}
     rows = db.execute(sqlfiles.query("selection/mad_picks"), parameters)
     return [_pick(row, row["score"]) for row in rows]
 
 
-def ordered_picks(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
+def ordered_picks(db: sqlite3.Connection, request: SelectionRequest, known: Known) -> list[Pick]:
     """The other strategies without diversity: all candidates are read, and put in order for each model pair."""
     import numpy as np
 
@@ -80,7 +80,7 @@ def ordered_picks(db: sqlite3.Connection, request: Request, known: Known) -> lis
     return _measured(db, chosen)
 
 
-def diverse_picks(db: sqlite3.Connection, request: Request, known: Known) -> list[Pick]:
+def diverse_picks(db: sqlite3.Connection, request: SelectionRequest, known: Known) -> list[Pick]:
     """The greedy with lambda > 0: SQL gives the candidates, numpy does the rounds."""
     import numpy as np
 
@@ -144,7 +144,7 @@ def _key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def candidates(db: sqlite3.Connection, request: Request) -> Any:
+def candidates(db: sqlite3.Connection, request: SelectionRequest) -> Any:
     """The rows of eligible_response_pairs.sql as a structured array: pair, instruction, similarity, score, words."""
     import numpy as np
 

@@ -25,11 +25,11 @@ from madetl.cli.report import command_line
 from madetl.errors import ParameterError
 from madetl.judgment import agreement
 from madetl.ranking import rank
-from madetl.ranking.leaderboards import Leaderboard, Rating
+from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine
 from madetl.ranking.votes import RankParameters
 from madetl.report import page, resilience, rows
 from madetl.report.boards import boards, rank_interval, undecided
-from madetl.report.content import Code, Group, Plot, Row, Section, Table
+from madetl.report.content import BlockGroup, Code, Plot, Section, SideBySide, Table
 from madetl.report.plots import svg
 from madetl.report.scripts import script_of
 from madetl.report.tallies import bt_ratings, places, spearman, votes_of
@@ -55,7 +55,7 @@ def every(blocks: Any, kind: type) -> Iterator[Any]:
     for block in blocks:
         if isinstance(block, kind):
             yield block
-        if isinstance(block, Group | Row | Section):
+        if isinstance(block, BlockGroup | SideBySide | Section):
             yield from every(block.blocks, kind)
         if isinstance(block, Plot):
             yield from every([block.table], kind)
@@ -192,8 +192,10 @@ def page_text(section: Section) -> str:
     return " ".join(block.text for block in section.blocks if hasattr(block, "text"))
 
 
-def line(model: str, rating: float, lower: float, upper: float, *, rank: int = 1, component: int = 1) -> Rating:
-    return Rating(rank, model, rating, lower, upper, 10, component, None)
+def line(
+    model: str, rating: float, lower: float, upper: float, *, rank: int = 1, component: int = 1
+) -> LeaderboardLine:
+    return LeaderboardLine(rank, model, rating, lower, upper, 10, component, None)
 
 
 def test_neighbours_and_rank_intervals_by_hand() -> None:
@@ -405,7 +407,7 @@ def test_a_removal_changes_the_first_place_and_needs_each_of_its_verdicts(seed: 
 
 def test_the_verdicts_that_carry_the_first_place_are_listed(studied: sqlite3.Connection) -> None:
     stability = sections(studied)["stability"]
-    text = " ".join(page_text(group) for group in every([stability], Group))  # type: ignore[arg-type]
+    text = " ".join(page_text(group) for group in every([stability], BlockGroup))  # type: ignore[arg-type]
     match = re.search(r"Without (\d+) verdicts? of 180 .*, (\S+) would be first instead of (\S+)\.", text)
     assert match is not None
     listed = [int(row["judgment"]) for row in table(stability, "The verdicts")]
@@ -549,7 +551,7 @@ def test_agreement_is_counted_item_by_item(studied: sqlite3.Connection) -> None:
         said[row["a"], row["b"]].setdefault(row["name"], row["winner"])
     both = [list(votes.values()) for votes in said.values() if len(votes) == 2]
     same = sum(a == b for a, b in both)
-    text = " ".join(page_text(group) for group in every([sections(studied)["people"]], Group))  # type: ignore[arg-type]
+    text = " ".join(page_text(group) for group in every([sections(studied)["people"]], BlockGroup))  # type: ignore[arg-type]
     assert f"said the same in {same} of {len(both)} cases" in text
     assert len(both) == 40
 

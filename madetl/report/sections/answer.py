@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from madetl.ranking.leaderboards import Leaderboard, Rating
+from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine
 from madetl.report.boards import METHODS, Boards, leader, rank_interval, undecided
 from madetl.report.content import (
     Block,
@@ -24,12 +24,12 @@ from madetl.report.content import (
     ranks,
     sentence,
 )
-from madetl.report.rows import Study
+from madetl.report.rows import ReportData
 
 _MOST_NAMED = 8
 
 
-def section(study: Study, boards: Boards | None) -> Section:
+def section(study: ReportData, boards: Boards | None) -> Section:
     """The answer, or what is missing before there can be one."""
     if boards is None:
         return Section("answer", "The answer", [*_nothing_yet(study)])
@@ -64,17 +64,17 @@ def _of(rivals: int) -> str:
     return "that of" if rivals == 1 else "those of"
 
 
-def _rating(line: Rating, boards: Boards) -> str:
+def _rating(line: LeaderboardLine, boards: Boards) -> str:
     what = "over orders of battles" if boards.parameters.resample == "permute" else "95 % interval"
     method = METHODS[boards.parameters.method]
     return f"with {method} {points(line.rating)} ({what} {interval(line.lower, line.upper)})"
 
 
-def _overlap(a: Rating, b: Rating) -> bool:
+def _overlap(a: LeaderboardLine, b: LeaderboardLine) -> bool:
     return a.component == b.component and a.lower <= b.upper and b.lower <= a.upper
 
 
-def _basis(study: Study, board: Leaderboard) -> str:
+def _basis(study: ReportData, board: Leaderboard) -> str:
     counts = board.counts
     people = {
         "people": count(counts["annotators"], "person", "people"),
@@ -125,7 +125,7 @@ def _other_method(boards: Boards) -> Iterator[Block]:
         yield Remark(f"{method}, computed from the same votes, puts {isolated(other.model)} first.", warning=True)
 
 
-def _warnings(study: Study, boards: Boards) -> Iterator[Block]:
+def _warnings(study: ReportData, boards: Boards) -> Iterator[Block]:
     board, ranking = boards.first[0], study.ranking
     if any(note.kind == "components" for note in board.notes):
         text = next(note.text for note in board.notes if note.kind == "components")
@@ -143,7 +143,7 @@ def _warnings(study: Study, boards: Boards) -> Iterator[Block]:
         yield Missing(text, "rank")
 
 
-def _rank_table(study: Study, board: Leaderboard) -> Table:
+def _rank_table(study: ReportData, board: Leaderboard) -> Table:
     components = len({line.component for line in board.ratings}) > 1
     rows: list[list[Cell]] = [
         [
@@ -161,7 +161,7 @@ def _rank_table(study: Study, board: Leaderboard) -> Table:
     return Table("Ranks that the intervals allow", head, rows, sources)
 
 
-def _nothing_yet(study: Study) -> Iterator[Block]:
+def _nothing_yet(study: ReportData) -> Iterator[Block]:
     where = "" if study.scenario is None else f" in {isolated(study.scenario)}"
     models = sum(row["responses"] > 0 for row in study.models.rows)
     yield Text(f"There is no answer yet: nobody has judged anything{where}.", lead=True)
@@ -173,7 +173,7 @@ def _nothing_yet(study: Study) -> Iterator[Block]:
     yield from _next(study)
 
 
-def _next(study: Study) -> Iterator[Block]:
+def _next(study: ReportData) -> Iterator[Block]:
     for step in study.next:
         if step.stage != "rank":  # said above, where it matters
             waits = step.why.startswith(("when ", "to see "))

@@ -10,13 +10,13 @@ from madetl.report.boards import METHODS, Boards
 from madetl.report.content import (
     NO_VOTES,
     Block,
+    BlockGroup,
     Cell,
     Frame,
-    Group,
     Plot,
     Remark,
-    Row,
     Section,
+    SideBySide,
     Source,
     Table,
     Text,
@@ -27,12 +27,12 @@ from madetl.report.content import (
     sentence,
 )
 from madetl.report.plots.models import CIRCLE, DIAMOND, Whisker, whiskers
-from madetl.report.rows import Study
+from madetl.report.rows import ReportData
 
 _INFORMATION = ("order", "elo", "rounds")  # kinds of notes that are no warnings
 
 
-def section(study: Study, boards: Boards | None) -> Section:
+def section(study: ReportData, boards: Boards | None) -> Section:
     """Whiskers and tables."""
     if boards is None:
         return Section("leaderboard", "Leaderboard", [NO_VOTES])
@@ -42,7 +42,7 @@ def section(study: Study, boards: Boards | None) -> Section:
         if number == 0:
             blocks += _board(study, boards, number, first, other)
         elif len(together) > 2:
-            blocks.append(Group(_title(first), _board(study, boards, number, first, other)))
+            blocks.append(BlockGroup(_title(first), _board(study, boards, number, first, other)))
         else:
             blocks.append(
                 Text(f"All judgments are of one scenario, {isolated(first.scenario)}: its board is the same.")
@@ -52,7 +52,7 @@ def section(study: Study, boards: Boards | None) -> Section:
     return Section("leaderboard", "Leaderboard", blocks)
 
 
-def _how(study: Study, boards: Boards) -> str:
+def _how(study: ReportData, boards: Boards) -> str:
     method, other = METHODS[boards.parameters.method], METHODS[boards.other_parameters.method]
     computed = f"{other} was computed for this report ({_drawn(boards.other_parameters)}) and is stored nowhere."
     if study.ranking is not None and boards.stored:
@@ -68,10 +68,10 @@ def _title(board: Leaderboard) -> str:
     return f"{isolated(board.scenario)}: {count(board.counts['battles'], 'judgment')}"
 
 
-def _board(study: Study, boards: Boards, number: int, first: Leaderboard, other: Leaderboard) -> list[Block]:
+def _board(study: ReportData, boards: Boards, number: int, first: Leaderboard, other: Leaderboard) -> list[Block]:
     """The first board in full; of a scenario only its plots, since the notes say the same again."""
     sources = [study.ratings.source, study.votes.source] if boards.stored else [study.votes.source]
-    plots = Row(
+    plots = SideBySide(
         [
             _plot(f"board-{number}-a", first, first, boards.parameters, sources),
             _plot(f"board-{number}-b", other, first, boards.other_parameters, [study.votes.source]),

@@ -20,7 +20,7 @@ from madetl.report.content import (
     excerpt,
     listed,
 )
-from madetl.report.rows import Study
+from madetl.report.rows import ReportData
 
 CommandLine = Callable[[str, Mapping[str, Any]], str | None]
 """What a person types to execute a run again, from its command and its parameters; None where that cannot be told."""
@@ -29,7 +29,7 @@ _PROMPT = 200  # characters from which on a text among the parameters is shown b
 _REPEATED = ("ok",)
 
 
-def section(study: Study, command_line: CommandLine) -> Section:
+def section(study: ReportData, command_line: CommandLine) -> Section:
     """The record of the study."""
     title = "How it was made"
     if not study.runs.rows:
@@ -44,7 +44,7 @@ def section(study: Study, command_line: CommandLine) -> Section:
     return Section("making", title, [*blocks, *_models(study), *_metrics(study)])
 
 
-def _runs(study: Study) -> Table:
+def _runs(study: ReportData) -> Table:
     rows: list[list[Cell]] = [
         [
             Number(row["id"]),
@@ -72,7 +72,7 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _commands(study: Study, command_line: CommandLine) -> Code:
+def _commands(study: ReportData, command_line: CommandLine) -> Code:
     """A script of what was executed with success, in its order."""
     lines = []
     for row in study.runs.rows:
@@ -83,7 +83,7 @@ def _commands(study: Study, command_line: CommandLine) -> Code:
     return Code("The commands that repeat it", note + "\n".join(lines), folded=False)
 
 
-def _prompts(study: Study) -> Iterator[Block]:
+def _prompts(study: ReportData) -> Iterator[Block]:
     """Long texts among the parameters of runs and metrics, each once."""
     seen: set[str] = set()
     stored = [(f"run {row['id']} ({row['command']})", row["parameters"]) for row in study.runs.rows]
@@ -107,7 +107,7 @@ def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(inner, name)
 
 
-def _models(study: Study) -> Iterator[Block]:
+def _models(study: ReportData) -> Iterator[Block]:
     asked = any(row["provider"] for row in study.models.rows)
     head = ["model", "answers", "mean words", *(["asked through", "as", "settings"] if asked else [])]
     rows: list[list[Cell]] = []
@@ -121,7 +121,7 @@ def _models(study: Study) -> Iterator[Block]:
             yield Code(f"System prompt of {row['model']}", row["system_prompt"])
 
 
-def _metrics(study: Study) -> Iterator[Block]:
+def _metrics(study: ReportData) -> Iterator[Block]:
     if not study.metrics.rows:
         return
     rows: list[list[Cell]] = [

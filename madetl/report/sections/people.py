@@ -9,9 +9,9 @@ from typing import Any
 from madetl.judgment.reliability import share
 from madetl.report.content import (
     Block,
+    BlockGroup,
     Cell,
     Frame,
-    Group,
     Missing,
     Number,
     Plot,
@@ -25,18 +25,20 @@ from madetl.report.content import (
     percent,
 )
 from madetl.report.plots.models import SQUARE, Whisker, whiskers
-from madetl.report.rows import Study
+from madetl.report.rows import ReportData
 
 
-def section(study: Study) -> Section:
+def section(study: ReportData) -> Section:
     """Everybody who judged, whoever's votes the ranking counts; and what it all cost."""
-    return Section("people", "People and cost", [Group("People", [*_people(study)]), Group("Cost", [*_cost(study)])])
+    return Section(
+        "people", "People and cost", [BlockGroup("People", [*_people(study)]), BlockGroup("Cost", [*_cost(study)])]
+    )
 
 
 # --- people
 
 
-def _people(study: Study) -> Iterator[Block]:
+def _people(study: ReportData) -> Iterator[Block]:
     rows = study.annotators.rows
     if not rows:
         yield Missing(
@@ -50,7 +52,7 @@ def _people(study: Study) -> Iterator[Block]:
     yield _table(study)
 
 
-def _agreement(study: Study) -> Iterator[Block]:
+def _agreement(study: ReportData) -> Iterator[Block]:
     common = [row for row in study.common.rows if row["kind_a"] == row["kind_b"] == "person"]
     both, same = sum(row["response_pairs"] for row in common), sum(row["agreed"] for row in common)
     if not both:
@@ -66,7 +68,7 @@ def _agreement(study: Study) -> Iterator[Block]:
         yield _common_table(study)
 
 
-def _alpha(study: Study) -> str:
+def _alpha(study: ReportData) -> str:
     """Krippendorff's alpha where there is one."""
     if study.alpha is None or study.alpha.alpha is None:
         return ""
@@ -82,7 +84,7 @@ def _pairs(number: int) -> str:
     return count(number, "shared pair of answers", "shared pairs of answers")
 
 
-def _common_table(study: Study) -> Table:
+def _common_table(study: ReportData) -> Table:
     rows: list[list[Cell]] = [
         [row["annotator_a"], row["annotator_b"], row["response_pairs"], row["agreed"], percent(row["agreement"])]
         for row in study.common.rows
@@ -113,7 +115,7 @@ def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(said)
 
 
-def _position(study: Study) -> Plot:
+def _position(study: ReportData) -> Plot:
     lines = []
     for row in study.annotators.rows:
         if won := share(row["first_won"], row["decided"]):
@@ -132,7 +134,7 @@ def _position(study: Study) -> Plot:
     )
 
 
-def _table(study: Study, *, folded: bool = False) -> Table:
+def _table(study: ReportData, *, folded: bool = False) -> Table:
     head = [
         "annotator", "kind", "verdicts", "pairs of answers", "ties", "both bad", "first won", "comments",
     "median seconds", "hours", ]  # fmt: skip
@@ -161,7 +163,7 @@ def _part(part: int, whole: int) -> Number:
 # --- cost
 
 
-def _cost(study: Study) -> Iterator[Block]:
+def _cost(study: ReportData) -> Iterator[Block]:
     yield Text(_hours(study))
     rows = study.spend.rows
     if not rows:
@@ -179,7 +181,7 @@ def _cost(study: Study) -> Iterator[Block]:
     yield _spend_table(study)
 
 
-def _hours(study: Study) -> str:
+def _hours(study: ReportData) -> str:
     people = sum(row["hours"] or 0 for row in study.annotators.rows if row["kind"] == "person")
     seconds = sum(_seconds(row) or 0 for row in study.runs.rows)
     return (
@@ -195,7 +197,7 @@ def _seconds(run: Mapping[str, Any]) -> float | None:
     return (end - start).total_seconds()
 
 
-def _spend_table(study: Study) -> Table:
+def _spend_table(study: ReportData) -> Table:
     head = ["stage", "model", "calls", "answered", "tokens in", "tokens out", "USD", "hours of answering"]
     rows: list[list[Cell]] = [
         [

@@ -11,9 +11,9 @@ import numpy as np
 
 from madetl.report.content import (
     Block,
+    BlockGroup,
     Cell,
     Frame,
-    Group,
     Missing,
     Number,
     Plot,
@@ -28,7 +28,7 @@ from madetl.report.content import (
 )
 from madetl.report.plots.series import Hill, hills, two_shares
 from madetl.report.plots.svg import labels
-from madetl.report.rows import BIN_WIDTH, Selection, Study
+from madetl.report.rows import BIN_WIDTH, ReportData, SelectionData
 from madetl.report.scripts import script_of
 from madetl.selection.results import FilterCounts
 from madetl.text import count_words
@@ -40,13 +40,13 @@ _LONGEST_NAME = 25  # letters: two of them fill the width of a phone
 _LENGTHS = (10, 20, 40, 80, 160, 320)  # words
 
 
-def section(study: Study) -> Section:
+def section(study: ReportData) -> Section:
     """A group per selection, the latest first."""
     title = "What was selected"
     if not study.selections:
         return Section("selected", title, [Missing("Nothing is selected for judging.", _first_step(study))])
     groups: list[Block] = [
-        Group(f"Selection {isolated(one.parameters['selection'])}", [*_selection(study, one, number)])
+        BlockGroup(f"Selection {isolated(one.parameters['selection'])}", [*_selection(study, one, number)])
         for number, one in enumerate(study.selections[:_MOST_SELECTIONS])
     ]
     if more := [isolated(one.parameters["selection"]) for one in study.selections[_MOST_SELECTIONS:]]:
@@ -54,14 +54,14 @@ def section(study: Study) -> Section:
     return Section("selected", title, groups)
 
 
-def _first_step(study: Study) -> str | None:
+def _first_step(study: ReportData) -> str | None:
     """The command that comes before a selection can be made, or makes it; None without answers to compare."""
     if any(row["response_pairs"] for row in study.metrics.rows):
         return "select --top-k 10"
     return "similarity" if sum(row["responses"] > 0 for row in study.models.rows) > 1 else None
 
 
-def _selection(study: Study, one: Selection, number: int) -> Iterator[Block]:
+def _selection(study: ReportData, one: SelectionData, number: int) -> Iterator[Block]:
     if not one.picks.rows:
         yield Missing("It holds nothing of this scenario.")
         return
@@ -71,7 +71,7 @@ def _selection(study: Study, one: Selection, number: int) -> Iterator[Block]:
     yield from _differences(one, number)
 
 
-def _what(one: Selection) -> str:
+def _what(one: SelectionData) -> str:
     p = one.parameters
     judged = sum(row["verdicts"] > 0 for row in one.picks.rows)
     return (
@@ -98,7 +98,7 @@ def _how(p: Mapping[str, Any]) -> str:
     return f"{least}{p['top_k']} pairs of answers of each two models {which}"
 
 
-def _hills(study: Study, one: Selection, number: int) -> Plot:
+def _hills(study: ReportData, one: SelectionData, number: int) -> Plot:
     bins: dict[int, dict[int, int]] = defaultdict(dict)
     for row in one.histogram.rows:
         bins[row["pair_id"]][row["bin"]] = row["response_pairs"]
@@ -144,7 +144,7 @@ def _by_model(pairs: Sequence[tuple[Mapping[str, Any], Hill]], short: Mapping[st
     return sorted(found, key=lambda hill: hill.median)
 
 
-def _levels_table(one: Selection) -> Table:
+def _levels_table(one: SelectionData) -> Table:
     head = ["model", "opponent", "eligible", "lowest", "median", "highest", "picked", "picks from", "to"]
     rows: list[list[Cell]] = [
         [
@@ -157,7 +157,7 @@ def _levels_table(one: Selection) -> Table:
     return Table("Similarity of each pair of models", head, rows, sources, folded=True)
 
 
-def _filters(one: Selection) -> Table:
+def _filters(one: SelectionData) -> Table:
     total = FilterCounts(
         **{name: sum(row[name] for row in one.filters.rows) for name in FilterCounts.__dataclass_fields__}
     )
@@ -173,7 +173,7 @@ def _of(part: int, whole: int) -> Number:
     return percent(part / whole if whole else None)
 
 
-def _differences(one: Selection, number: int) -> Iterator[Block]:
+def _differences(one: SelectionData, number: int) -> Iterator[Block]:
     """How the picked instructions differ from the pool: length, script, scenario."""
     pool = one.pool.rows
     words = [count_words(f"{row['instruction']} {row['input']}") for row in pool]
@@ -218,7 +218,7 @@ def _bracket(words: int) -> str:
     return _BRACKETS[int(np.searchsorted(_LENGTHS, words))]
 
 
-def _shares(one: Selection, key: str, what: str, groups: Sequence[str], order: Callable[[str], Any] | None) -> Plot:
+def _shares(one: SelectionData, key: str, what: str, groups: Sequence[str], order: Callable[[str], Any] | None) -> Plot:
     picked = [bool(row["picked"]) for row in one.pool.rows]
     pool, chosen = Counter(groups), Counter(group for group, yes in zip(groups, picked, strict=True) if yes)
     names = sorted(pool, key=order) if order else [name for name, _ in pool.most_common()]

@@ -13,14 +13,14 @@ from madetl.report.boards import Boards
 from madetl.report.content import (
     NO_VOTES,
     Block,
+    BlockGroup,
     Cell,
     Frame,
-    Group,
     Missing,
     Number,
     Remark,
-    Row,
     Section,
+    SideBySide,
     Source,
     Table,
     Text,
@@ -30,7 +30,7 @@ from madetl.report.content import (
     percent,
 )
 from madetl.report.plots.series import Path, band, bumps, place_bands
-from madetl.report.rows import Selection, Study
+from madetl.report.rows import ReportData, SelectionData
 from madetl.report.tallies import votes_of
 
 _FEWEST_VOTES = 10
@@ -38,7 +38,7 @@ _LISTED = 60  # verdicts of a removal
 _SHARES = (0.25, 0.5, 0.75, 1.0)  # of the votes, in the table
 
 
-def section(study: Study, boards: Boards | None) -> Section:
+def section(study: ReportData, boards: Boards | None) -> Section:
     """Places by number of judgments and by K, and the verdicts on which the first place hangs."""
     title = "How stable is it?"
     if boards is None:
@@ -59,7 +59,7 @@ def section(study: Study, boards: Boards | None) -> Section:
     return Section("stability", title, blocks)
 
 
-def _largest_component(study: Study, boards: Boards) -> tuple[Sequence[Mapping[str, Any]], int]:
+def _largest_component(study: ReportData, boards: Boards) -> tuple[Sequence[Mapping[str, Any]], int]:
     """The votes between models that can be compared at all, and how many others there are."""
     votes = boards.votes
     component = Summary.of(votes).component
@@ -71,7 +71,7 @@ def _largest_component(study: Study, boards: Boards) -> tuple[Sequence[Mapping[s
 # --- the number of judgments
 
 
-def _by_judgments(study: Study, votes: Votes) -> Group:
+def _by_judgments(study: ReportData, votes: Votes) -> BlockGroup:
     grown = resilience.growth(votes, study.parameters.seed)
     source = [study.votes.source]
     order = np.argsort(resilience.final_places(votes), kind="stable")
@@ -97,7 +97,7 @@ def _by_judgments(study: Study, votes: Votes) -> Group:
         overall,
         ("judgments", "Spearman's correlation"),
     )
-    return Group("By the number of judgments", [Text(how), Text(_enough(overall, sizes)), plot, curve])
+    return BlockGroup("By the number of judgments", [Text(how), Text(_enough(overall, sizes)), plot, curve])
 
 
 def _path(name: str, rounds: FloatArray) -> Path:
@@ -137,34 +137,34 @@ def _correlation_table(path: Path, sizes: Sequence[int], sources: Sequence[Sourc
 # --- K
 
 
-def _by_k(study: Study, votes: Votes, rows: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
+def _by_k(study: ReportData, votes: Votes, rows: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
     judged = {(row["response_a_id"], row["response_b_id"]) for row in rows}
     selection = max(study.selections, key=lambda one: _judged_picks(one, judged), default=None)
     if selection is None or not _judged_picks(selection, judged):
         why = "There is no selection whose picks are judged, so nothing can be said about K."
-        yield Group("By K", [Missing(why)])
+        yield BlockGroup("By K", [Missing(why)])
         return
     if selection.parameters["pair_policy"] == "adaptive":
         name = isolated(selection.parameters["selection"])
         why = f"The selection {name} was picked adaptively: it has no K, only what the votes asked for."
-        yield Group("By K", [Missing(why)])
+        yield BlockGroup("By K", [Missing(why)])
         return
     ranks = {(row["response_a_id"], row["response_b_id"]): row["rank"] for row in selection.picks.rows}
     pick = [ranks.get((row["response_a_id"], row["response_b_id"])) for row in rows]
     steps, places, correlation = resilience.by_k(votes, pick)
     if len(steps) < 2:
-        yield Group("By K", [Missing("Picks of one rank only are judged: K = 1 has nothing to be compared with.")])
+        yield BlockGroup("By K", [Missing("Picks of one rank only are judged: K = 1 has nothing to be compared with.")])
         return
-    yield Group("By K", [*_k_blocks(study, selection, votes, pick, (steps, places, correlation))])
+    yield BlockGroup("By K", [*_k_blocks(study, selection, votes, pick, (steps, places, correlation))])
 
 
-def _judged_picks(selection: Selection, judged: set[tuple[int, int]]) -> int:
+def _judged_picks(selection: SelectionData, judged: set[tuple[int, int]]) -> int:
     return sum((row["response_a_id"], row["response_b_id"]) in judged for row in selection.picks.rows)
 
 
 def _k_blocks(
-    study: Study,
-    selection: Selection,
+    study: ReportData,
+    selection: SelectionData,
     votes: Votes,
     pick: Sequence[int | None],
     found: tuple[list[int], FloatArray, FloatArray],
@@ -189,7 +189,7 @@ def _k_blocks(
     curve = [float(value) for value in correlation]
     caption = "Spearman's correlation with the ranking from all picks, by K."
     axis = ("K", "Spearman's correlation")
-    yield Row(
+    yield SideBySide(
         [
             bumps(Frame("bumps", "The place of each model by K.", table), steps, paths),
             band(Frame("correlation-k", caption, table), steps, Path("all", curve, curve, curve), axis),
@@ -210,12 +210,12 @@ def _stands_still(votes: Votes, steps: Sequence[int], places: FloatArray) -> str
 # --- the verdicts that carry the first place
 
 
-def _first_place(study: Study, votes: Votes, rows: Sequence[Mapping[str, Any]]) -> Group:
+def _first_place(study: ReportData, votes: Votes, rows: Sequence[Mapping[str, Any]]) -> BlockGroup:
     title = "How many verdicts the first place hangs on"
     removal = resilience.smallest_removal(votes)
     if removal is None:
         text = "No set of up to half of the verdicts was found whose removal would put another model first."
-        return Group(title, [Text(f"{text} (Greedy search; it does not rule one out.)")])
+        return BlockGroup(title, [Text(f"{text} (Greedy search; it does not rule one out.)")])
     leader, rival = isolated(votes.models[removal.leader]), isolated(votes.models[removal.rival])
     number = len(removal.votes)
     text = (
@@ -223,10 +223,10 @@ def _first_place(study: Study, votes: Votes, rows: Sequence[Mapping[str, Any]]) 
         f"instead of {leader}. The set was found greedily, so this is an upper bound on the fewest: a smaller one may "
         "do."
     )
-    return Group(title, [Text(text), _removed_table(study, rows, removal.votes)])
+    return BlockGroup(title, [Text(text), _removed_table(study, rows, removal.votes)])
 
 
-def _removed_table(study: Study, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> Table:
+def _removed_table(study: ReportData, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> Table:
     names = study.names
     lines: list[list[Cell]] = []
     for row in [rows[number] for number in numbers[:_LISTED]]:

@@ -12,9 +12,9 @@ from madetl.report.content import (
     NO_VOTES,
     Answers,
     Block,
+    BlockGroup,
     Cell,
     Frame,
-    Group,
     Number,
     Plot,
     Remark,
@@ -27,7 +27,7 @@ from madetl.report.content import (
     percent,
 )
 from madetl.report.plots.models import matrix
-from madetl.report.rows import Study
+from madetl.report.rows import ReportData
 
 _LONGEST = 6_000  # characters of an answer that are shown
 _DISTANCE = 0.1  # of a win rate from the model's own mean, from which on a scenario is named
@@ -35,7 +35,7 @@ _FEWEST = 5  # judgments, below which a scenario is not named
 _MOST_NAMED = 10
 
 
-def section(study: Study, boards: Boards | None) -> Section:
+def section(study: ReportData, boards: Boards | None) -> Section:
     """The matrix of scenarios, and each model's clearest losses."""
     title = "Strengths and weaknesses"
     if boards is None:
@@ -45,7 +45,7 @@ def section(study: Study, boards: Boards | None) -> Section:
     return Section("strengths", title, blocks)
 
 
-def _scenarios(study: Study, models: Sequence[str]) -> Iterator[Block]:
+def _scenarios(study: ReportData, models: Sequence[str]) -> Iterator[Block]:
     scenarios = list(dict.fromkeys(row["scenario"] for row in study.scenarios.rows))
     if len(scenarios) < 2:
         yield Text(f"All judgments are of one scenario, {isolated(scenarios[0])}: nothing to compare it with.")
@@ -54,7 +54,7 @@ def _scenarios(study: Study, models: Sequence[str]) -> Iterator[Block]:
     yield from _stand_out(study, models)
 
 
-def _stand_out(study: Study, models: Sequence[str]) -> Iterator[Block]:
+def _stand_out(study: ReportData, models: Sequence[str]) -> Iterator[Block]:
     """The scenarios in which a model is farthest from its own mean."""
     rows = study.scenarios.rows
     means = {model: _mean([row for row in rows if row["model"] == model]) for model in models}
@@ -86,7 +86,7 @@ def _points(share: float) -> Number:
     return Number(f"{100 * share:+.0f}".replace("-", "−"))
 
 
-def _matrix(study: Study, models: Sequence[str], scenarios: Sequence[str]) -> Plot:
+def _matrix(study: ReportData, models: Sequence[str], scenarios: Sequence[str]) -> Plot:
     records = {(row["model"], row["scenario"]): row for row in study.scenarios.rows}
     cells = [[records.get((model, scenario)) for scenario in scenarios] for model in models]
     head = ["scenario", "model", "judgments", "wins", "losses", "ties", "both bad", "win rate"]
@@ -118,7 +118,7 @@ def _text(row: Mapping[str, Any] | None, details: bool) -> str:
     return f"{100 * row['win_rate']:.0f}\n({row['battles']:,})" if details else f"{100 * row['win_rate']:.0f}"
 
 
-def _losses(study: Study, models: Sequence[str]) -> Iterator[Block]:
+def _losses(study: ReportData, models: Sequence[str]) -> Iterator[Block]:
     verdicts = defaultdict(list)
     for row in study.votes.rows:
         verdicts[row["response_a_id"], row["response_b_id"]].append(row)
@@ -133,7 +133,7 @@ def _losses(study: Study, models: Sequence[str]) -> Iterator[Block]:
         answers = [
             _answers(row, verdicts[row["response_a_id"], row["response_b_id"]], study.names) for row in lost[model]
         ]
-        yield Group(isolated(model), answers or [Text("It lost nothing.")])
+        yield BlockGroup(isolated(model), answers or [Text("It lost nothing.")])
     yield _list_of_losses(study)
 
 
@@ -167,7 +167,7 @@ def _cut(text: str) -> str:
     return f"{text[:_LONGEST]}\n[… cut here: {_LONGEST:,} of {len(text):,} characters]"
 
 
-def _list_of_losses(study: Study) -> Table:
+def _list_of_losses(study: ReportData) -> Table:
     rows: list[list[Cell]] = [
         [row["model"], row["rank"], row["opponent"], row["scenario"], row["against"], row["votes_for"], row["votes"]]
         for row in study.losses.rows

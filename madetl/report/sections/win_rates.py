@@ -11,14 +11,14 @@ from madetl.ranking.leaderboards import Leaderboard
 from madetl.report.boards import METHODS, Boards, expected
 from madetl.report.content import NO_VOTES, Cell, Frame, Number, Plot, Section, Table, Text, count, decimal, percent
 from madetl.report.plots.models import Fit, fits, matrix
-from madetl.report.rows import Study
+from madetl.report.rows import ReportData
 
 _WORST = 8  # pairs that are numbered and listed
 _CELLS = 16  # models up to which a cell has room for wins, ties and losses
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairOfModels:
     """A pair of models that met: what happened, beside what each method's ratings predict.
 
     `off` is how many standard errors the observed win rate lies from Bradley–Terry's, each vote taken for independent.
@@ -30,7 +30,7 @@ class Pair:
     off: float
 
 
-def section(study: Study, boards: Boards | None) -> Section:
+def section(study: ReportData, boards: Boards | None) -> Section:
     """The matrix, and the pairs that fit worst."""
     if boards is None:
         return Section("win-rates", "Win rates", [NO_VOTES])
@@ -42,7 +42,7 @@ def section(study: Study, boards: Boards | None) -> Section:
     return Section("win-rates", "Win rates", [Text(how), _matrix(study, boards), *_fits(study, boards, pairs)])
 
 
-def pairs_of(study: Study, boards: Boards) -> list[Pair]:
+def pairs_of(study: ReportData, boards: Boards) -> list[PairOfModels]:
     """Every pair that met, the worst fit first."""
     first, other = _ratings(boards.first[0]), _ratings(boards.other[0])
     bt = first if boards.parameters.method == "bt" else other
@@ -52,7 +52,7 @@ def pairs_of(study: Study, boards: Boards) -> list[Pair]:
         predicted = expected(bt[a], bt[b])
         error = math.sqrt(predicted * (1 - predicted) / row["battles"])
         by_first = expected(first[a], first[b]) if a in first and b in first else None
-        pairs.append(Pair(row, by_first, expected(other[a], other[b]), (row["win_rate"] - predicted) / error))
+        pairs.append(PairOfModels(row, by_first, expected(other[a], other[b]), (row["win_rate"] - predicted) / error))
     return sorted(pairs, key=lambda pair: -abs(pair.off))
 
 
@@ -60,7 +60,7 @@ def _ratings(board: Leaderboard) -> dict[str, float]:
     return {line.model: line.rating for line in board.ratings}
 
 
-def _matrix(study: Study, boards: Boards) -> Plot:
+def _matrix(study: ReportData, boards: Boards) -> Plot:
     """Models in the order of the leaderboard, the better ones above and to the left."""
     models = [line.model for line in boards.first[0].ratings]
     records = {(row["model_a"], row["model_b"]): row for row in study.pairs.rows}
@@ -99,7 +99,7 @@ def _text(cell: tuple[float, int, int, int] | None, details: bool) -> str:
     return f"{100 * rate:.0f}\n{wins} – {ties} – {losses}" if details else f"{100 * rate:.0f}"
 
 
-def _table(rows: Sequence[Mapping[str, Any]], study: Study) -> Table:
+def _table(rows: Sequence[Mapping[str, Any]], study: ReportData) -> Table:
     head = ["model", "opponent", "judgments", "items", "wins", "losses", "ties", "both bad", "win rate"]
     cells: list[list[Cell]] = [
         [
@@ -111,7 +111,7 @@ def _table(rows: Sequence[Mapping[str, Any]], study: Study) -> Table:
     return Table("Wins, losses and ties of each pair", head, cells, [study.pairs.source], folded=True)
 
 
-def _fits(study: Study, boards: Boards, pairs: Sequence[Pair]) -> list[Text | Plot | Table]:
+def _fits(study: ReportData, boards: Boards, pairs: Sequence[PairOfModels]) -> list[Text | Plot | Table]:
     worst = {id(pair): number for number, pair in enumerate(pairs[:_WORST], 1)}
     bt_first = boards.parameters.method == "bt"
     dots = []
@@ -135,7 +135,7 @@ def _fits(study: Study, boards: Boards, pairs: Sequence[Pair]) -> list[Text | Pl
     return [Text(text), fits(Frame("fits", caption, table), dots), worst_table]
 
 
-def _fit_table(title: str, study: Study, boards: Boards, pairs: Sequence[Pair], *, folded: bool) -> Table:
+def _fit_table(title: str, study: ReportData, boards: Boards, pairs: Sequence[PairOfModels], *, folded: bool) -> Table:
     first, other = METHODS[boards.parameters.method], METHODS[boards.other_parameters.method]
     head = ["", "model", "opponent", "judgments", "win rate", f"by {first}", f"by {other}", "standard errors off"]
     rows: list[list[Cell]] = [

@@ -19,6 +19,7 @@ import numpy as np
 from madetl.errors import ParameterError
 from madetl.ranking import bradley_terry, components, votes_so_far
 from madetl.ranking.votes_so_far import VotesSoFar
+from madetl.records import Note
 from madetl.selection.adaptive import forecasts
 from madetl.selection.adaptive.forecasts import Forecast, Plan
 from madetl.selection.sets import NGRAMS, SelectionParameters
@@ -68,14 +69,6 @@ class Order:
     lower: str
     sure: float
     needed: Needed
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a reader must know to read the advice."""
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True)

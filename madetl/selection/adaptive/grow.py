@@ -22,23 +22,23 @@ from madetl.ranking.votes_so_far import VotesSoFar
 from madetl.selection import strategies
 from madetl.selection.adaptive import pair_policies
 from madetl.selection.adaptive.pair_policies import Board
-from madetl.selection.sets import Adaptive, Ending, Request
+from madetl.selection.sets import Adaptive, Ending, SelectionRequest
 from madetl.selection.strategies import Known, Pick
 from madetl.store import sqlfiles
 
 
-def next_picks(db: sqlite3.Connection, request: Request, known: Known, most: int | None = None) -> list[Pick]:
+def next_picks(db: sqlite3.Connection, request: SelectionRequest, known: Known, most: int | None = None) -> list[Pick]:
     """The picks that fill the batch, as far as the budget goes; with `most`, so many, whatever waits for a vote."""
     growth = _Growth(db, request, known)
     return growth.picks(growth.room if most is None else min(most, growth.budget_left))
 
 
-def stopped(db: sqlite3.Connection, request: Request) -> str | None:
+def stopped(db: sqlite3.Connection, request: SelectionRequest) -> str | None:
     """Why the selection picks no more for now, in words; None: it could."""
     return _Growth(db, request, {}).stopped
 
 
-def ending(db: sqlite3.Connection, request: Request) -> Ending | None:
+def ending(db: sqlite3.Connection, request: SelectionRequest) -> Ending | None:
     """Why the selection picks no more, whatever waits for a vote; None: it could."""
     return _Growth(db, request, {}).ending
 
@@ -46,7 +46,7 @@ def ending(db: sqlite3.Connection, request: Request) -> Ending | None:
 class _Growth:
     """One look at the votes, and the picks that follow from it."""
 
-    def __init__(self, db: sqlite3.Connection, request: Request, known: Known) -> None:
+    def __init__(self, db: sqlite3.Connection, request: SelectionRequest, known: Known) -> None:
         assert request.adaptive is not None
         self._db, self._request, self._known = db, request, known
         self._plan: Adaptive = request.adaptive
