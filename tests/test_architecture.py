@@ -33,7 +33,7 @@ ONLY = {  # what nobody else may import
     "matplotlib": {"report", "replay"},
 }
 DEFINED_TWICE = {  # class names that still mean several things
-    *("Alpha", "Exported", "Group", "Note", "Pair", "Rating", "Row", "Run", "Selection", "Standing", "Study"),
+    *("Alpha", "Group", "Note", "Pair", "Rating", "Row", "Selection", "Study"),
 }
 READ_BESIDE = {("similarity", "selection/mad_picks")}  # the prefilter asks about what a selection would pick
 

@@ -12,7 +12,7 @@ from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option, scenario_option, seed_option
 
 if TYPE_CHECKING:
-    from madetl.judgment.agreement import Habits, Pair, Report, ScenarioAgreement, TwoVerdicts
+    from madetl.judgment.agreement import Habits, PairOfAnnotators, Report, ScenarioAgreement, TwoVerdicts
     from madetl.judgment.reliability import Alpha, Share
 
 _WARNINGS = ("overlap", "few")  # kinds of notes that are more than information
@@ -111,7 +111,7 @@ def _habits_row(whose: dict[str, Any], one: Habits) -> dict[str, Any]:
     }
 
 
-def _pair_row(one: Pair) -> dict[str, Any]:
+def _pair_row(one: PairOfAnnotators) -> dict[str, Any]:
     names = {"annotator": _named(one.annotator_a, one.kind_a), "and": _named(one.annotator_b, one.kind_b)}
     return names | _equal(one)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from madetl.errors import ParameterError
 from madetl.exporting import sheets
-from madetl.exporting.sheets import Exported
+from madetl.exporting.sheets import ExportedSheet
 from madetl.formats import label_studio as layout
 from madetl.formats import writing
 from madetl.store import runs
@@ -22,7 +22,7 @@ from madetl.store.selections import find_set
 
 def export(
     db: sqlite3.Connection, output: Path, *, selection: str, annotator: str | None, seed: int, both_bad: bool = False
-) -> Exported:
+) -> ExportedSheet:
     """Deals what was not dealt yet, and writes the tasks and the configuration; nothing where no item is left.
 
     They are FILE.json and FILE.xml where `output` is FILE.json, else tasks.json and config.xml in a folder of its name.
@@ -42,7 +42,7 @@ def export(
                 writing.write_json(tasks, layout.tasks(dealt.items))
                 config.write_text(layout.labelling_config(dealt.items, both_bad=both_bad), encoding="utf-8")
         run.summary = f"{output}: {len(dealt.items)} tasks of selection {chosen['name']}"
-    return Exported(chosen["name"], len(dealt.items), dealt.new, names_itself=dealt.names_itself)
+    return ExportedSheet(chosen["name"], len(dealt.items), dealt.new, names_itself=dealt.names_itself)
 
 
 def _opened(files: ExitStack, output: Path) -> tuple[Path, Path]:

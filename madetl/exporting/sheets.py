@@ -25,7 +25,7 @@ CELL_LIMIT = layout.CELL_LIMIT
 
 
 @dataclass
-class Exported:
+class ExportedSheet:
     """What a sheet holds: how many items, and the numbers of those that a reader should know about."""
 
     selection: str
@@ -46,7 +46,7 @@ class Dealt:
 
 def export_sheet(
     db: sqlite3.Connection, output: Path, *, selection: str, annotator: str | None, seed: int, force: bool = False
-) -> Exported:
+) -> ExportedSheet:
     """Deals what was not dealt yet and writes the sheet; a sheet without items is not written.
 
     The kind of file is that of its suffix: .csv, .jsonl or .parquet. Raises ParameterError where the file stands
@@ -65,7 +65,7 @@ def export_sheet(
                 if not force:
                     _check_unchanged(output, path)
         run.summary = f"{output}: {len(dealt.items)} items of selection {chosen['name']}"
-    return Exported(
+    return ExportedSheet(
         selection=chosen["name"],
         items=len(dealt.items),
         dealt=dealt.new,

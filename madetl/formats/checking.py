@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, StringConstraints, ValidationError
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.reading import FileRows, Row, described
+from madetl.formats.reading import FileRow, FileRows, described
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A model's, annotator's or scenario's name: blanks around it are none of it."""
@@ -53,7 +53,7 @@ SomeRow = TypeVar("SomeRow", bound=SQLModel)
 Record = TypeVar("Record")
 
 
-def read_each(rows: FileRows, read: Callable[[FileRows, Row], Record]) -> list[Record]:
+def read_each(rows: FileRows, read: Callable[[FileRows, FileRow], Record]) -> list[Record]:
     """What `read` makes of every row. Raises one InputError that names the bad rows, if there are any."""
     records, errors = [], []
     for row in rows.rows:
@@ -67,7 +67,7 @@ def read_each(rows: FileRows, read: Callable[[FileRows, Row], Record]) -> list[R
 
 
 def checked(
-    kind: type[SomeRow], rows: FileRows, row: Row, aliases: Mapping[str, Sequence[str]] | None = None
+    kind: type[SomeRow], rows: FileRows, row: FileRow, aliases: Mapping[str, Sequence[str]] | None = None
 ) -> SomeRow:
     """The row as `kind`. `aliases` gives, for a field, the names that a file may have it under, the best first."""
     fields = dict(row.fields)
@@ -92,14 +92,14 @@ def filled(value: str | None) -> str | None:
     return value or None
 
 
-def finite(rows: FileRows, row: Row, field: str, value: float | None) -> float | None:
+def finite(rows: FileRows, row: FileRow, field: str, value: float | None) -> float | None:
     """An optional number. Raises InputError for NaN and the infinite, which JSON files of Python's may hold."""
     if value is not None and not math.isfinite(value):
         raise InputError(rows.file, f"found {value}; expected a number.", line=row.line, field=field)
     return value
 
 
-def scenario_of(rows: FileRows, row: Row, value: str | None, default: str | None) -> str:
+def scenario_of(rows: FileRows, row: FileRow, value: str | None, default: str | None) -> str:
     """The scenario that the row names, else the one given for the file."""
     scenario = (value or "").strip() or default
     if not scenario:
@@ -111,7 +111,7 @@ def scenario_of(rows: FileRows, row: Row, value: str | None, default: str | None
     return scenario
 
 
-def _said(problem: Mapping[str, Any], row: Row, names: Sequence[str]) -> str:
+def _said(problem: Mapping[str, Any], row: FileRow, names: Sequence[str]) -> str:
     if problem["type"] == "missing":
         also = f" ({' or '.join(names[1:])} would do)" if len(names) > 1 else ""
         return f"missing{also}; the row has {_listed(list(row.fields))}."

@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from madetl.errors import InputError
-from madetl.formats.reading import FileRows, Row, described
+from madetl.formats.reading import FileRow, FileRows, described
 from madetl.formats.sheets import SheetItem, item_number, sheet_records, verdict
 from madetl.formats.verdicts import SHEET_TEXTS, Problems, SheetRow, utc_time, where
 from madetl.records import Winner
@@ -160,7 +160,7 @@ def _check_people(file: str, people: Sequence[str], everybody: str | None) -> No
         )
 
 
-def _item(row: Row, problems: Problems) -> int | None:
+def _item(row: FileRow, problems: Problems) -> int | None:
     data = row.fields.get("data")
     task = row.fields.get("id", "without id")
     value = data.get("item") if isinstance(data, dict) else None
@@ -172,7 +172,7 @@ def _item(row: Row, problems: Problems) -> int | None:
     return item
 
 
-def _annotations(row: Row, problems: Problems) -> list[dict[str, Any]]:
+def _annotations(row: FileRow, problems: Problems) -> list[dict[str, Any]]:
     value = row.fields.get("annotations")
     if isinstance(value, list) and all(isinstance(one, dict) for one in value):
         return value
@@ -203,7 +203,7 @@ def _name(called: tuple[str, ...], names: Mapping[str, str], place: _Place) -> s
     return known or (called[0] if "@" in called[0] else f"label-studio:{called[0]}")
 
 
-def _take(found: Annotations, row: Row, annotation: Mapping[str, Any], of: tuple[int, str], place: _Place) -> None:
+def _take(found: Annotations, row: FileRow, annotation: Mapping[str, Any], of: tuple[int, str], place: _Place) -> None:
     """Adds one annotation to what was found; `of` is its item and its annotator."""
     item, who = of
     at = _time(annotation, place)

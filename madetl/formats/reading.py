@@ -30,7 +30,7 @@ _CELL_LIMIT = 2**31 - 1  # characters; Python's own limit of 131,072 is below re
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One record of a file. `line` counts from 1: where it begins (in Parquet, the number of the record)."""
 
     line: int
@@ -45,7 +45,7 @@ class FileRows:
     """
 
     file: str
-    rows: list[Row]
+    rows: list[FileRow]
     replaced: int = 0
 
     @property
@@ -82,7 +82,7 @@ def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
     rows, replaced = [], 0
     for line, value in found:
         fields, count = _storable(_as_object(place, line, value))
-        rows.append(Row(line, fields))
+        rows.append(FileRow(line, fields))
         replaced += count
     if not rows:
         raise InputError(place, "there are no rows in it.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from madetl.errors import InputError
-from madetl.formats.reading import FileRows, Row, described
+from madetl.formats.reading import FileRow, FileRows, described
 from madetl.formats.sheets import WORDS, item_number, verdict
 from madetl.records import Winner
 
@@ -210,7 +210,7 @@ def _epoch(text: str) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds > 1e8 else None  # before 1973: a date like 20240531
 
 
-def _texts(file: str, row: Row) -> dict[str, str]:
+def _texts(file: str, row: FileRow) -> dict[str, str]:
     texts = {}
     for name, value in row.fields.items():
         if isinstance(value, list | dict):

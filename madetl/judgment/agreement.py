@@ -57,7 +57,7 @@ class TwoVerdicts:
 
 
 @dataclass(frozen=True)
-class Pair(TwoVerdicts):
+class PairOfAnnotators(TwoVerdicts):
     """Two annotators on the response pairs that both judged."""
 
     annotator_a: str
@@ -117,7 +117,7 @@ class ScenarioAgreement:
     alpha_unordered: Alpha
     everybody: list[Habits]
     annotators: list[Habits]
-    pairs: list[Pair]
+    pairs: list[PairOfAnnotators]
     judges: list[Judge]
 
 
@@ -222,8 +222,8 @@ def _habits(row: sqlite3.Row, repeats: Sequence[sqlite3.Row]) -> Habits:
     )
 
 
-def _pair(row: sqlite3.Row) -> Pair:
-    return Pair(**dict(zip(row.keys()[1:], tuple(row)[1:], strict=True)))
+def _pair(row: sqlite3.Row) -> PairOfAnnotators:
+    return PairOfAnnotators(**dict(zip(row.keys()[1:], tuple(row)[1:], strict=True)))
 
 
 def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:

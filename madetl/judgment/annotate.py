@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from madetl.judgment import assign
-from madetl.judgment.assign import Study
+from madetl.judgment.assign import PageStudy
 from madetl.records import Winner
 from madetl.store.database import transaction
 from madetl.store.judgments import turned
@@ -43,7 +43,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Progress:
+class AnnotatorProgress:
     """How far an annotator is: `done` of `total` verdicts, repeats included; `given` of `wanted` by everybody."""
 
     done: int
@@ -52,7 +52,7 @@ class Progress:
     wanted: int
 
 
-def item(db: sqlite3.Connection, study: Study, annotator_id: int) -> Item | None:
+def item(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> Item | None:
     """The item that the annotator has before them; None where nothing is dealt. Changes nothing."""
     number = assign.current_item(db, study, annotator_id)
     if number is None:
@@ -63,7 +63,7 @@ def item(db: sqlite3.Connection, study: Study, annotator_id: int) -> Item | None
     return Item(number, f"{row['selection_id']}/{row['repeat']}", *(row[name] for name in texts))
 
 
-def begin(db: sqlite3.Connection, study: Study, annotator_id: int) -> int | None:
+def begin(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> int | None:
     """Deals the annotator an item, where they have none; returns its number, or None where nothing is left."""
     with transaction(db):
         return assign.deal_next(db, study, annotator_id)
@@ -71,7 +71,7 @@ def begin(db: sqlite3.Connection, study: Study, annotator_id: int) -> int | None
 
 def judge(
     db: sqlite3.Connection,
-    study: Study,
+    study: PageStudy,
     annotator_id: int,
     number: int,
     choice: Choice,
@@ -98,7 +98,7 @@ def judge(
     return closed is not None
 
 
-def skip(db: sqlite3.Connection, study: Study, annotator_id: int, number: int) -> bool:
+def skip(db: sqlite3.Connection, study: PageStudy, annotator_id: int, number: int) -> bool:
     """Puts an item off and deals the next; False where the item was not open to this annotator any more."""
     with transaction(db):
         closed = _close(db, study, annotator_id, number, "skipped")
@@ -106,7 +106,7 @@ def skip(db: sqlite3.Connection, study: Study, annotator_id: int, number: int) -
     return closed is not None
 
 
-def undo(db: sqlite3.Connection, study: Study, annotator_id: int) -> bool:
+def undo(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> bool:
     """Takes the annotator's last verdict or skip back and puts its item before them; False where there is none.
 
     The verdict goes; that there was one stays in `assignments`, as a row in the state 'undone'.
@@ -121,7 +121,7 @@ def undo(db: sqlite3.Connection, study: Study, annotator_id: int) -> bool:
     return True
 
 
-def take_up_skipped(db: sqlite3.Connection, study: Study, annotator_id: int) -> int:
+def take_up_skipped(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> int:
     """Puts all items that the annotator skipped before them again; returns how many."""
     with transaction(db):
         items = skipped(db, study, annotator_id)
@@ -130,18 +130,18 @@ def take_up_skipped(db: sqlite3.Connection, study: Study, annotator_id: int) -> 
     return len(items)
 
 
-def skipped(db: sqlite3.Connection, study: Study, annotator_id: int) -> list[int]:
+def skipped(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> list[int]:
     """The items that the annotator skipped and that still need a verdict."""
     return [row["item"] for row in db.execute(query("judgment/skipped_items"), study.parameters(annotator_id))]
 
 
-def last_decision(db: sqlite3.Connection, study: Study, annotator_id: int) -> sqlite3.Row | None:
+def last_decision(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> sqlite3.Row | None:
     """The row of last_decision.sql: `item`, and `choice` (a Choice or 'skip'); None before the first."""
     row: sqlite3.Row | None = db.execute(query("judgment/last_decision"), study.parameters(annotator_id)).fetchone()
     return row
 
 
-def progress(db: sqlite3.Connection, study: Study, annotator_id: int, *, ended: bool = False) -> Progress:
+def progress(db: sqlite3.Connection, study: PageStudy, annotator_id: int, *, ended: bool = False) -> AnnotatorProgress:
     """How far this annotator and everybody is. What an adaptive selection may still pick counts, until it has ended."""
     parameters = {
         "set_id": study.set_id,
@@ -152,10 +152,10 @@ def progress(db: sqlite3.Connection, study: Study, annotator_id: int, *, ended: 
     row = db.execute(query("judgment/judging_progress"), parameters).fetchone()
     # The same rounding as in due_repeats.sql; a smaller share than before does not make more done than there is.
     repeats = max(row["repeats"], int(study.repeat * row["possible"] + 1e-9))
-    return Progress(row["mine"] + row["repeats"], row["possible"] + repeats, row["given"], row["wanted"])
+    return AnnotatorProgress(row["mine"] + row["repeats"], row["possible"] + repeats, row["given"], row["wanted"])
 
 
-def is_shared(db: sqlite3.Connection, study: Study, annotators: Sequence[int]) -> bool:
+def is_shared(db: sqlite3.Connection, study: PageStudy, annotators: Sequence[int]) -> bool:
     """Whether these people divide the items among them, so that none knows how many they will get."""
     parameters = {
         "set_id": study.set_id,
@@ -174,7 +174,7 @@ def plausible(seconds: float | None, seconds_open: float) -> float | None:
 
 
 def _close(
-    db: sqlite3.Connection, study: Study, annotator_id: int, number: int, state: Literal["judged", "skipped"]
+    db: sqlite3.Connection, study: PageStudy, annotator_id: int, number: int, state: Literal["judged", "skipped"]
 ) -> sqlite3.Row | None:
     parameters = {"item": number, "annotator_id": annotator_id, "set_id": study.set_id, "state": state}
     row: sqlite3.Row | None = db.execute(query("judgment/decide_item"), parameters | {"now": assign.now()}).fetchone()

@@ -34,7 +34,7 @@ _LOWEST_NUMBER = 100_000  # so that all have as many digits, and none looks like
 
 
 @dataclass(frozen=True)
-class Study:
+class PageStudy:
     """What the page works through: a selection, and how it is dealt.
 
     Each item gets `overlap` verdicts of different people; of the items that somebody judges, the share `repeat` is
@@ -130,13 +130,13 @@ def balanced_sides(count: int, a_first: int, b_first: int, rng: random.Random) -
     return sides
 
 
-def current_item(db: sqlite3.Connection, study: Study, annotator_id: int) -> int | None:
+def current_item(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> int | None:
     """The number of the item that the annotator has before them; None where nothing is dealt. Changes nothing."""
     row = db.execute(query("judgment/current_item"), study.parameters(annotator_id)).fetchone()
     return None if row is None else int(row["item"])
 
 
-def deal_next(db: sqlite3.Connection, study: Study, annotator_id: int) -> int | None:
+def deal_next(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> int | None:
     """The number of the annotator's item: the one that is open, or else the one dealt now. None: nothing is left.
 
     A repeat is dealt as soon as it is due. Of the free pairs those with the fewest verdicts come first; which of them,
@@ -153,7 +153,7 @@ def deal_next(db: sqlite3.Connection, study: Study, annotator_id: int) -> int | 
     return _deal(db, study, annotator_id, rng.choice(repeats), rng, repeat=1) if repeats else None
 
 
-def deal_again(db: sqlite3.Connection, study: Study, item: int) -> int:
+def deal_again(db: sqlite3.Connection, study: PageStudy, item: int) -> int:
     """Deals a skipped or undone item to its annotator once more, the answers in the order that they saw."""
     [number] = unused_numbers(db, 1, random.Random(f"{study.seed}/{study.selection}/again/{item}"))
     parameters = {"item": item, "number": number, "run_id": study.run_id, "now": now()}
@@ -161,18 +161,18 @@ def deal_again(db: sqlite3.Connection, study: Study, item: int) -> int:
     return int(row["item"])
 
 
-def _draw_seed(db: sqlite3.Connection, study: Study, annotator_id: int) -> str:
+def _draw_seed(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> str:
     parameters = {"set_id": study.set_id, "annotator_id": annotator_id}
     dealt = db.execute(query("judgment/dealt_so_far"), parameters).fetchone()
     return f"{study.seed}/{study.selection}/{dealt['annotator']}/{dealt['items']}"
 
 
-def ending(db: sqlite3.Connection, study: Study) -> Ending | None:
+def ending(db: sqlite3.Connection, study: PageStudy) -> Ending | None:
     """Why the study's selection picks no more, by the votes that are in; None: it could, or it does not grow at all."""
     return None if study.plan is None else select.ending(db, study.selection, study.plan)
 
 
-def _free(db: sqlite3.Connection, study: Study, annotator_id: int) -> Sequence[sqlite3.Row]:
+def _free(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> Sequence[sqlite3.Row]:
     """The pairs to choose from; where there is none, and the selection grows, the pick that is added to it now."""
     free = _fewest_verdicts(db, study, annotator_id)
     if free or study.plan is None or not select.grow(db, study.selection, study.plan, study.run_id):
@@ -180,19 +180,19 @@ def _free(db: sqlite3.Connection, study: Study, annotator_id: int) -> Sequence[s
     return _fewest_verdicts(db, study, annotator_id)
 
 
-def _fewest_verdicts(db: sqlite3.Connection, study: Study, annotator_id: int) -> Sequence[sqlite3.Row]:
+def _fewest_verdicts(db: sqlite3.Connection, study: PageStudy, annotator_id: int) -> Sequence[sqlite3.Row]:
     free = db.execute(query("judgment/open_slots"), study.parameters(annotator_id)).fetchall()
     fewest = min((row["taken"] for row in free), default=0)
     return [row for row in free if row["taken"] == fewest]
 
 
-def _due_repeats(db: sqlite3.Connection, study: Study, annotator_id: int, gap: int) -> Sequence[sqlite3.Row]:
+def _due_repeats(db: sqlite3.Connection, study: PageStudy, annotator_id: int, gap: int) -> Sequence[sqlite3.Row]:
     parameters = {"set_id": study.set_id, "annotator_id": annotator_id, "share": study.repeat, "gap": gap}
     return db.execute(query("judgment/due_repeats"), parameters).fetchall()
 
 
 def _deal(
-    db: sqlite3.Connection, study: Study, annotator_id: int, pick: sqlite3.Row, rng: random.Random, *, repeat: int
+    db: sqlite3.Connection, study: PageStudy, annotator_id: int, pick: sqlite3.Row, rng: random.Random, *, repeat: int
 ) -> int:
     """Deals one pair. An item that a sheet has dealt to the annotator keeps its number and its order."""
     key = {"set_id": study.set_id, "annotator_id": annotator_id, "pair_id": pick["pair_id"]}

@@ -47,7 +47,7 @@ def _parsed(path: Path) -> bytes:
     return key
 
 
-class Access:
+class PageAccess:
     """The tokens of some annotators (names by id)."""
 
     def __init__(self, key: bytes, annotators: Mapping[int, str]) -> None:

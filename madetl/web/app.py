@@ -22,10 +22,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from madetl.errors import DatabaseError
 from madetl.judgment import annotate, assign
-from madetl.judgment.assign import Study
+from madetl.judgment.assign import PageStudy
 from madetl.rendering.markdown import render
 from madetl.store import database
-from madetl.web.access import Access
+from madetl.web.access import PageAccess
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
@@ -60,9 +60,9 @@ class Setting:
     """
 
     database: Path
-    study: Study
+    study: PageStudy
     annotators: Mapping[int, str]
-    access: Access
+    access: PageAccess
     guidelines: Markup
     both_bad: bool
     shared: bool

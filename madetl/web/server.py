@@ -15,14 +15,14 @@ from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 
 from madetl.errors import ParameterError
 from madetl.judgment import assign
-from madetl.judgment.annotate import Progress, is_shared, progress
+from madetl.judgment.annotate import AnnotatorProgress, is_shared, progress
 from madetl.rendering.markdown import render
 from madetl.selection import select
 from madetl.selection.sets import Adaptive
 from madetl.store import runs
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
-from madetl.web.access import Access, key_file, read_key
+from madetl.web.access import PageAccess, key_file, read_key
 from madetl.web.app import Setting, create_app
 
 DEFAULT_GUIDELINES = Path(__file__).parent / "guidelines.md"
@@ -74,7 +74,7 @@ class Served:
 
     selection: str
     links: dict[str, str]
-    progress: dict[str, Progress]
+    progress: dict[str, AnnotatorProgress]
     key_file: Path
     loopback: bool
     ended: str | None = None
@@ -94,7 +94,7 @@ def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Cal
         with transaction(db):
             people = {assign.person(db, name): name for name in names}
             study = _study(db, parameters, run.id)
-        access = Access(key, people)
+        access = PageAccess(key, people)
         shared = is_shared(db, study, list(people))
         setting = Setting(path, study, people, access, render(guidelines, breaks=False), parameters.both_bad, shared)
         server = _listening(setting, parameters)
@@ -114,7 +114,7 @@ def _selection(db: sqlite3.Connection, parameters: Parameters) -> str:
     return select.growing(db, parameters.selection, parameters.plan, parameters.seed).name
 
 
-def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> assign.Study:
+def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> assign.PageStudy:
     """What the page works through. Makes an adaptive selection's row, or raises its budget: call it in a transaction.
 
     Names are looked up again, since somebody else may have begun the selection in the meantime.
@@ -122,11 +122,11 @@ def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> assig
     plan, dealt = parameters.plan, (parameters.overlap, parameters.repeat, parameters.seed)
     if plan is None:
         chosen = find_set(db, parameters.selection)
-        return assign.Study(chosen["id"], chosen["name"], *dealt, run_id)
+        return assign.PageStudy(chosen["id"], chosen["name"], *dealt, run_id)
     request = select.growing(db, parameters.selection, plan, parameters.seed)
     set_id = select.keep(db, request, run_id)
     # From now on the stored budget counts, which another run may raise.
-    return assign.Study(set_id, request.name, *dealt, run_id, replace(plan, budget=None))
+    return assign.PageStudy(set_id, request.name, *dealt, run_id, replace(plan, budget=None))
 
 
 def _recorded(parameters: Parameters, selection: str, names: Sequence[str]) -> dict[str, object]:
@@ -188,7 +188,7 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _summary(db: sqlite3.Connection, study: assign.Study) -> str:
+def _summary(db: sqlite3.Connection, study: assign.PageStudy) -> str:
     verdicts, people = db.execute(
         "SELECT count(*), count(DISTINCT annotator_id) FROM judgments WHERE run_id = ?", (study.run_id,)
     ).fetchone()
@@ -197,7 +197,7 @@ def _summary(db: sqlite3.Connection, study: assign.Study) -> str:
     return f"{_counted(verdicts, 'verdict')} given by {_counted(people, 'annotator')}{_how_far(db, study)}"
 
 
-def _how_far(db: sqlite3.Connection, study: assign.Study) -> str:
+def _how_far(db: sqlite3.Connection, study: assign.PageStudy) -> str:
     """Where a selection that grows stands, as the end of a sentence: why it has ended, or how many are there."""
     if study.plan is None:
         return ""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from madetl.errors import ParameterError
 from madetl.exporting import sheets
 from madetl.judgment import annotate, assign
-from madetl.judgment.assign import Study
+from madetl.judgment.assign import PageStudy
 from madetl.store import runs
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
@@ -22,20 +22,20 @@ from tests.conftest import Study as Rows
 from tests.support.sheet_study import MODELS, fresh, select, small_study
 
 
-def begun(db: sqlite3.Connection, **options) -> Study:
+def begun(db: sqlite3.Connection, **options) -> PageStudy:
     """The page's study on the latest selection, as `madetl annotate` starts it."""
     chosen = find_set(db)
     with runs.run(db, "annotate", {}) as run:
         pass
     defaults = {"overlap": 1, "repeat": 0.0, "seed": 42}
-    return Study(set_id=chosen["id"], selection=chosen["name"], run_id=run.id, **(defaults | options))
+    return PageStudy(set_id=chosen["id"], selection=chosen["name"], run_id=run.id, **(defaults | options))
 
 
 def people(db: sqlite3.Connection, *names: str) -> list[int]:
     return [assign.person(db, name) for name in names]
 
 
-def judge_all(db, study: Study, who: int, choice: annotate.Choice = "first") -> list[int]:
+def judge_all(db, study: PageStudy, who: int, choice: annotate.Choice = "first") -> list[int]:
     """Judges until nothing is left; the numbers of the items in order."""
     items = []
     number = annotate.begin(db, study, who)
@@ -66,7 +66,7 @@ class TestOnePerson:
         assert len(items) == len(set(items)) == 15
         assert column(db, "SELECT DISTINCT judgments FROM selected_pairs") == [1]
         assert annotate.begin(db, study, ann) is None
-        assert annotate.progress(db, study, ann) == annotate.Progress(15, 15, 15, 15)
+        assert annotate.progress(db, study, ann) == annotate.AnnotatorProgress(15, 15, 15, 15)
 
     def test_an_open_item_stays_until_it_is_answered(self, db):
         small_study(db, 2)
@@ -278,8 +278,8 @@ class TestSeveralPeople:
         ann, bob = people(db, "ann", "bob")
         for _ in range(4):
             annotate.judge(db, study, ann, annotate.begin(db, study, ann), "first")
-        assert annotate.progress(db, study, ann) == annotate.Progress(4, 6, 4, 6)
-        assert annotate.progress(db, study, bob) == annotate.Progress(0, 2, 4, 6)
+        assert annotate.progress(db, study, ann) == annotate.AnnotatorProgress(4, 6, 4, 6)
+        assert annotate.progress(db, study, bob) == annotate.AnnotatorProgress(0, 2, 4, 6)
 
     @settings(max_examples=30, deadline=None)
     @given(

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from madetl.rendering.markdown import LONGEST, render
 from madetl.store import database
-from madetl.web.access import Access, read_key
+from madetl.web.access import PageAccess, read_key
 from madetl.web.app import POLICY
 from tests.conftest import Study
 from tests.support.page_study import Plain, serving
@@ -119,7 +119,7 @@ class TestTheLink:
         assert not any(secret.encode() in stored for secret in secrets)
 
     def test_tokens_differ_between_people_purposes_and_keys(self):
-        one, other = (Access(bytes([n]) * 32, {1: "ann", 2: "bob"}) for n in (1, 2))
+        one, other = (PageAccess(bytes([n]) * 32, {1: "ann", 2: "bob"}) for n in (1, 2))
         tokens = [
             token
             for access in (one, other)
