@@ -1,7 +1,7 @@
 """The rows of a file of judgments: of a filled sheet, or of a plain table. Pure: cells in, checked records out.
 
-What is wrong with single rows is collected, so that a person who typed them hears of all at once. Whether the items,
-instructions and models are stored is not known here.
+Faults of single rows are collected, so that a person who typed them hears of all at once. Nothing here knows whether
+the numbers, instructions and models are stored.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class TableRow:
 
 
 def cells(rows: FileRows) -> list[tuple[int, dict[str, str]]]:
-    """(line, text of each cell by its column's name in lower case) of every row in which anything stands.
+    """(line, text of each cell by its column's name in lower case) of every row that is not empty.
 
     Every row has every column of the file. Raises InputError where a cell holds a list or an object.
     """
-    place = where(rows)
-    found = [(row.line, _texts(place, row)) for row in rows.rows]
+    file = where(rows)
+    found = [(row.line, _texts(file, row)) for row in rows.rows]
     empty = {name: "" for _, texts in found for name in texts}
     return [(line, empty | texts) for line, texts in found if any(map(str.strip, texts.values()))]
 

@@ -177,10 +177,10 @@ def ids_by_name(db: sqlite3.Connection, table: str, names: Iterable[str]) -> dic
     """
     from sqlite_utils import Database
 
-    wanted = list(dict.fromkeys(names))
-    Database(db)[table].insert_all(({"name": name} for name in wanted), ignore=True)  # type: ignore[union-attr]
+    names = list(dict.fromkeys(names))
+    Database(db)[table].insert_all(({"name": name} for name in names), ignore=True)  # type: ignore[union-attr]
     found = db.execute(
-        f"SELECT id, name FROM {table} WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
+        f"SELECT id, name FROM {table} WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(names)]
     )
     return {row["name"]: row["id"] for row in found}
 

@@ -54,11 +54,11 @@ class Parameters:
 
     @property
     def plan(self) -> Adaptive | None:
-        """How the selection grows; each item that it picks gets `overlap` judgments of the budget."""
+        """How the selection grows; each pair that it picks takes `overlap` judgments of the budget."""
         if not self.adaptive:
             return None
-        items = None if self.budget is None else math.ceil(self.budget / self.overlap)
-        return Adaptive(budget=items, floor=self.floor, stop_at=self.stop_at)
+        pairs = None if self.budget is None else math.ceil(self.budget / self.overlap)
+        return Adaptive(budget=pairs, floor=self.floor, stop_at=self.stop_at)
 
     def __post_init__(self) -> None:
         if not self.annotators or not all(name and len(name) <= 200 for name in self.annotators):
@@ -69,7 +69,7 @@ class Parameters:
 class Served:
     """The page as it is ready to be used: a link per annotator, in their order, and how far each is.
 
-    `ended`: why the selection picks no more, in words; None: it may, or it does not grow as people judge.
+    `ended`: why the selection picks no more, in words; None: it may pick more, or does not grow as people judge.
     """
 
     selection: str
@@ -83,8 +83,8 @@ class Served:
 def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Callable[[Served], None]) -> str:
     """Serves until it is interrupted; `ready` is called once the socket is open. Returns the closing line.
 
-    `db` is open for writing all the while, so that the file is whole again at the end. Raises ParameterError where the
-    address cannot be used, the guidelines cannot be read, or the selection cannot grow and is asked to.
+    `db` is open for writing all the while, so that the log is folded into the file at the end. Raises ParameterError
+    where the address cannot be used, the guidelines cannot be read, or a selection shall grow that cannot.
     """
     selection = _selection(db, parameters)
     guidelines = _read_guidelines(parameters.guidelines or DEFAULT_GUIDELINES)
@@ -108,7 +108,7 @@ def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Cal
 
 
 def _selection(db: sqlite3.Connection, parameters: Parameters) -> str:
-    """The name of the selection that the page works through; one that is to be begun has none of its rows yet."""
+    """The name of the selection that the page works through; an adaptive one may have no row in the database yet."""
     if parameters.plan is None:
         return str(find_set(db, parameters.selection)["name"])
     return select.growing(db, parameters.selection, parameters.plan, parameters.seed).name
@@ -119,14 +119,14 @@ def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> assig
 
     Names are looked up again, since somebody else may have begun the selection in the meantime.
     """
-    plan, dealt = parameters.plan, (parameters.overlap, parameters.repeat, parameters.seed)
+    plan, options = parameters.plan, (parameters.overlap, parameters.repeat, parameters.seed)
     if plan is None:
         chosen = find_set(db, parameters.selection)
-        return assign.PageStudy(chosen["id"], chosen["name"], *dealt, run_id)
+        return assign.PageStudy(chosen["id"], chosen["name"], *options, run_id)
     request = select.growing(db, parameters.selection, plan, parameters.seed)
     set_id = select.keep(db, request, run_id)
     # From now on the stored budget counts, which another run may raise.
-    return assign.PageStudy(set_id, request.name, *dealt, run_id, replace(plan, budget=None))
+    return assign.PageStudy(set_id, request.name, *options, run_id, replace(plan, budget=None))
 
 
 def _recorded(parameters: Parameters, selection: str, names: Sequence[str]) -> dict[str, object]:
@@ -182,7 +182,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _reachable(host: str) -> str:
-    """The host as it stands in a link: every address of this machine goes by its name."""
+    """The host to write into a link: this machine's name where the page listens on all of its addresses."""
     if host in {"0.0.0.0", "::"}:
         return gethostname()
     return f"[{host}]" if ":" in host else host
@@ -198,14 +198,14 @@ def _summary(db: sqlite3.Connection, study: assign.PageStudy) -> str:
 
 
 def _how_far(db: sqlite3.Connection, study: assign.PageStudy) -> str:
-    """Where a selection that grows stands, as the end of a sentence: why it has ended, or how many are there."""
+    """How far a selection that grows has come, to end a sentence with: why it ended, or how many verdicts it has."""
     if study.plan is None:
         return ""
     ending = assign.ending(db, study)
     everybody = progress(db, study, _NOBODY, ended=ending is not None)
     if ending is None:
-        return f": {everybody.given:,} of {everybody.wanted:,} are there"
-    missing = everybody.wanted - everybody.given
+        return f": {everybody.given:,} of {everybody.needed:,} are there"
+    missing = everybody.needed - everybody.given
     still = f", {_counted(missing, 'verdict')} still to come" if missing else ""
     return f": {study.plan.why(ending)}{still}"
 

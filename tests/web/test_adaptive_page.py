@@ -55,10 +55,10 @@ def judge_on_page(db: sqlite3.Connection, verdicts: int, budget: int | None = No
             person = assign.person(db, who)
             request = selection.growing(db, "latest", Adaptive(budget=budget), 42)
             study = assign.PageStudy(selection.keep(db, request, this.id), request.name, 1, 0, 42, this.id, Adaptive())
-        item = annotate.begin(db, study, person)
+        assignment = annotate.begin(db, study, person)
         for _ in range(verdicts):
-            annotate.judge(db, study, person, item, "tie")
-            item = assign.current_item(db, study, person)
+            annotate.judge(db, study, person, assignment, "tie")
+            assignment = assign.current_assignment(db, study, person)
     return this.id
 
 
@@ -364,7 +364,7 @@ class TestTheWay:
             assert ann.fields()["item"] != skipped[0]
             assert progress(ann) == "0 of 4"
             ann = work(page.links["ann"])
-            assert "You skipped 1 item that nobody else has judged meanwhile." in text(ann)
+            assert "You skipped 1 pair of answers that nobody else has judged meanwhile." in text(ann)
             assert "3 of 4 verdicts of the study are there." in text(ann)
             ann.post("/skipped")
             assert shown(ann) == skipped[1]

@@ -331,7 +331,7 @@ class TestWithoutScripts:
             ann.judge("skip")
             for _ in range(5):
                 ann.judge("tie")
-            assert "You skipped 1 item" in ann.at.text
+            assert "You skipped 1 pair of answers" in ann.at.text
             ann.post("/skipped")
             assert re.findall(r"Answer [ZAM] about place \d", ann.at.text) == answers
             ann.judge("first")
@@ -347,7 +347,7 @@ class TestWithoutScripts:
             fields = ann.fields()
             ann.judge("first")
             again = ann.post("/verdict", choice="second", **fields)
-            assert "answered already" in again.text
+            assert "judged already" in again.text
         assert count(file, "judgments") == 1
 
     def test_several_people_see_how_far_all_are(self, file):
