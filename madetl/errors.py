@@ -24,13 +24,13 @@ class InputError(MadetlError):
     """A file holds something that cannot be imported.
 
     `file` is the name as given, `line` the 1-based line (or record, for Parquet) that it stands on, `field` the column
-    or key; the last two are None where the trouble is the whole file's. `message` is what follows the place.
+    or key; `line` and `field` are None where the whole file is at fault. `message` is what comes after these three.
     """
 
     def __init__(self, file: str, message: str, *, line: int | None = None, field: str | None = None) -> None:
         self.file, self.message, self.line, self.field = file, message, line, field
-        place = file if line is None else f"{file}, line {line}"
-        super().__init__(f"{place}, field {field}: {message}" if field else f"{place}: {message}")
+        where = file if line is None else f"{file}, line {line}"
+        super().__init__(f"{where}, field {field}: {message}" if field else f"{where}: {message}")
 
 
 class ParameterError(MadetlError):

@@ -12,11 +12,11 @@ from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option, scenario_option, seed_option
 
 if TYPE_CHECKING:
-    from madetl.judgment.agreement import Habits, Pair, Report, ScenarioAgreement, TwoVerdicts
+    from madetl.judgment.agreement import Habits, PairOfAnnotators, Report, ScenarioAgreement, TwoVerdicts
     from madetl.judgment.reliability import Alpha, Share
 
-_WARNINGS = ("overlap", "few")  # kinds of notes that are more than information
-_MOST_ROWS = 30  # of a table; --json has all of them
+_WARNINGS = ("overlap", "few")  # notes of these kinds are printed as warnings
+_MOST_ROWS = 30  # rows of a table that are printed; --json has all of them
 
 
 @click.command(
@@ -31,10 +31,10 @@ _MOST_ROWS = 30  # of a table; --json has all of them
 def agreement(settings: Settings, *, scenario: str | None, rounds: int, seed: int, as_json: bool) -> None:
     """Show how well annotators agree, with one another and with themselves.
 
-    Krippendorff's alpha over all people, with the middle 95 % of resampled items; Cohen's kappa and the plain share of
-    equal verdicts for every two annotators, judge models too. Of each annotator the first verdict on an item counts;
-    repeats say how far they agree with themselves. For each annotator: ties, how often the answer shown first
-    won, the median time.
+    Krippendorff's alpha over all people, with the middle 95 % over resampled pairs of answers; Cohen's kappa and the
+    plain share of equal verdicts for every two annotators, judge models too. Of each annotator the first verdict on a
+    pair of answers counts; repeats say how far annotators agree with themselves. For each annotator: ties, how often
+    the answer shown first won, the median time.
     """
     from madetl.judgment import agreement as stage
     from madetl.store import database
@@ -69,7 +69,7 @@ def _print(found: Report) -> None:
         )
     if first.judges:
         rows = [{"judge": one.judge} | _equal(one) for one in first.judges]
-        output.print_table(rows, title=f"Judge models beside what most people said{where}")
+        output.print_table(rows, title=f"Judge models beside the verdicts of most people{where}")
     for note in found.notes:
         if note.kind in _WARNINGS:
             output.warn(note.text)
@@ -111,7 +111,7 @@ def _habits_row(whose: dict[str, Any], one: Habits) -> dict[str, Any]:
     }
 
 
-def _pair_row(one: Pair) -> dict[str, Any]:
+def _pair_row(one: PairOfAnnotators) -> dict[str, Any]:
     names = {"annotator": _named(one.annotator_a, one.kind_a), "and": _named(one.annotator_b, one.kind_b)}
     return names | _equal(one)
 
@@ -130,7 +130,7 @@ def _named(name: str, kind: str) -> str:
 
 
 def _without_empty(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows without the columns in which nothing stands."""
+    """The rows without the columns that are empty in all of them."""
     kept = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)] if rows else []
     return [{name: row[name] for name in kept} for row in rows]
 

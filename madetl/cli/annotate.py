@@ -124,7 +124,7 @@ def _stop(*_: object) -> NoReturn:
 
 def _show(served: Served) -> None:
     some = next(iter(served.progress.values()))
-    click.echo(f"Selection {served.selection}: {some.given:,} of {some.wanted:,} verdicts given.\n")
+    click.echo(f"Selection {served.selection}: {some.given:,} of {some.needed:,} verdicts given.\n")
     width = max(map(len, served.links))
     for name, link in served.links.items():
         left = served.progress[name].total - served.progress[name].done

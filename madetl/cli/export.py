@@ -14,7 +14,7 @@ from madetl.cli.options import json_option, models_option, scenario_option, seed
 from madetl.cli.output import note, print_json, warn
 
 if TYPE_CHECKING:
-    from madetl.exporting.exports import Exported
+    from madetl.exporting.exports import ExportedFile
 
 _MOST_LISTED = 10
 
@@ -185,7 +185,7 @@ def parquet(settings: Settings, output: Path, as_json: bool) -> None:
     _report(output, done, "row", as_json)
 
 
-def _report(output: Path, done: Exported, unit: str, as_json: bool) -> None:
+def _report(output: Path, done: ExportedFile, unit: str, as_json: bool) -> None:
     if as_json:
         print_json({"output": str(output), **asdict(done)})
         return

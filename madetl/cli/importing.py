@@ -200,7 +200,7 @@ def import_label_studio(
     from madetl.importing import label_studio
     from madetl.store import database
 
-    names = label_studio.Names.of(annotators)
+    names = label_studio.Names.parse(annotators)
     with database.writing(settings.db) as db:
         done = label_studio.import_annotations(db, files, names)
     show(done, as_json)

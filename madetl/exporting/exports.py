@@ -41,7 +41,7 @@ class Voters:
 
 
 @dataclass
-class Exported:
+class ExportedFile:
     """What was written: rows, files, and what a reader of them should know."""
 
     rows: int
@@ -49,7 +49,7 @@ class Exported:
     notes: list[str] = field(default_factory=list)
 
 
-def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | None = None) -> Exported:
+def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | None = None) -> ExportedFile:
     """One record per judgment, in the order shown, that Arena's notebooks and `import arena` read.
 
     The kind of file is that of its suffix: .json, .jsonl or .parquet. Raises ParameterError where there is nothing.
@@ -73,7 +73,7 @@ def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | 
             writing.write_parquet(
                 path, types, (list(b.values()) for b in battles), query("exporting/arena_battles.duckdb")
             )
-    return Exported(len(battles))
+    return ExportedFile(len(battles))
 
 
 def mad_eval(
@@ -84,7 +84,7 @@ def mad_eval(
     scenario: str | None = None,
     *,
     metric: str | None = None,
-) -> Exported:
+) -> ExportedFile:
     """One file `X-vs-Y.jsonl` per model pair, one record per vote: of a selection's pairs, or of all judged ones.
 
     The pairs of a selection that nobody judged have an empty `output`. The score is that of the selection's metric, of
@@ -107,12 +107,12 @@ def mad_eval(
             label = labels[key]
             records = (_pair_record(row, label if names[label] != label else None) for row in group)
             writing.write_jsonl(path / f"{names[label]}.jsonl", records)
-    return Exported(len(rows), len(pairs), _renamed(names) + _both_bad(rows) + _no_scores(db, metrics))
+    return ExportedFile(len(rows), len(pairs), _renamed(names) + _both_bad(rows) + _no_scores(db, metrics))
 
 
 def alpaca_eval(
     db: sqlite3.Connection, folder: Path, scenario: str | None = None, models: Sequence[str] | None = None
-) -> Exported:
+) -> ExportedFile:
     """One file `MODEL.json` per model with all its answers. Raises ParameterError where there are none."""
     parameters = {"scenario": scenario, "models": json.dumps(models, ensure_ascii=False) if models else None}
     with _snapshot(db):
@@ -130,12 +130,12 @@ def alpaca_eval(
             if not counts["rows"]:
                 raise ParameterError(f"There are no responses{_in(scenario)} to export. `madetl import` brings some.")
     notes = [f"further answers of a model to the same instruction among them: {counts['samples']}"]
-    return Exported(counts["rows"], counts["files"], notes if counts["samples"] else [])
+    return ExportedFile(counts["rows"], counts["files"], notes if counts["samples"] else [])
 
 
-def parquet(db: sqlite3.Connection, folder: Path) -> Exported:
+def parquet(db: sqlite3.Connection, folder: Path) -> ExportedFile:
     """Every table as `TABLE.parquet`, each column with the type it has here; memory does not grow with the rows."""
-    written = Exported(0, 0)
+    written = ExportedFile(0, 0)
     with _snapshot(db), writing.whole_folder(folder) as path:
         for table in _tables(db):
             columns = {row["name"]: row["type"] for row in db.execute(f"PRAGMA table_info({table})")}

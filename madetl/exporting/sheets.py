@@ -1,7 +1,7 @@
-"""The annotation sheets: puts the pairs of a selection on a sheet that gives no model away.
+"""The annotation sheets: writes the pairs of a selection to a sheet that gives no model away.
 
-`dealing` draws which answer stands first and the order of the items, once, so that every later sheet of the same
-selection and annotator is the same. How a sheet is written is formats' matter.
+`madetl.judgment.assign` draws once which answer is shown first and in which order the pairs come, so that every later
+sheet of the same selection and annotator is the same. `madetl.formats.sheets` knows what a sheet looks like.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ CELL_LIMIT = layout.CELL_LIMIT
 
 
 @dataclass
-class Exported:
-    """What a sheet holds: how many items, and the numbers of those that a reader should know about."""
+class ExportedSheet:
+    """What a sheet holds: how many assignments, how many of them are new, and the ids of those to be warned about.
+
+    `items` and `dealt` are called so in the JSON that the command prints.
+    """
 
     selection: str
     items: int
@@ -36,55 +39,59 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Dealt:
-    """What there is to judge: how many items are new, all that are left, and those whose answer names its own model."""
+class Assigned:
+    """What there is to judge: all assignments that are left, how many are new, and those that name their own model."""
 
     new: int
-    items: list[layout.SheetItem]
+    assignments: list[layout.SheetAssignment]
     names_itself: list[int]
 
 
 def export_sheet(
     db: sqlite3.Connection, output: Path, *, selection: str, annotator: str | None, seed: int, force: bool = False
-) -> Exported:
-    """Deals what was not dealt yet and writes the sheet; a sheet without items is not written.
+) -> ExportedSheet:
+    """Deals the pairs that are not assigned yet and writes the sheet; a sheet without rows is not written.
 
-    The kind of file is that of its suffix: .csv, .jsonl or .parquet. Raises ParameterError where the file stands
-    already with other contents (there may be verdicts in it) and `force` is not given.
+    The kind of file is that of its suffix: .csv, .jsonl or .parquet. Raises ParameterError where the file
+    exists with other contents (there may be verdicts in it) and `force` is not given.
     """
     _check_suffix(output)
     chosen = find_set(db, selection)
     annotator = annotator and annotator.strip()
     parameters = {"selection": chosen["name"], "annotator": annotator, "output": output, "force": force}
-    # The file appears after the commit: nobody gets a sheet whose items are unknown.
+    # The file appears after the commit: nobody gets a sheet whose assignments are not stored.
     with runs.run(db, "export annotations", parameters, seed) as run, writing.whole_file(output) as path:
         with transaction(db):
-            dealt = deal_items(db, chosen, annotator, seed, run.id)
-            if dealt.items:
-                _write(path, output.suffix.lower(), dealt.items)
+            assigned = assign_pairs(db, chosen, annotator, seed, run.id)
+            if assigned.assignments:
+                _write(path, output.suffix.lower(), assigned.assignments)
                 if not force:
                     _check_unchanged(output, path)
-        run.summary = f"{output}: {len(dealt.items)} items of selection {chosen['name']}"
-    return Exported(
+        run.summary = f"{output}: {len(assigned.assignments)} items of selection {chosen['name']}"
+    return ExportedSheet(
         selection=chosen["name"],
-        items=len(dealt.items),
-        dealt=dealt.new,
-        too_long=layout.too_long(dealt.items),
-        names_itself=dealt.names_itself,
+        items=len(assigned.assignments),
+        dealt=assigned.new,
+        too_long=layout.too_long(assigned.assignments),
+        names_itself=assigned.names_itself,
     )
 
 
-def deal_items(db: sqlite3.Connection, chosen: sqlite3.Row, annotator: str | None, seed: int, run_id: int) -> Dealt:
-    """Deals what this annotator (None: a sheet for anybody) was not dealt yet. Call it inside a transaction."""
+def assign_pairs(
+    db: sqlite3.Connection, chosen: sqlite3.Row, annotator: str | None, seed: int, run_id: int
+) -> Assigned:
+    """Deals the pairs that are not assigned to this annotator (None: to anybody) yet. Call it inside a transaction."""
     person = None if annotator is None else assign.person(db, annotator)
     new = assign.deal_all(db, chosen, person, f"{seed}/{chosen['name']}/{annotator or ''}", run_id)
-    rows = db.execute(query("exporting/sheet_items"), {"set_id": chosen["id"], "annotator_id": person}).fetchall()
-    return Dealt(new, [_item(row) for row in rows], [row["item"] for row in rows if _names_itself(row)])
+    rows = db.execute(query("exporting/sheet_assignments"), {"set_id": chosen["id"], "annotator_id": person}).fetchall()
+    named = [row["assignment_id"] for row in rows if _names_itself(row)]
+    return Assigned(new, [_sheet_assignment(row) for row in rows], named)
 
 
-def _item(row: sqlite3.Row) -> layout.SheetItem:
+def _sheet_assignment(row: sqlite3.Row) -> layout.SheetAssignment:
     instruction = layout.whole_instruction(row["instruction"], row["input"])
-    return layout.SheetItem(row["item"], instruction, row["reference_answer"], row["response_1"], row["response_2"])
+    texts = (row["reference_answer"], row["response_1"], row["response_2"])
+    return layout.SheetAssignment(row["assignment_id"], instruction, *texts)
 
 
 def _names_itself(row: sqlite3.Row) -> bool:
@@ -108,12 +115,12 @@ def _check_unchanged(output: Path, written: Path) -> None:
         )
 
 
-def _write(path: Path, suffix: str, items: Sequence[layout.SheetItem]) -> None:
-    columns = layout.sheet_columns(items)
+def _write(path: Path, suffix: str, assignments: Sequence[layout.SheetAssignment]) -> None:
+    columns = layout.sheet_columns(assignments)
     if suffix == ".csv":
-        writing.write_csv(path, columns, layout.csv_rows(items))
+        writing.write_csv(path, columns, layout.csv_rows(assignments))
     elif suffix == ".jsonl":
-        writing.write_jsonl(path, layout.sheet_records(items))
+        writing.write_jsonl(path, layout.sheet_records(assignments))
     else:
         types = {column: "INTEGER" if column == "item" else "TEXT" for column in columns}
-        writing.write_parquet(path, types, (list(record.values()) for record in layout.sheet_records(items)))
+        writing.write_parquet(path, types, (list(record.values()) for record in layout.sheet_records(assignments)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlmodel import SQLModel
 
 from madetl.formats.checking import Name, Text, checked, read_each
-from madetl.formats.reading import FileRows, Row
+from madetl.formats.reading import FileRow, FileRows
 from madetl.records import ResponseRecord
 
 SCENARIO = "AlpacaEval"
@@ -27,7 +27,7 @@ class AlpacaEvalRow(SQLModel):
 def read(rows: FileRows, scenario: str = SCENARIO) -> list[ResponseRecord]:
     """One record per answer; the data set becomes part of its source. Raises InputError."""
 
-    def read_row(rows: FileRows, row: Row) -> ResponseRecord:
+    def read_row(rows: FileRows, row: FileRow) -> ResponseRecord:
         found = checked(AlpacaEvalRow, rows, row)
         return ResponseRecord(
             scenario=scenario,

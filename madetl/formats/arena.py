@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 
 from madetl.errors import InputError
 from madetl.formats.checking import Name, ReferenceAnswer, Text, checked, filled, finite, read_each, scenario_of
-from madetl.formats.reading import FileRows, Row, described
+from madetl.formats.reading import FileRow, FileRows, described
 from madetl.formats.verdicts import utc_time
 from madetl.records import BattleRecord, Winner
 
@@ -70,7 +70,7 @@ def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -
     its response, each turn under a heading with its number.
     """
 
-    def read_row(rows: FileRows, row: Row) -> BattleRecord:
+    def read_row(rows: FileRows, row: FileRow) -> BattleRecord:
         found = checked(ArenaRow, rows, row)
         if found.model_a == found.model_b:
             message = f"found {described(found.model_a)} on both sides; a battle is between two models."
@@ -93,7 +93,7 @@ def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -
     return read_each(rows, read_row)
 
 
-def _from_data(rows: FileRows, row: Row, data: MadData) -> dict[str, Any]:
+def _from_data(rows: FileRows, row: FileRow, data: MadData) -> dict[str, Any]:
     return {
         "instruction": data.instruction,
         "input": data.input or "",
@@ -105,7 +105,7 @@ def _from_data(rows: FileRows, row: Row, data: MadData) -> dict[str, Any]:
     }
 
 
-def _from_conversations(rows: FileRows, row: Row, found: ArenaRow) -> dict[str, Any]:
+def _from_conversations(rows: FileRows, row: FileRow, found: ArenaRow) -> dict[str, Any]:
     if not (found.conversation_a and found.conversation_b):
         message = "no turns here, and no data either; expected conversation_a and conversation_b, or data."
         field = "conversation_b" if found.conversation_a else "conversation_a"
@@ -118,7 +118,7 @@ def _from_conversations(rows: FileRows, row: Row, found: ArenaRow) -> dict[str, 
     return {"instruction": asked_a, "response_a": response_a, "response_b": response_b}
 
 
-def _split(rows: FileRows, row: Row, field: str, turns: list[Turn]) -> tuple[str, str]:
+def _split(rows: FileRows, row: FileRow, field: str, turns: list[Turn]) -> tuple[str, str]:
     """What was asked and what was answered."""
     wrong = next((turn.role for turn in turns if turn.role not in {*_TURNS, "system"}), None)
     if wrong is not None:
@@ -138,7 +138,7 @@ def _joined(turns: list[str]) -> str:
     return "\n\n".join(f"[Turn {number}]\n{turn}" for number, turn in enumerate(turns, start=1))
 
 
-def _winner(rows: FileRows, row: Row, word: str) -> Winner:
+def _winner(rows: FileRows, row: FileRow, word: str) -> Winner:
     winner = _WINNERS.get(word.strip().lower())
     if winner is None:
         message = f"found {described(word)}; expected model_a, model_b, tie, tie (bothbad) or both_bad."
@@ -146,7 +146,7 @@ def _winner(rows: FileRows, row: Row, word: str) -> Winner:
     return winner
 
 
-def _judge(row: Row) -> str | None:
+def _judge(row: FileRow) -> str | None:
     """Who judged: the field judge, or one like judge_hash. A list of names (a model and its prompt) is one name."""
     for field in sorted(field for field in row.fields if field == "judge" or field.startswith("judge_")):
         value = row.fields[field]
@@ -156,12 +156,12 @@ def _judge(row: Row) -> str | None:
     return None
 
 
-def _own_id(row: Row) -> str | None:
+def _own_id(row: FileRow) -> str | None:
     value = next((row.fields[field] for field in ("question_id", "id") if row.fields.get(field) is not None), None)
     return None if value is None or isinstance(value, list | dict) else str(value).strip() or None
 
 
-def _time(rows: FileRows, row: Row) -> str | None:
+def _time(rows: FileRows, row: FileRow) -> str | None:
     """When the verdict was given, from seconds since 1970 or ISO 8601 (without a zone: UTC)."""
     field = "tstamp" if "tstamp" in row.fields else "timestamp"
     value = row.fields.get(field)

@@ -1,4 +1,4 @@
-"""Checks the fields of rows against what a format expects, and says what is wrong: file, line, field, found, expected.
+"""Checks the fields of rows against a format; an error names file, line and field, what was found, what was expected.
 
 A format declares its row as an SQLModel class of these types; `checked` fills it. Pure.
 """
@@ -15,10 +15,10 @@ from pydantic import BeforeValidator, StringConstraints, ValidationError
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.reading import FileRows, Row, described
+from madetl.formats.reading import FileRow, FileRows, described
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-"""A model's, annotator's or scenario's name: blanks around it are none of it."""
+"""A model's, annotator's or scenario's name, without the blanks around it."""
 Text = Annotated[str, StringConstraints(min_length=1)]
 """A text that may not be empty, exactly as it is."""
 
@@ -33,7 +33,7 @@ def _scalar_text(value: Any) -> Any:
 
 
 ReferenceAnswer = Annotated[str | None, BeforeValidator(_scalar_text)]
-"""An optional text that files also give as a number or a truth value; NaN is how some write that there is none."""
+"""An optional text that files also give as a number or a truth value; some files write NaN where there is none."""
 
 INSTRUCTION = ("instruction", "question", "prompt", "text")
 """The names that files use for an instruction, the best first."""
@@ -53,7 +53,7 @@ SomeRow = TypeVar("SomeRow", bound=SQLModel)
 Record = TypeVar("Record")
 
 
-def read_each(rows: FileRows, read: Callable[[FileRows, Row], Record]) -> list[Record]:
+def read_each(rows: FileRows, read: Callable[[FileRows, FileRow], Record]) -> list[Record]:
     """What `read` makes of every row. Raises one InputError that names the bad rows, if there are any."""
     records, errors = [], []
     for row in rows.rows:
@@ -67,7 +67,7 @@ def read_each(rows: FileRows, read: Callable[[FileRows, Row], Record]) -> list[R
 
 
 def checked(
-    kind: type[SomeRow], rows: FileRows, row: Row, aliases: Mapping[str, Sequence[str]] | None = None
+    kind: type[SomeRow], rows: FileRows, row: FileRow, aliases: Mapping[str, Sequence[str]] | None = None
 ) -> SomeRow:
     """The row as `kind`. `aliases` gives, for a field, the names that a file may have it under, the best first."""
     fields = dict(row.fields)
@@ -83,7 +83,7 @@ def checked(
         problem: Any = error.errors()[0]
         first = str(problem["loc"][0])
         field = ".".join([called.get(first, first), *(str(part) for part in problem["loc"][1:])])
-        message = _said(problem, row, (aliases or {}).get(first, ()))
+        message = _message(problem, row, (aliases or {}).get(first, ()))
         raise InputError(rows.file, message, line=row.line, field=field) from error
 
 
@@ -92,14 +92,14 @@ def filled(value: str | None) -> str | None:
     return value or None
 
 
-def finite(rows: FileRows, row: Row, field: str, value: float | None) -> float | None:
-    """An optional number. Raises InputError for NaN and the infinite, which JSON files of Python's may hold."""
+def finite(rows: FileRows, row: FileRow, field: str, value: float | None) -> float | None:
+    """An optional number. Raises InputError for NaN and the infinite, which JSON files written by Python may hold."""
     if value is not None and not math.isfinite(value):
         raise InputError(rows.file, f"found {value}; expected a number.", line=row.line, field=field)
     return value
 
 
-def scenario_of(rows: FileRows, row: Row, value: str | None, default: str | None) -> str:
+def scenario_of(rows: FileRows, row: FileRow, value: str | None, default: str | None) -> str:
     """The scenario that the row names, else the one given for the file."""
     scenario = (value or "").strip() or default
     if not scenario:
@@ -111,7 +111,7 @@ def scenario_of(rows: FileRows, row: Row, value: str | None, default: str | None
     return scenario
 
 
-def _said(problem: Mapping[str, Any], row: Row, names: Sequence[str]) -> str:
+def _message(problem: Mapping[str, Any], row: FileRow, names: Sequence[str]) -> str:
     if problem["type"] == "missing":
         also = f" ({' or '.join(names[1:])} would do)" if len(names) > 1 else ""
         return f"missing{also}; the row has {_listed(list(row.fields))}."
@@ -127,11 +127,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def together(errors: Sequence[InputError]) -> InputError:
-    """The first error, with the places of the others after it."""
+    """The first error, with the lines of the others after it."""
     first, others = errors[0], errors[1:]
     if not others:
         return first
-    places = [f"line {error.line}" + (f" ({error.field})" if error.field else "") for error in others[: _LISTED - 1]]
-    more = f", and {len(others) - len(places):,} more" if len(others) > len(places) else ""
-    message = f"{first.message} Bad too: {', '.join(places)}{more}."
+    lines = [f"line {error.line}" + (f" ({error.field})" if error.field else "") for error in others[: _LISTED - 1]]
+    more = f", and {len(others) - len(lines):,} more" if len(others) > len(lines) else ""
+    message = f"{first.message} Bad too: {', '.join(lines)}{more}."
     return InputError(first.file, message, line=first.line, field=first.field)

@@ -1,8 +1,8 @@
 """Label Studio's files: tasks and a labelling configuration out, its JSON export in. Pure: no database is known here.
 
-A task shows what a row of a sheet shows, under the same item number, and gives no model away. What comes back becomes
-rows of a sheet, so that a verdict is the same wherever it was given. Source: Label Studio's documentation, its task
-format and the tags Choices, Choice, Text and TextArea.
+A task shows what a row of a sheet shows, under the same item number, and gives no model away. The annotations that come
+back become rows of a sheet, so that a verdict is the same wherever it was given. Source: Label Studio's documentation,
+its task format and the tags Choices, Choice, Text and TextArea.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from madetl.errors import InputError
-from madetl.formats.reading import FileRows, Row, described
-from madetl.formats.sheets import SheetItem, item_number, sheet_records, verdict
+from madetl.formats.reading import FileRow, FileRows, described
+from madetl.formats.sheets import SheetAssignment, item_number, sheet_records, verdict
 from madetl.formats.verdicts import SHEET_TEXTS, Problems, SheetRow, utc_time, where
 from madetl.records import Winner
 
@@ -29,13 +29,13 @@ _CHOICES = {
     "response_2": ("Answer 2 is better", "3"),
     "both_bad": ("Both are bad", "4"),
 }
-"""What is stored (the alias), what is shown, and the key for it."""
+"""For each choice the word that is stored (its alias), the words that are shown, and its key."""
 _STORED = {shown: stored for stored, (shown, _) in _CHOICES.items()}
 
 
 @dataclass(frozen=True)
 class Skip:
-    """An item that somebody cancelled: saw, and gave no verdict on."""
+    """A task that somebody saw and cancelled, without a verdict; `item` is the number in it."""
 
     item: int
     annotator: str
@@ -44,7 +44,7 @@ class Skip:
 
 @dataclass
 class Annotations:
-    """What a file brings: verdicts as rows of a sheet, skipped items, and counts of what was left out."""
+    """What a file brings: verdicts as rows of a sheet, skipped tasks, and counts of what was left out."""
 
     judged: list[SheetRow] = field(default_factory=list)
     skipped: list[Skip] = field(default_factory=list)
@@ -52,8 +52,8 @@ class Annotations:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where an annotation stands, as messages name it: all of an export is often one line."""
+class _Location:
+    """Where an annotation is in its file, as messages name it: all of an export is often one line."""
 
     line: int
     task: Any
@@ -64,20 +64,20 @@ class _Place:
         self.problems.add(self.line, name, f"task {self.task}, annotation {self.annotation}: {message}")
 
 
-def tasks(items: Sequence[SheetItem]) -> list[dict[str, Any]]:
-    """One task per item, the texts as they are."""
+def tasks(assignments: Sequence[SheetAssignment]) -> list[dict[str, Any]]:
+    """One task per assignment, the texts as they are."""
     shown = ("item", "instruction", "reference_answer", "response_1", "response_2")
-    return [{"data": {name: record[name] for name in shown if name in record}} for record in sheet_records(items)]
+    return [{"data": {name: record[name] for name in shown if name in record}} for record in sheet_records(assignments)]
 
 
-def labelling_config(items: Sequence[SheetItem], *, both_bad: bool) -> str:
+def labelling_config(assignments: Sequence[SheetAssignment], *, both_bad: bool) -> str:
     """The XML of a project that judges these tasks: two answers side by side, one choice, an optional comment.
 
     `both_bad` adds the fourth choice. Texts are shown as plain text, so that nothing in an answer can run.
     """
     view = ET.Element("View")
     _text(view, "Instruction", "instruction")
-    if any(item.reference_answer for item in items):
+    if any(one.reference_answer for one in assignments):
         _text(view, "Reference answer", "reference_answer")
     columns = ET.SubElement(view, "View", style="display: flex; gap: 2em")
     for number in (1, 2):
@@ -97,11 +97,11 @@ def labelling_config(items: Sequence[SheetItem], *, both_bad: bool) -> str:
 
 
 def read(rows: FileRows, names: Mapping[str, str], everybody: str | None, problems: Problems) -> Annotations:
-    """The annotations of an export. What is wrong with single ones is noted in `problems`.
+    """The annotations of an export. Faults of single annotations are added to `problems`.
 
-    `names` gives the annotator for an e-mail address or an id of Label Studio's, `everybody` the one for all of them.
-    Without either they are called by their address, or label-studio:ID. Predictions and drafts are no verdicts.
-    Raises InputError where the file is no such export, or `everybody` would be several people.
+    `names` gives the annotator for an e-mail address or an id of Label Studio's, `everybody` one name for all of them.
+    Annotators without either are called by their address, or label-studio:ID. Predictions and drafts are no verdicts.
+    Raises InputError where the file is no such export, or where `everybody` would be several people.
     """
     _check_kind(rows)
     found = Annotations()
@@ -109,22 +109,24 @@ def read(rows: FileRows, names: Mapping[str, str], everybody: str | None, proble
     for row in rows.rows:
         item = _item(row, problems)
         for annotation in _annotations(row, problems):
-            place = _Place(row.line, row.fields.get("id", "without id"), annotation.get("id", "without id"), problems)
+            location = _Location(
+                row.line, row.fields.get("id", "without id"), annotation.get("id", "without id"), problems
+            )
             if annotation.get("ground_truth") is True:
                 found.counts["ground truths"] += 1
                 continue
             called = _called(annotation.get("completed_by"))
             people[called[0] if called else ""] = None
-            who = everybody or _name(called, names, place)
+            who = everybody or _name(called, names, location)
             if item is not None and who is not None:
-                _take(found, row, annotation, (item, who), place)
+                _take(found, row, annotation, location, item=item, who=who)
     _check_people(where(rows), list(people), everybody)
     found.judged = _once(found.judged, problems)
     return found
 
 
 def unknown_names(rows: FileRows, names: Mapping[str, str]) -> list[str]:
-    """Those keys of `names` whom no annotation of the file is by."""
+    """The keys of `names` that no annotation of the file is by."""
     by = {
         called
         for row in rows.rows
@@ -160,7 +162,7 @@ def _check_people(file: str, people: Sequence[str], everybody: str | None) -> No
         )
 
 
-def _item(row: Row, problems: Problems) -> int | None:
+def _item(row: FileRow, problems: Problems) -> int | None:
     data = row.fields.get("data")
     task = row.fields.get("id", "without id")
     value = data.get("item") if isinstance(data, dict) else None
@@ -172,7 +174,7 @@ def _item(row: Row, problems: Problems) -> int | None:
     return item
 
 
-def _annotations(row: Row, problems: Problems) -> list[dict[str, Any]]:
+def _annotations(row: FileRow, problems: Problems) -> list[dict[str, Any]]:
     value = row.fields.get("annotations")
     if isinstance(value, list) and all(isinstance(one, dict) for one in value):
         return value
@@ -186,7 +188,7 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _called(completed_by: Any) -> tuple[str, ...]:
-    """What Label Studio calls somebody, the best first: an address, an id; nothing where it does not say."""
+    """How Label Studio names an annotator, the best first: an address, an id; empty where it names nobody."""
     person = completed_by if isinstance(completed_by, dict) else {"id": completed_by}
     email, number = person.get("email"), person.get("id")
     found = [email.strip()] if isinstance(email, str) and email.strip() else []
@@ -195,29 +197,30 @@ def _called(completed_by: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _name(called: tuple[str, ...], names: Mapping[str, str], place: _Place) -> str | None:
+def _name(called: tuple[str, ...], names: Mapping[str, str], location: _Location) -> str | None:
     if not called:
-        place.fault("completed_by", "nobody is named; --annotator NAME says whose verdicts these are.")
+        location.fault("completed_by", "nobody is named; --annotator NAME says whose verdicts these are.")
         return None
     known = next((names[one] for one in called if one in names), None)
     return known or (called[0] if "@" in called[0] else f"label-studio:{called[0]}")
 
 
-def _take(found: Annotations, row: Row, annotation: Mapping[str, Any], of: tuple[int, str], place: _Place) -> None:
-    """Adds one annotation to what was found; `of` is its item and its annotator."""
-    item, who = of
-    at = _time(annotation, place)
+def _take(
+    found: Annotations, row: FileRow, annotation: Mapping[str, Any], location: _Location, *, item: int, who: str
+) -> None:
+    """Adds one annotation, of the task with number `item` and by the annotator `who`, to what was found."""
+    at = _time(annotation, location)
     if annotation.get("was_cancelled") is True:
         found.skipped.append(Skip(item, who, at))
         return
     result = annotation.get("result")
     if not isinstance(result, list):
-        place.fault("result", f"found {described(result)}; expected a list.")
+        location.fault("result", f"found {described(result)}; expected a list.")
         return
     if not result:
         found.counts["items left empty"] += 1
         return
-    winner, seconds = _winner(list(_dicts(result)), place), _seconds(annotation.get("lead_time"), place)
+    winner, seconds = _winner(list(_dicts(result)), location), _seconds(annotation.get("lead_time"), location)
     if winner is None:
         return
     found.judged.append(
@@ -234,20 +237,22 @@ def _take(found: Annotations, row: Row, annotation: Mapping[str, Any], of: tuple
     )
 
 
-def _winner(result: Sequence[Mapping[str, Any]], place: _Place) -> Winner | None:
+def _winner(result: Sequence[Mapping[str, Any]], location: _Location) -> Winner | None:
     """The choice, in the order shown; None where there is none, which is a fault."""
     chosen = [one for one in result if one.get("from_name") == WINNER]
     if not chosen:
-        place.fault("result", f"no {WINNER} is chosen in it; expected one, as the configuration of madetl's asks for.")
+        location.fault(
+            "result", f"no {WINNER} is chosen in it; expected one, as the configuration of madetl's asks for."
+        )
         return None
     value = chosen[0].get("value")
     words = value.get("choices") if isinstance(value, dict) else None
     if len(chosen) > 1 or not isinstance(words, list) or len(words) != 1 or not isinstance(words[0], str):
-        place.fault("result", f"found {described(words)} as the {WINNER}; expected a list of one choice.")
+        location.fault("result", f"found {described(words)} as the {WINNER}; expected a list of one choice.")
         return None
     winner = verdict(_STORED.get(words[0], words[0]))
     if winner is None:
-        place.fault("result", f"{described(words[0])} is no verdict; expected {', '.join(_CHOICES)}.")
+        location.fault("result", f"{described(words[0])} is no verdict; expected {', '.join(_CHOICES)}.")
     return winner
 
 
@@ -260,26 +265,26 @@ def _comment(result: Sequence[Any]) -> str | None:
     return "\n".join(text for text in texts if isinstance(text, str) and text.strip()) or None
 
 
-def _seconds(value: Any, place: _Place) -> float | None:
+def _seconds(value: Any, location: _Location) -> float | None:
     """The lead time in seconds."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
-        place.fault("lead_time", f"found {described(value)}; expected seconds.")
+        location.fault("lead_time", f"found {described(value)}; expected seconds.")
         return None
     return float(value)
 
 
-def _time(annotation: Mapping[str, Any], place: _Place) -> str | None:
+def _time(annotation: Mapping[str, Any], location: _Location) -> str | None:
     value = annotation.get("created_at") or annotation.get("updated_at")
     time = utc_time(value) if isinstance(value, str) else None
     if value is not None and time is None:
-        place.fault("created_at", f"{described(value)} is no time; expected one like 2024-05-31T13:45:00Z.")
+        location.fault("created_at", f"{described(value)} is no time; expected one like 2024-05-31T13:45:00Z.")
     return time
 
 
 def _once(rows: Sequence[SheetRow], problems: Problems) -> list[SheetRow]:
-    """Each annotator's verdict on an item once. Two that differ are a fault: which one is meant cannot be told."""
+    """Each annotator's verdict on a task once. Two that differ are a fault: nobody can tell which one is meant."""
     kept: dict[tuple[int, str | None], SheetRow] = {}
     for row in rows:
         first = kept.setdefault((row.item, row.annotator), row)

@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 
 from madetl.errors import InputError
 from madetl.formats.checking import ReferenceAnswer, Text, checked, filled, finite, read_each
-from madetl.formats.reading import FileRows, Row, described
+from madetl.formats.reading import FileRow, FileRows, described
 from madetl.records import BattleRecord, Winner
 
 SCENARIO = "MAD-Eval"
@@ -38,7 +38,7 @@ class MadEvalRow(SQLModel):
 def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -> list[BattleRecord]:
     """One record per row, response_1 as a. Raises InputError."""
 
-    def read_row(rows: FileRows, row: Row) -> BattleRecord:
+    def read_row(rows: FileRows, row: FileRow) -> BattleRecord:
         found = checked(MadEvalRow, rows, row, _FIELDS)
         model_a, model_b = _models(rows, row, found.source)
         return BattleRecord(
@@ -62,7 +62,7 @@ def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -
     return read_each(rows, read_row)
 
 
-def _models(rows: FileRows, row: Row, source: str | None) -> tuple[str, str]:
+def _models(rows: FileRows, row: FileRow, source: str | None) -> tuple[str, str]:
     """The models of a row: its own source says which, else the name of the file."""
     if source:
         pair, line, field, whose = source, row.line, "source", ""
@@ -76,7 +76,7 @@ def _models(rows: FileRows, row: Row, source: str | None) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def _winner(rows: FileRows, row: Row, output: str | None, model_a: str, model_b: str) -> Winner | None:
+def _winner(rows: FileRows, row: FileRow, output: str | None, model_a: str, model_b: str) -> Winner | None:
     word = (output or "").strip()
     if not word:
         return None

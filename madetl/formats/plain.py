@@ -6,7 +6,7 @@ from sqlmodel import SQLModel
 
 from madetl.errors import InputError
 from madetl.formats.checking import INSTRUCTION, ReferenceAnswer, Text, checked, filled, read_each, scenario_of
-from madetl.formats.reading import FileRows, Row
+from madetl.formats.reading import FileRow, FileRows
 from madetl.records import InstructionRecord, ResponseRecord
 
 _INSTRUCTION = {"instruction": INSTRUCTION, "reference_answer": ("reference_answer", "answer", "output")}
@@ -32,7 +32,7 @@ class ResponseRow(InstructionRow):
 def read_instructions(rows: FileRows, scenario: str | None = None) -> list[InstructionRecord]:
     """One record per row; `scenario` is for rows that name none. Raises InputError."""
 
-    def read(rows: FileRows, row: Row) -> InstructionRecord:
+    def read(rows: FileRows, row: FileRow) -> InstructionRecord:
         found = checked(InstructionRow, rows, row, _INSTRUCTION)
         return InstructionRecord(
             scenario=scenario_of(rows, row, found.scenario, scenario),
@@ -49,7 +49,7 @@ def read_instructions(rows: FileRows, scenario: str | None = None) -> list[Instr
 def read_responses(rows: FileRows, scenario: str | None = None, model: str | None = None) -> list[ResponseRecord]:
     """One record per row; `scenario` and `model` are for rows that name none. Raises InputError."""
 
-    def read(rows: FileRows, row: Row) -> ResponseRecord:
+    def read(rows: FileRows, row: FileRow) -> ResponseRecord:
         found = checked(ResponseRow, rows, row, _RESPONSE)
         name = (found.model or "").strip() or model
         if not name:

@@ -1,4 +1,4 @@
-"""Reads JSONL, JSON, CSV and Parquet files as rows, each with the line that it stands on.
+"""Reads JSONL, JSON, CSV and Parquet files as rows, each with the line that it begins on.
 
 Which columns a row needs is the business of the format that reads it. Texts come out storable: without NUL characters
 and lone surrogates. A file that is not what it should be raises InputError.
@@ -30,8 +30,8 @@ _CELL_LIMIT = 2**31 - 1  # characters; Python's own limit of 131,072 is below re
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One record of a file. `line` counts from 1: where it begins (in Parquet, the number of the record)."""
+class FileRow:
+    """One record of a file. `line` is the line that it begins on, from 1 (in Parquet, the number of the record)."""
 
     line: int
     fields: dict[str, Any]
@@ -41,11 +41,11 @@ class Row:
 class FileRows:
     """The rows of one file, `file` as messages call it.
 
-    `replaced` counts the characters that cannot be stored, and are U+FFFD now.
+    `replaced` counts the characters that cannot be stored and were replaced by U+FFFD.
     """
 
     file: str
-    rows: list[Row]
+    rows: list[FileRow]
     replaced: int = 0
 
     @property
@@ -55,7 +55,7 @@ class FileRows:
 
     @property
     def origin(self) -> str:
-        """The name with that of the folder it lies in, wherever it is called from; '-' for input without a place."""
+        """The file's name after its folder's, whatever the working directory; '-' for standard input and pipes."""
         path = Path(self.file)
         if self.file == _STANDARD_INPUT_NAME or path.is_fifo():
             return STANDARD_INPUT
@@ -64,29 +64,29 @@ class FileRows:
 
 
 def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
-    """The rows of a file, or of standard input for '-', in any of the kinds.
+    """The rows of a file, or of standard input for '-', in any of the formats.
 
-    .csv, .tsv and .parquet files are taken at their name, others at their first character. `short_rows`: a row of a
-    CSV file may lack its last cells, as spreadsheets leave empty ones out. Rows of a CSV file
-    in which nothing stands are left out, and its header counts in lower case. Raises InputError where the file cannot
-    be read, is not of its kind, or has no rows.
+    .csv, .tsv and .parquet files are known by their name, others by their first character. `short_rows`: a row of a
+    CSV file may lack its last cells, as spreadsheets leave empty ones out. Empty rows of a CSV file are left out, and
+    the names in its header are taken in lower case. Raises InputError where the file cannot be read, is not of its
+    format, or has no rows.
     """
     data = _read_bytes(file)
-    place = _STANDARD_INPUT_NAME if file == STANDARD_INPUT else file
+    name = _STANDARD_INPUT_NAME if file == STANDARD_INPUT else file
     if data.startswith(b"PAR1") or file.lower().endswith(".parquet"):
-        found = _from_parquet(place, file, data)
+        found = _from_parquet(name, file, data)
     else:
-        text = _decoded(place, data)
+        text = _decoded(name, data)
         reader = _text_reader(file, text)
-        found = _from_csv(place, text, short_rows) if reader is _from_csv else reader(place, text)
+        found = _from_csv(name, text, short_rows) if reader is _from_csv else reader(name, text)
     rows, replaced = [], 0
     for line, value in found:
-        fields, count = _storable(_as_object(place, line, value))
-        rows.append(Row(line, fields))
+        fields, count = _storable(_as_object(name, line, value))
+        rows.append(FileRow(line, fields))
         replaced += count
     if not rows:
-        raise InputError(place, "there are no rows in it.")
-    return FileRows(place, rows, replaced)
+        raise InputError(name, "there are no rows in it.")
+    return FileRows(name, rows, replaced)
 
 
 def _read_bytes(file: str) -> bytes:
@@ -124,19 +124,19 @@ def _text_reader(file: str, text: str) -> Callable[[str, str], Iterator[tuple[in
 
 def _from_list(file: str, text: str) -> Iterator[tuple[int, Any]]:
     """The values of a JSON list, decoded one by one so that each knows its line."""
-    place = _end_of_space(text, _end_of_space(text, 0) + 1)
+    position = _end_of_space(text, _end_of_space(text, 0) + 1)
     line, counted = 1, 0
-    closed = text[place : place + 1] == "]"
+    closed = text[position : position + 1] == "]"
     while not closed:
-        line, counted = line + text.count("\n", counted, place), place
-        value, place = _decode(file, text, place)
+        line, counted = line + text.count("\n", counted, position), position
+        value, position = _decode(file, text, position)
         yield line, value
-        place = _end_of_space(text, place)
-        closed = text[place : place + 1] == "]"
-        if not closed and text[place : place + 1] != ",":
-            raise InputError(file, "not valid JSON: expected , or ] here.", line=text.count("\n", 0, place) + 1)
-        place = place if closed else _end_of_space(text, place + 1)
-    rest = _end_of_space(text, place + 1)
+        position = _end_of_space(text, position)
+        closed = text[position : position + 1] == "]"
+        if not closed and text[position : position + 1] != ",":
+            raise InputError(file, "not valid JSON: expected , or ] here.", line=text.count("\n", 0, position) + 1)
+        position = position if closed else _end_of_space(text, position + 1)
+    rest = _end_of_space(text, position + 1)
     if rest < len(text):
         raise InputError(file, "not valid JSON: the list has ended before.", line=text.count("\n", 0, rest) + 1)
 
@@ -165,14 +165,14 @@ def _one_object(file: str, text: str) -> InputError | None:
     return InputError(file, "one JSON object; expected a list of objects, or an object on each line.")
 
 
-def _decode(file: str, text: str, place: int, line: int | None = None) -> tuple[Any, int]:
+def _decode(file: str, text: str, position: int, line: int | None = None) -> tuple[Any, int]:
     try:
-        return _DECODER.raw_decode(text, place)
+        return _DECODER.raw_decode(text, position)
     except json.JSONDecodeError as error:
         message = f"not valid JSON: {error.msg}, in column {error.colno}."
         raise InputError(file, message, line=line or error.lineno) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets in brackets
-        where = line or text.count("\n", 0, place) + 1
+        where = line or text.count("\n", 0, position) + 1
         raise InputError(file, f"JSON that cannot be read: {error}.", line=where) from error
 
 
@@ -226,7 +226,7 @@ def _check_header(file: str, line: int, header: list[str]) -> None:
         )
 
 
-def _from_parquet(place: str, file: str, data: bytes) -> Iterator[tuple[int, Any]]:
+def _from_parquet(name: str, file: str, data: bytes) -> Iterator[tuple[int, Any]]:
     """The records of a Parquet file, with the types that it gives them."""
     import duckdb
 
@@ -243,7 +243,7 @@ def _from_parquet(place: str, file: str, data: bytes) -> Iterator[tuple[int, Any
             names = [column[0] for column in found.description or []]
             yield from ((line, dict(zip(names, row, strict=True))) for line, row in enumerate(found.fetchall(), 1))
         except duckdb.Error as error:
-            raise InputError(place, f"not a Parquet file: {str(error).splitlines()[0]}.") from error
+            raise InputError(name, f"not a Parquet file: {str(error).splitlines()[0]}.") from error
 
 
 def _end_of_space(text: str, start: int) -> int:

@@ -1,7 +1,7 @@
 """The blind annotation sheet, and the words that people write into it. Pure: texts in, texts out.
 
 A sheet travels through spreadsheet programs, so its cells must not run as formulas, and what comes back may have other
-line ends. The database is not known here; neither are models.
+line ends. Neither the database nor models are known here.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _CHANGED = re.compile(
 
 
 @dataclass(frozen=True)
-class SheetItem:
-    """One row of a sheet: `number` is the assignment's id, the responses stand in the order drawn for it."""
+class SheetAssignment:
+    """An assignment as one row of a sheet: `number` is its id, the responses come in the order drawn for it."""
 
     number: int
     instruction: str
@@ -69,10 +69,10 @@ def same_text(cell: str, text: str) -> bool:
     White space and line ends may have changed, the apostrophe may have been taken off, and a text over the limit may
     have been cut.
     """
-    found, want = {plain(cell), plain(unprotected(cell))}, plain(text)
-    if want in found:
+    found, expected = {plain(cell), plain(unprotected(cell))}, plain(text)
+    if expected in found:
         return True
-    return is_too_long(text) and len(cell) > CELL_LIMIT // 4 and any(want.startswith(start) for start in found)
+    return is_too_long(text) and len(cell) > CELL_LIMIT // 4 and any(expected.startswith(start) for start in found)
 
 
 def is_too_long(text: str) -> bool:
@@ -86,55 +86,55 @@ def whole_instruction(instruction: str, input: str) -> str:
     return f"{instruction}\n\n{input}" if input else instruction
 
 
-def sheet_columns(items: Iterable[SheetItem]) -> list[str]:
+def sheet_columns(assignments: Iterable[SheetAssignment]) -> list[str]:
     """The columns of a sheet. Reference answers have one only where there are any."""
-    reference = ["reference_answer"] if any(item.reference_answer for item in items) else []
+    reference = ["reference_answer"] if any(one.reference_answer for one in assignments) else []
     return ["item", "instruction", *reference, "response_1", "response_2", "winner", "comment"]
 
 
-def sheet_records(items: Sequence[SheetItem]) -> list[dict[str, Any]]:
+def sheet_records(assignments: Sequence[SheetAssignment]) -> list[dict[str, Any]]:
     """The rows of a sheet by column, the texts as they are, winner and comment empty."""
-    columns = sheet_columns(items)
+    columns = sheet_columns(assignments)
     records = []
-    for item in items:
+    for one in assignments:
         texts = {
-            "instruction": item.instruction,
-            "reference_answer": item.reference_answer or "",
-            "response_1": item.response_1,
-            "response_2": item.response_2,
+            "instruction": one.instruction,
+            "reference_answer": one.reference_answer or "",
+            "response_1": one.response_1,
+            "response_2": one.response_2,
         }
-        record = {"item": item.number} | texts | {"winner": "", "comment": ""}
+        record = {"item": one.number} | texts | {"winner": "", "comment": ""}
         records.append({column: record[column] for column in columns})
     return records
 
 
-def csv_rows(items: Sequence[SheetItem]) -> list[list[Any]]:
+def csv_rows(assignments: Sequence[SheetAssignment]) -> list[list[Any]]:
     """The rows of a sheet with every text protected."""
     return [
         [protected(value) if isinstance(value, str) else value for value in record.values()]
-        for record in sheet_records(items)
+        for record in sheet_records(assignments)
     ]
 
 
-def too_long(items: Iterable[SheetItem]) -> list[int]:
-    """The numbers of the items with a cell over the limit."""
+def too_long(assignments: Iterable[SheetAssignment]) -> list[int]:
+    """The numbers of the assignments with a cell over the limit."""
     return [
-        item.number for item in items if any(map(is_too_long, (item.instruction, item.response_1, item.response_2)))
+        one.number for one in assignments if any(map(is_too_long, (one.instruction, one.response_1, one.response_2)))
     ]
 
 
 def item_number(cell: str) -> int | None:
-    """The item number that a cell holds (spreadsheets may write 12 as 12.0), or None."""
+    """The number in a cell of the column item (spreadsheets may write 12 as 12.0), or None."""
     match = re.fullmatch(r"'?(\d{1,18})(?:[.,]0*)?", cell.strip())
     return int(match[1]) if match else None
 
 
 def verdict(cell: str, model_a: str = "", model_b: str = "") -> Winner | None:
-    """What a winner's cell says about the two: model_a, model_b, tie or both_bad; None where it says neither.
+    """The verdict in a winner's cell: model_a, model_b, tie or both_bad; None where the cell holds none of them.
 
-    model_a is the first of the two, whatever its name; the names count where they are given. Letter case, blanks and
-    hyphens in the fixed words do not matter; a name has to be exact. A word that says one thing as a word and another
-    as a name says nothing.
+    model_a is the first of the two models, whatever its name. Where the models' names are given, a name counts too.
+    Letter case, blanks and hyphens in the fixed words do not matter; a name has to be exact. A cell that means one
+    verdict as a fixed word and another as a name holds none.
     """
     word = re.sub(r"[\s_-]+", "_", cell.strip().casefold())
     by_word = _VERDICTS.get(word)

@@ -1,7 +1,7 @@
 """The rows of a file of judgments: of a filled sheet, or of a plain table. Pure: cells in, checked records out.
 
-What is wrong with single rows is collected, so that a person who typed them hears of all at once. Whether the items,
-instructions and models are stored is not known here.
+Faults of single rows are collected, so that a person who typed them hears of all at once. Nothing here knows whether
+the numbers, instructions and models are stored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from madetl.errors import InputError
-from madetl.formats.reading import FileRows, Row, described
+from madetl.formats.reading import FileRow, FileRows, described
 from madetl.formats.sheets import WORDS, item_number, verdict
 from madetl.records import Winner
 
@@ -80,12 +80,12 @@ class TableRow:
 
 
 def cells(rows: FileRows) -> list[tuple[int, dict[str, str]]]:
-    """(line, text of each cell by its column's name in lower case) of every row in which anything stands.
+    """(line, text of each cell by its column's name in lower case) of every row that is not empty.
 
     Every row has every column of the file. Raises InputError where a cell holds a list or an object.
     """
-    place = where(rows)
-    found = [(row.line, _texts(place, row)) for row in rows.rows]
+    file = where(rows)
+    found = [(row.line, _texts(file, row)) for row in rows.rows]
     empty = {name: "" for _, texts in found for name in texts}
     return [(line, empty | texts) for line, texts in found if any(map(str.strip, texts.values()))]
 
@@ -210,7 +210,7 @@ def _epoch(text: str) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds > 1e8 else None  # before 1973: a date like 20240531
 
 
-def _texts(file: str, row: Row) -> dict[str, str]:
+def _texts(file: str, row: FileRow) -> dict[str, str]:
     texts = {}
     for name, value in row.fields.items():
         if isinstance(value, list | dict):

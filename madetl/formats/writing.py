@@ -1,6 +1,6 @@
-"""Writes files whole or not at all: beside the target first, then renamed into its place.
+"""Writes files whole or not at all: first beside the target, under another name, then renamed.
 
-JSON, JSONL, CSV and Parquet from rows. What the rows mean is their maker's business; the database is not known here.
+JSON, JSONL, CSV and Parquet from rows. Neither the meaning of the rows nor the database is known here.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def store(
     sides = _sides(records, asked.ids, answered.ids, ids_by_name(db, "models", (side.model for side in both)))
     battles = [(record, side) for record, side in zip(records, sides, strict=True) if record.winner]
     verdicts = [_verdict(record, side) for record, side in battles]
-    _check_standing(file, battles, judgments.contradicted(db, verdicts))
+    _check_contradictions(file, battles, judgments.contradicted(db, verdicts))
     judged = judgments.store(db, verdicts, run_id)
     counts = tally("instructions", asked) + tally("responses", answered) + tally("judgments", judged)
     counts["battles not judged"] = len(records) - len(verdicts)
@@ -108,16 +108,16 @@ def _verdict(record: BattleRecord, side: _Sides) -> Verdict:
     )
 
 
-def _check_standing(
-    file: str, judged: Sequence[tuple[BattleRecord, _Sides]], standing: Mapping[int, sqlite3.Row]
+def _check_contradictions(
+    file: str, judged: Sequence[tuple[BattleRecord, _Sides]], contradicted: Mapping[int, sqlite3.Row]
 ) -> None:
-    """Raises InputError where a vote stands with another winner."""
+    """Raises InputError where a battle is stored with another winner."""
     errors = []
-    for place, row in standing.items():
-        record, side = judged[place]
+    for index, row in contradicted.items():
+        record, side = judged[index]
         before = judgments.turned(row["winner"]) if side.turned else row["winner"]
         undo = f"; `madetl delete run {row['run_id']}` takes back the import that it came in" if row["run_id"] else ""
-        message = f"the vote {record.source_id} stands with the winner {before}, not {record.winner}{undo}."
+        message = f"the vote {record.source_id} is stored with the winner {before}, not {record.winner}{undo}."
         errors.append(InputError(file, message, line=record.line, field="winner"))
     if errors:
         raise together(errors)
@@ -126,8 +126,8 @@ def _check_standing(
 def _source_id(record: BattleRecord, seen: Counter[str], origin: str) -> str:
     """The file's own id of a battle where it is unique in the world, else one made of the file and the row's content.
 
-    A short id (1, 2, …) says nothing outside of its file, and is part of the content. Some files give one long id to
-    all battles about an instruction: their count tells those of the same annotator and answers apart.
+    A short id (1, 2, …) means nothing outside its file, and is part of the content. Some files give one long id to all
+    battles about an instruction: a count tells those of the same annotator and answers apart.
     """
     battle: list[object] = [record.annotator, record.model_a, record.response_a, record.model_b, record.response_b]
     own = record.source_id or ""

@@ -1,6 +1,6 @@
 """Imports files one after the other: one run for all, each file whole or not at all, one closing line.
 
-What a file holds and how it is stored is the business of the modules that call this one; here stands what they share.
+The modules that call this one know what a file holds and how to store it; this one has what they share.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ def _summary(what: str, nouns: Sequence[str], counts: Counter[str]) -> str:
 
 
 def _part(noun: str, counts: Counter[str]) -> str:
-    kinds = ["new", "known", "empty"] if noun == "responses" else ["new", "known"]
-    details = [f"{counts[f'{noun} {kind}']} {kind}" for kind in kinds]
+    states = ["new", "known", "empty"] if noun == "responses" else ["new", "known"]
+    details = [f"{counts[f'{noun} {state}']} {state}" for state in states]
     return f"{counted(total(noun, counts), noun[:-1])} ({', '.join(details)})"
 
 
 def total(noun: str, counts: Counter[str]) -> int:
     """How many of a thing the files hold."""
-    return sum(counts[f"{noun} {kind}"] for kind in ("new", "known", "empty"))
+    return sum(counts[f"{noun} {state}"] for state in ("new", "known", "empty"))
 
 
 _WARNINGS = {

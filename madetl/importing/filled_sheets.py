@@ -1,7 +1,7 @@
-"""Takes in a filled annotation sheet: each verdict goes to the item of its number, in the order that was dealt.
+"""Takes in a filled annotation sheet: each verdict goes to the assignment that the column item names, in its order.
 
-Texts on the sheet are compared with the stored ones and never taken over. The caller holds the transaction; what is
-wrong with single rows is collected in `Problems`.
+Texts on the sheet are compared with the stored ones and never stored. The caller holds the transaction; faults of
+single rows are collected in `Problems`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SOURCE = "sheet"
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A row of the sheet with what was dealt under its number; `winner` is in canonical order."""
+class AssignedRow:
+    """A row of the sheet with its assignment; `winner` is in canonical order."""
 
     row: SheetRow
-    dealt: sqlite3.Row
+    assignment: sqlite3.Row
     annotator: str
     winner: Winner
 
@@ -35,50 +35,57 @@ class Placed:
         return f"item:{self.row.item}"
 
 
-def place(db: sqlite3.Connection, rows: Sequence[SheetRow], annotator: str | None, problems: Problems) -> list[Placed]:
-    """Finds the item of each row and checks that the sheet shows its texts.
+def known_assignments(db: sqlite3.Connection, rows: Sequence[SheetRow]) -> dict[int, sqlite3.Row]:
+    """The stored assignments that the rows name, by id."""
+    parameters = {"assignment_ids": json.dumps([row.item for row in rows])}
+    return {row["assignment_id"]: row for row in db.execute(query("importing/known_assignments"), parameters)}
 
-    A sheet that was dealt to an annotator is theirs; any other needs `annotator`, or a column of that name. Rows whose
-    items are gone, with a model or selection that was deleted or merged since, are left out. Raises InputError where
+
+def assigned_rows(
+    db: sqlite3.Connection, rows: Sequence[SheetRow], annotator: str | None, problems: Problems
+) -> list[AssignedRow]:
+    """Finds the assignment of each row and checks that the sheet shows its texts.
+
+    A sheet that was dealt to an annotator is theirs; any other needs `annotator`, or a column of that name. Rows are
+    left out whose assignment is gone because a model or selection was deleted or merged since. Raises InputError where
     nobody is named.
     """
-    items = json.dumps([row.item for row in rows])
-    dealt = {found["item"]: found for found in db.execute(query("importing/sheet_assignments"), {"items": items})}
-    placed = []
+    assignments = known_assignments(db, rows)
+    assigned = []
     for row in rows:
-        if (found := dealt.get(row.item)) is None:
+        if (found := assignments.get(row.item)) is None:
             continue
         _check_texts(row, found, problems)
         name = _annotator(row, found["annotator"], annotator, problems)
-        placed.append(Placed(row, found, name, _canonical(row.winner, found["shown_first"])))
-    if rows and not placed:
+        assigned.append(AssignedRow(row, found, name, _canonical(row.winner, found["shown_first"])))
+    if rows and not assigned:
         problems.add(rows[0].line, "item", _none_known(len(rows)))
-    return placed
+    return assigned
 
 
-def new_ones(db: sqlite3.Connection, placed: Sequence[Placed], problems: Problems) -> list[Placed]:
-    """Those that the annotator has not judged yet. A verdict other than the one that stands is a problem."""
+def new_ones(db: sqlite3.Connection, assigned: Sequence[AssignedRow], problems: Problems) -> list[AssignedRow]:
+    """The rows that their annotator has not judged yet. A verdict that differs from the stored one is a problem."""
     new = []
-    for one in placed:
-        standing = _standing(db, one)
-        if not standing:
+    for one in assigned:
+        known = _known(db, one)
+        if not known:
             new.append(one)
-        elif all(row["winner"] != one.winner for row in standing):
-            problems.add(one.row.line, "winner", _changed(one, standing[-1]))
+        elif all(row["winner"] != one.winner for row in known):
+            problems.add(one.row.line, "winner", _changed(one, known[-1]))
     return new
 
 
 def verdicts(
-    db: sqlite3.Connection, new: Sequence[Placed], annotator_ids: dict[str, int], run_id: int, source: str = SOURCE
+    db: sqlite3.Connection, new: Sequence[AssignedRow], annotator_ids: dict[str, int], run_id: int, source: str = SOURCE
 ) -> list[Verdict]:
-    """The verdicts to store; the items count as judged from now on."""
+    """The verdicts to store. Their assignments are marked as judged."""
     return [
         Verdict(
             annotator=one.annotator,
-            response_a_id=one.dealt["response_a_id"],
-            response_b_id=one.dealt["response_b_id"],
+            response_a_id=one.assignment["response_a_id"],
+            response_b_id=one.assignment["response_b_id"],
             winner=one.winner,
-            shown_first=one.dealt["shown_first"],
+            shown_first=one.assignment["shown_first"],
             source=source,
             source_id=one.source_id,
             seconds=one.row.seconds,
@@ -98,11 +105,11 @@ def _none_known(number: int) -> str:
     )
 
 
-def _check_texts(row: SheetRow, dealt: sqlite3.Row, problems: Problems) -> None:
+def _check_texts(row: SheetRow, assignment: sqlite3.Row, problems: Problems) -> None:
     stored = {
-        "instruction": whole_instruction(dealt["instruction"], dealt["input"]),
-        "response_1": dealt["response_1"],
-        "response_2": dealt["response_2"],
+        "instruction": whole_instruction(assignment["instruction"], assignment["input"]),
+        "response_1": assignment["response_1"],
+        "response_2": assignment["response_2"],
     }
     for name, text in stored.items():
         if name in row.texts and not same_text(row.texts[name], text):
@@ -125,35 +132,35 @@ def _canonical(winner: Winner, shown_first: str) -> Winner:
     return winner if shown_first == "model_a" else turned(winner)
 
 
-def _standing(db: sqlite3.Connection, one: Placed) -> list[sqlite3.Row]:
+def _known(db: sqlite3.Connection, one: AssignedRow) -> list[sqlite3.Row]:
     names = ("response_a_id", "response_b_id", "selection_id", "repeat")
-    parameters = {name: one.dealt[name] for name in names}
+    parameters = {name: one.assignment[name] for name in names}
     parameters |= {"annotator": one.annotator, "source_id": one.source_id}
-    return db.execute(query("importing/standing_verdicts"), parameters).fetchall()
+    return db.execute(query("importing/known_verdicts"), parameters).fetchall()
 
 
-def _changed(one: Placed, standing: sqlite3.Row) -> str:
-    before = _in_sheet_words(standing["winner"], one.dealt["shown_first"])
-    now = _in_sheet_words(one.winner, one.dealt["shown_first"])
-    run = standing["run_id"]
+def _changed(one: AssignedRow, known: sqlite3.Row) -> str:
+    before = _in_sheet_words(known["winner"], one.assignment["shown_first"])
+    now = _in_sheet_words(one.winner, one.assignment["shown_first"])
+    run = known["run_id"]
     undo = f" `madetl delete run {run}` takes back all verdicts of that import." if run is not None else ""
-    return f"{one.annotator} has judged item {one.row.item} already: {before} stands, not {now}.{undo}"
+    return f"{one.annotator} has judged item {one.row.item} already: {before} is stored, not {now}.{undo}"
 
 
 def _in_sheet_words(winner: Winner, shown_first: str) -> str:
     return {"model_a": "response_1", "model_b": "response_2"}.get(_canonical(winner, shown_first), winner)
 
 
-def _judged_assignment(db: sqlite3.Connection, one: Placed, annotator_id: int, run_id: int) -> int:
-    """The annotator's own assignment of this item, marked as judged.
+def _judged_assignment(db: sqlite3.Connection, one: AssignedRow, annotator_id: int, run_id: int) -> int:
+    """The id of the annotator's own assignment of this pair, marked as judged.
 
-    One that was dealt before keeps its order, which is on another sheet by now; the judgment has the order seen.
+    An assignment that they had before keeps its order, which another sheet shows; the judgment has the order seen here.
     """
-    key = (one.dealt["selection_id"], annotator_id, one.dealt["repeat"])
+    key = (one.assignment["selection_id"], annotator_id, one.assignment["repeat"])
     db.execute(
         "INSERT INTO assignments (selection_id, annotator_id, repeat, shown_first, run_id) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
-        (*key, one.dealt["shown_first"], run_id),
+        (*key, one.assignment["shown_first"], run_id),
     )
     row = db.execute(
         "UPDATE assignments SET state = 'judged', decided_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"

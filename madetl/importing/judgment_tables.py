@@ -1,7 +1,6 @@
 """Takes in a plain table of judgments: each row's instruction and answers are looked up among the stored ones.
 
-Nothing but verdicts is added. The caller holds the transaction; what is wrong with single rows is collected in
-`Problems`.
+Only verdicts are stored. The caller holds the transaction; faults of single rows are collected in `Problems`.
 """
 
 from __future__ import annotations
@@ -66,10 +65,10 @@ def _verdict(row: TableRow, ids: tuple[int, int], models: dict[str, int], source
 
 def _instructions(db: sqlite3.Connection, rows: Sequence[TableRow]) -> dict[str, list[sqlite3.Row]]:
     """The stored instructions that the table may mean, by their text with white space made plain."""
-    wanted = {plain(text) for row in rows for text in (row.instruction, unprotected(row.instruction))}
+    texts = {plain(text) for row in rows for text in (row.instruction, unprotected(row.instruction))}
     found = defaultdict(list)
     for row in db.execute("SELECT id, scenario, instruction, input FROM instructions ORDER BY id"):
-        for key in {plain(row["instruction"]), plain(whole_instruction(row["instruction"], row["input"]))} & wanted:
+        for key in {plain(row["instruction"]), plain(whole_instruction(row["instruction"], row["input"]))} & texts:
             found[key].append(row)
     return found
 
@@ -87,7 +86,7 @@ def _responses(db: sqlite3.Connection, row: TableRow, candidates: Sequence[sqlit
     if not both:
         raise _no_answer(row, answers)
     if len(both) > 1:
-        raise _MissingError("instruction", f"it is stored more than once: {_places(both)}. {_WHICH}")
+        raise _MissingError("instruction", f"it is stored more than once: {_whereabouts(both)}. {_WHICH}")
     only = both[0]["id"]
     return _single(row, "response_a", answers, only), _single(row, "response_b", answers, only)
 
@@ -104,7 +103,7 @@ def _candidates(row: TableRow, instructions: dict[str, list[sqlite3.Row]]) -> li
     if row.input is not None:
         kept = [found for found in kept if same_text(row.input, found["input"])]
     if not kept:
-        raise _MissingError("instruction", f"it is stored only elsewhere: {_places(named)}. {_WHICH}")
+        raise _MissingError("instruction", f"it is stored only elsewhere: {_whereabouts(named)}. {_WHICH}")
     # The same text may stand in one instruction, and in another with an input; as it is written counts first.
     exact = [found for found in kept if plain(found["instruction"]) in texts and found["input"] == (row.input or "")]
     return exact or kept
@@ -141,5 +140,5 @@ def _single(row: TableRow, side: _Name, answers: dict[str, dict[int, list[int]]]
     return ids[0]
 
 
-def _places(instructions: Sequence[sqlite3.Row]) -> str:
+def _whereabouts(instructions: Sequence[sqlite3.Row]) -> str:
     return ", ".join(f"{row['scenario']} with an input" if row["input"] else row["scenario"] for row in instructions)

@@ -1,7 +1,7 @@
 """The import of files of judgments, filled sheets and plain tables: each file whole or not at all.
 
-Reading is formats' work, looking up the items and answers that of filled_sheets and judgment_tables; `judgments`
-stores the verdicts.
+`madetl.formats` reads the files, `filled_sheets` and `judgment_tables` look up assignments and answers, and
+`madetl.store.judgments` stores the verdicts.
 """
 
 from __future__ import annotations
@@ -76,18 +76,18 @@ def store_sheet(
     run_id: int,
     source: str = filled_sheets.SOURCE,
 ) -> Counter[str]:
-    """Stores the verdicts of a sheet's rows; raises InputError, all faults in it, where there are any.
+    """Stores the verdicts of a sheet's rows. Raises one InputError with all faults, where there are any.
 
     `annotator` is who judged where a row does not say. Returns counts: judgments new, known and elsewhere, and items
     removed since, whose rows are left out. Call it inside a transaction.
     """
-    placed = filled_sheets.place(db, rows, annotator, problems)
-    new = filled_sheets.new_ones(db, placed, problems)
+    assigned = filled_sheets.assigned_rows(db, rows, annotator, problems)
+    new = filled_sheets.new_ones(db, assigned, problems)
     problems.raise_any()
     annotators = ids_by_name(db, "annotators", (one.annotator for one in new))
     stored = judgments.store(db, filled_sheets.verdicts(db, new, annotators, run_id, source), run_id)
-    standing = Counter({"judgments known": len(placed) - len(new), "items removed": len(rows) - len(placed)})
-    return tally("judgments", stored) + standing
+    not_new = Counter({"judgments known": len(assigned) - len(new), "items removed": len(rows) - len(assigned)})
+    return tally("judgments", stored) + not_new
 
 
 def _name(option: str, value: str | None) -> str | None:

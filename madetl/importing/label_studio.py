@@ -1,11 +1,11 @@
-"""Takes an export of Label Studio's in as the verdicts of a sheet: its tasks hold items under their numbers.
+"""Takes in an export of Label Studio's as the verdicts of a sheet: its tasks hold the numbers of assignments.
 
-What its files look like is known in `formats`; one item may be judged here and on a sheet, and no verdict counts twice.
+`madetl.formats.label_studio` knows what such a file looks like. An assignment may come back from Label Studio and on a
+sheet, and no verdict counts twice.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from madetl.errors import InputError, ParameterError
 from madetl.formats import label_studio as layout
 from madetl.formats.reading import read_rows
 from madetl.formats.verdicts import Problems, SheetRow, where
-from madetl.importing import judgments
+from madetl.importing import filled_sheets, judgments
 from madetl.importing.each_file import Imported, import_each
 from madetl.store.database import ids_by_name, transaction
 from madetl.store.sqlfiles import query
@@ -25,14 +25,14 @@ SOURCE = "label-studio"
 
 @dataclass(frozen=True)
 class Names:
-    """Who judged: `everybody` is one name for a whole file, `known` one for each address or id of Label Studio's."""
+    """Who judged: `everybody` is one name for a whole file; `known` has one for each address or id in the file."""
 
     everybody: str | None = None
     known: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, given: Sequence[str]) -> Names:
-        """From NAME, or any number of WHO=NAME. Raises ParameterError for other mixtures."""
+    def parse(cls, given: Sequence[str]) -> Names:
+        """The names out of one NAME, or any number of WHO=NAME. Raises ParameterError for anything else."""
         pairs = [value.partition("=") for value in given]
         if any(not who.strip() or (equals and not name.strip()) for who, equals, name in pairs):
             raise ParameterError("--annotator is empty; give it a name, or WHO=NAME.")
@@ -65,7 +65,7 @@ def _import_file(db: sqlite3.Connection, file: str, names: Names, run_id: int) -
         message = f"--annotator names {', '.join(unknown)}, but nobody of that address or id judged in it."
         raise InputError(problems.file, message)
     with transaction(db):
-        _check_dealt(db, found.judged, problems)
+        _check_annotators(db, found.judged, problems)
         stored = judgments.store_sheet(db, found.judged, None, problems, run_id=run_id, source=SOURCE)
         skipped = _store_skips(db, found.skipped, run_id)
     unnamed = {row.annotator for row in found.judged if str(row.annotator).startswith("label-studio:")}
@@ -73,24 +73,25 @@ def _import_file(db: sqlite3.Connection, file: str, names: Names, run_id: int) -
     return found.counts + stored + Counter(beside)
 
 
-def _check_dealt(db: sqlite3.Connection, rows: Sequence[SheetRow], problems: Problems) -> None:
-    """Where Label Studio calls somebody other than whom the items were dealt to: says once for each what to do."""
-    items = json.dumps([row.item for row in rows])
-    dealt = {
-        found["item"]: found["annotator"]
-        for found in db.execute(query("importing/sheet_assignments"), {"items": items})
-    }
-    others = {(row.annotator, dealt.get(row.item)): row.line for row in rows}
-    for (annotator, dealt_to), line in others.items():
-        if dealt_to is not None and annotator != dealt_to:
+def _check_annotators(db: sqlite3.Connection, rows: Sequence[SheetRow], problems: Problems) -> None:
+    """Adds a problem for everybody whom Label Studio names otherwise than the assignments do, once for each."""
+    assignments = filled_sheets.known_assignments(db, rows)
+    owners = {assignment_id: row["annotator"] for assignment_id, row in assignments.items()}
+    for (annotator, owner), line in {(row.annotator, owners.get(row.item)): row.line for row in rows}.items():
+        if owner is not None and annotator != owner:
             who = str(annotator).removeprefix("label-studio:")
-            problems.add(line, "completed_by", f"--annotator {who}={dealt_to} says that {annotator} is {dealt_to}.")
+            problems.add(line, "completed_by", f"--annotator {who}={owner} says that {annotator} is {owner}.")
 
 
 def _store_skips(db: sqlite3.Connection, skips: Sequence[layout.Skip], run_id: int) -> int:
-    """Keeps what somebody cancelled as skipped assignments, each once; returns how many the file has."""
+    """Stores each task that somebody cancelled as a skipped assignment, once; returns how many the file has."""
     annotators = ids_by_name(db, "annotators", (skip.annotator for skip in skips))
     for skip in skips:
-        values = {"item": skip.item, "annotator_id": annotators[skip.annotator], "at": skip.at, "run_id": run_id}
-        db.execute(query("importing/skip_item"), values)
+        values = {
+            "assignment_id": skip.item,
+            "annotator_id": annotators[skip.annotator],
+            "at": skip.at,
+            "run_id": run_id,
+        }
+        db.execute(query("importing/skip_assignment"), values)
     return len(skips)

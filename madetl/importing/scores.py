@@ -46,13 +46,13 @@ def store(db: sqlite3.Connection, scores: Sequence[Score], metric: str, run_id: 
     metric_id = ensure_metric(db, metric, _PARAMETERS)
     keys = json.dumps(list({score.response_ids for score in scores}))
     found = db.execute(sqlfiles.query("importing/known_scores"), {"metric_id": metric_id, "keys": keys})
-    standing = {(row["response_a_id"], row["response_b_id"]): row["score"] for row in found}
+    known = {(row["response_a_id"], row["response_b_id"]): row["score"] for row in found}
     new, differing = [], 0
     for score in scores:
-        if score.response_ids not in standing:
-            standing[score.response_ids] = score.score
+        if score.response_ids not in known:
+            known[score.response_ids] = score.score
             new.append(score)
-        differing += standing[score.response_ids] != score.score
+        differing += known[score.response_ids] != score.score
     _insert(db, new, metric_id, run_id)
     return StoredScores(len(new), len(scores) - len(new), differing)
 
@@ -73,7 +73,7 @@ def _insert(db: sqlite3.Connection, scores: Sequence[Score], metric_id: int, run
 
 
 def _pair_ids(db: sqlite3.Connection, model_ids: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
-    wanted = sorted(set(model_ids))
-    insert_rows(db, "pairs", ("model_a_id", "model_b_id"), wanted, conflict="OR IGNORE")
+    pairs = sorted(set(model_ids))
+    insert_rows(db, "pairs", ("model_a_id", "model_b_id"), pairs, conflict="OR IGNORE")
     found = db.execute("SELECT id, model_a_id, model_b_id FROM pairs")
     return {(row["model_a_id"], row["model_b_id"]): row["id"] for row in found}

@@ -1,8 +1,7 @@
-"""How well annotators agree: judgments out of the database, a report per scenario out of it. Nothing is stored.
+"""How well annotators agree: reads judgments and makes a report for each scenario. Nothing is stored.
 
-Between annotators the first verdict of each on a response pair counts; repeats tell how far an
-annotator agrees with themselves; habits (ties, position, time) rest on every verdict. The numbers are made in
-`reliability` and in SQL.
+Between annotators, the first verdict of each on a response pair counts; repeats tell how far an annotator agrees with
+themselves; habits (ties, position, time) rest on every verdict. `reliability` and SQL compute the numbers.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from madetl.store.sqlfiles import query
 
 CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
 OVERALL = "overall"
-LOPSIDED = 0.05  # between alpha and unordered alpha; less is not worth a reader's time
-FEW = 20  # below, alpha's interval says more about the draw than about the people
+LOPSIDED = 0.05  # between alpha and unordered alpha; a smaller difference is not reported
+FEW = 20  # with fewer shared pairs alpha's interval says more about the draw than about the people
 
 
 @dataclass(frozen=True)
 class TwoVerdicts:
-    """Pairs of verdicts on the same response pairs: how many there are and agree, and Cohen's kappa (None: no meaning).
+    """Two verdicts on each of some response pairs: how many there are and agree, and Cohen's kappa (None: no meaning).
 
     `kappa_unordered` does not depend on which of two models is called the first.
     """
@@ -50,7 +49,7 @@ class TwoVerdicts:
 
 
 @dataclass(frozen=True)
-class Pair(TwoVerdicts):
+class PairOfAnnotators(TwoVerdicts):
     """Two annotators on the response pairs that both judged."""
 
     annotator_a: str
@@ -61,14 +60,14 @@ class Pair(TwoVerdicts):
 
 @dataclass(frozen=True)
 class Judge(TwoVerdicts):
-    """A judge model beside what most people said of a response pair (a tie where no verdict has most)."""
+    """A judge model beside the verdict of most people on a response pair (a tie where no verdict has most)."""
 
     judge: str
 
 
 @dataclass(frozen=True)
 class Habits:
-    """How somebody judges. `annotator` is None for everybody of the kind together.
+    """How an annotator judges. `annotator` is None for all annotators of the kind together.
 
     `first_wins`: the share of first-shown answers among the wins whose order is known. `seconds` is a median, None
     where no time is known. `again`: verdicts on repeats that were the same as before. `later`: further verdicts on a
@@ -94,10 +93,10 @@ class Habits:
 class ScenarioAgreement:
     """Everything about one scenario ('overall': all of them).
 
-    `shared`: response pairs with verdicts of two people or more. `same`: the share of equal ones among all pairs of
-    people's verdicts on a response pair, each response pair counting alike per verdict, as in alpha's observed
-    agreement. `alpha` is of model_a, model_b, tie and both_bad in canonical order; `alpha_unordered` does not depend
-    on which of two models is called the first.
+    `shared`: response pairs with verdicts of two people or more. `same`: alpha's observed agreement, the share of equal
+    ones among all pairs of people's verdicts on a response pair, where each verdict has the same weight. `alpha` is of
+    model_a, model_b, tie and both_bad in canonical order; `alpha_unordered` does not depend on which of two models is
+    called the first.
     """
 
     scenario: str
@@ -110,13 +109,13 @@ class ScenarioAgreement:
     alpha_unordered: Alpha
     everybody: list[Habits]
     annotators: list[Habits]
-    pairs: list[Pair]
+    pairs: list[PairOfAnnotators]
     judges: list[Judge]
 
 
 @dataclass(frozen=True)
 class Report:
-    """The scenarios, 'overall' first (unless one was asked for), and what a reader must know."""
+    """The scenarios, 'overall' first (unless one scenario was asked for), and notes for the reader."""
 
     scenarios: list[ScenarioAgreement]
     notes: list[Note] = field(default_factory=list)
@@ -130,7 +129,7 @@ def report(db: sqlite3.Connection, *, scenario: str | None = None, rounds: int =
     if rounds < 1:
         raise ParameterError(f"{rounds} rounds: give 1 or more.")
     check_scenario(db, scenario)
-    db.execute("BEGIN")  # one moment of the database, though others may be writing verdicts
+    db.execute("BEGIN")  # all queries see one moment of the database, though others may be storing verdicts
     try:
         found = _Rows.read(db, scenario)
     finally:
@@ -170,30 +169,30 @@ class _Rows:
 
 
 def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreement:
-    counts = list(_of(found.counts, name))
+    counts = list(_in_scenario(found.counts, name))
     table = np.array([[row[category] for category in CATEGORIES] for row in counts], dtype=np.int64)
-    items = np.array([row["response_pairs"] for row in counts], dtype=np.int64)
+    response_pairs = np.array([row["response_pairs"] for row in counts], dtype=np.int64)
     table = table.reshape(-1, len(CATEGORIES))
-    repeats = list(_of(found.repeats, name))
+    repeats = list(_in_scenario(found.repeats, name))
     habits = [_habits(row, repeats) for row in found.habits if row["scenario"] == name]
     people = next((one for one in habits if one.annotator is None and one.kind == "person"), None)
     return ScenarioAgreement(
         scenario=name,
         people=people.annotators if people else 0,
         verdicts=people.verdicts if people else 0,
-        response_pairs=int(items.sum()),
-        shared=int(items[table.sum(axis=1) >= 2].sum()),
-        same=observed_agreement(table, items),
-        alpha=krippendorff_alpha(table, items, rounds=rounds, seed=seed),
-        alpha_unordered=krippendorff_alpha(table, items, unordered=True, rounds=rounds, seed=seed),
+        response_pairs=int(response_pairs.sum()),
+        shared=int(response_pairs[table.sum(axis=1) >= 2].sum()),
+        same=observed_agreement(table, response_pairs),
+        alpha=krippendorff_alpha(table, response_pairs, rounds=rounds, seed=seed),
+        alpha_unordered=krippendorff_alpha(table, response_pairs, unordered=True, rounds=rounds, seed=seed),
         everybody=[one for one in habits if one.annotator is None],
         annotators=[one for one in habits if one.annotator is not None],
         pairs=[_pair(row) for row in found.pairs if row["scenario"] == name],
-        judges=_judges(_of(found.judges, name)),
+        judges=_judges(_in_scenario(found.judges, name)),
     )
 
 
-def _of(rows: Iterable[sqlite3.Row], scenario: str) -> Iterable[sqlite3.Row]:
+def _in_scenario(rows: Iterable[sqlite3.Row], scenario: str) -> Iterable[sqlite3.Row]:
     """The rows of a scenario; 'overall' has all of them."""
     return (row for row in rows if scenario in (OVERALL, row["scenario"]))
 
@@ -215,8 +214,8 @@ def _habits(row: sqlite3.Row, repeats: Sequence[sqlite3.Row]) -> Habits:
     )
 
 
-def _pair(row: sqlite3.Row) -> Pair:
-    return Pair(**dict(zip(row.keys()[1:], tuple(row)[1:], strict=True)))
+def _pair(row: sqlite3.Row) -> PairOfAnnotators:
+    return PairOfAnnotators(**dict(zip(row.keys()[1:], tuple(row)[1:], strict=True)))
 
 
 def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:
@@ -232,7 +231,7 @@ def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:
     return found
 
 
-# What a reader must know, in words: each function looks at one thing
+# The notes: each function looks at one thing that a reader must know
 
 
 def notes(scenarios: Sequence[ScenarioAgreement]) -> list[Note]:
@@ -244,7 +243,7 @@ def notes(scenarios: Sequence[ScenarioAgreement]) -> list[Note]:
 
 
 def _overlap(found: ScenarioAgreement) -> Note | None:
-    """Where nothing can be said about people: why, and which command mends it."""
+    """Where people's agreement is unknown: why, and which command changes that."""
     if found.shared:
         return None
     why = {0: "No person has judged anything", 1: "Only one person has judged"}.get(
@@ -252,7 +251,7 @@ def _overlap(found: ScenarioAgreement) -> Note | None:
     )
     return Note(
         "overlap",
-        f"{why}, so nothing can be said about how well people agree. `madetl annotate --overlap 2` deals every pair of "
+        f"{why}, so how well people agree is unknown. `madetl annotate --overlap 2` deals every pair of "
         "answers to two people; or give two people a copy of one sheet (`madetl export annotations -o sheet.csv`), and "
         "import each with `--annotator NAME`.",
     )
@@ -262,7 +261,8 @@ def _alike(found: ScenarioAgreement) -> Note | None:
     if not found.shared or found.alpha.alpha is not None:
         return None
     return Note(
-        "alike", "all shared pairs of answers have one and the same verdict, so chance alone would agree: no alpha."
+        "alike",
+        "all shared pairs of answers have one and the same verdict, as chance alone would give them: no alpha.",
     )
 
 
@@ -315,6 +315,6 @@ def _repeats(found: ScenarioAgreement) -> Note | None:
         return None
     return Note(
         "repeats",
-        "nobody was asked the same twice, so how far annotators agree with themselves is unknown: "
-        "`madetl annotate --repeat 0.05` asks it.",
+        "nobody was asked the same twice, so how far annotators agree with themselves is unknown. "
+        "`madetl annotate --repeat 0.05` asks a part of the pairs again.",
     )

@@ -175,10 +175,10 @@ def ids_by_name(db: sqlite3.Connection, table: str, names: Iterable[str]) -> dic
 
     Call it inside a `transaction`.
     """
-    wanted = list(dict.fromkeys(names))
-    insert_rows(db, table, ["name"], ([name] for name in wanted), "OR IGNORE")
+    names = list(dict.fromkeys(names))
+    insert_rows(db, table, ["name"], ([name] for name in names), "OR IGNORE")
     found = db.execute(
-        f"SELECT id, name FROM {table} WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
+        f"SELECT id, name FROM {table} WHERE name IN (SELECT value FROM json_each(?))", [json.dumps(names)]
     )
     return {row["name"]: row["id"] for row in found}
 

@@ -26,7 +26,7 @@ Key = tuple[str, str]
 class StoredInstructions:
     """`ids` has one id per record; `new` + `known` is the number of records.
 
-    `differing` counts records with another reference answer than the first one given, which stands.
+    `differing` counts records with another reference answer than the first one given, which is kept.
     """
 
     ids: list[int]
@@ -72,10 +72,10 @@ def _reference_answers(
     for key, record in zip(keys, records, strict=True):
         if record.reference_answer is None:
             continue
-        standing = answers.get(key)
-        if standing is None:
+        known = answers.get(key)
+        if known is None:
             answers[key] = record.reference_answer
-        differing += standing not in (None, record.reference_answer)
+        differing += known not in (None, record.reference_answer)
     return answers, differing
 
 

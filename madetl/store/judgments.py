@@ -84,7 +84,7 @@ def store(db: sqlite3.Connection, verdicts: Sequence[Verdict], run_id: int | Non
 
 
 def contradicted(db: sqlite3.Connection, verdicts: Sequence[Verdict]) -> dict[int, sqlite3.Row]:
-    """The judgment that stands under the same source id with another winner, by the verdict's place in `verdicts`.
+    """The stored judgments that have a verdict's source id and another winner, by the verdict's index in `verdicts`.
 
     Call it inside a transaction.
     """
@@ -92,7 +92,7 @@ def contradicted(db: sqlite3.Connection, verdicts: Sequence[Verdict]) -> dict[in
     known = _known(db, keys)
     pairs = enumerate(zip(keys, verdicts, strict=True))
     return {
-        place: known[key] for place, (key, verdict) in pairs if key in known and known[key]["winner"] != verdict.winner
+        index: known[key] for index, (key, verdict) in pairs if key in known and known[key]["winner"] != verdict.winner
     }
 
 

@@ -104,8 +104,8 @@ class _Merge:
         """Comparisons of the two models with each other: of one model with itself they mean nothing."""
         pair = {"a": min(self.old_id, self.new_id), "b": max(self.old_id, self.new_id)}
         where = "pair_id IN (SELECT id FROM pairs WHERE model_a_id = :a AND model_b_id = :b)"
-        dealt = f"SELECT count(*) FROM assignments WHERE selection_id IN (SELECT id FROM selections WHERE {where})"
-        self.dropped["assignments"] += self.db.execute(dealt, pair).fetchone()[0]
+        assigned = f"SELECT count(*) FROM assignments WHERE selection_id IN (SELECT id FROM selections WHERE {where})"
+        self.dropped["assignments"] += self.db.execute(assigned, pair).fetchone()[0]
         for table in ("selections", "similarities"):
             self.dropped[table] += self.db.execute(f"DELETE FROM {table} WHERE {where}", pair).rowcount
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Run:
+class RunningRun:
     """An execution in progress. `summary` is stored when it ends: the closing line that the user sees."""
 
     id: int
@@ -26,7 +26,9 @@ class Run:
 
 
 @contextmanager
-def run(db: sqlite3.Connection, command: str, parameters: Mapping[str, Any], seed: int | None = None) -> Iterator[Run]:
+def run(
+    db: sqlite3.Connection, command: str, parameters: Mapping[str, Any], seed: int | None = None
+) -> Iterator[RunningRun]:
     """Opens a run, and closes it with the outcome 'ok', 'failed' or 'interrupted'.
 
     Its row is committed at once, so that a killed execution leaves one without an outcome. Do not open it inside a
@@ -37,7 +39,7 @@ def run(db: sqlite3.Connection, command: str, parameters: Mapping[str, Any], see
             "INSERT INTO runs (command, parameters, seed, version) VALUES (?, ?, ?, ?)",
             (command, json.dumps(parameters, ensure_ascii=False, sort_keys=True, default=str), seed, __version__),
         )
-    this = Run(id=int(cursor.lastrowid or 0))
+    this = RunningRun(id=int(cursor.lastrowid or 0))
     try:
         yield this
     except BaseException as error:

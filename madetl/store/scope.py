@@ -19,9 +19,9 @@ def model_ids(db: sqlite3.Connection, names: Iterable[str] | None) -> list[int] 
     if names is None:
         return None
     known = {row["name"]: int(row["id"]) for row in db.execute("SELECT id, name FROM models ORDER BY name")}
-    wanted = list(names)
-    _check("model", wanted, list(known))
-    return sorted({known[name] for name in wanted})
+    names = list(names)
+    _check("model", names, list(known))
+    return sorted({known[name] for name in names})
 
 
 def check_scenario(db: sqlite3.Connection, scenario: str | None) -> None:
@@ -35,8 +35,8 @@ def scenarios(db: sqlite3.Connection) -> list[str]:
     return [row[0] for row in db.execute("SELECT DISTINCT scenario FROM instructions ORDER BY scenario")]
 
 
-def _check(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
-    missing = [name for name in wanted if name not in known]
+def _check(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    missing = [name for name in names if name not in known]
     if missing:
         there_is = ", ".join(known) if known else "none yet: import answers first"
         raise ParameterError(f"There is no {what} {', '.join(map(repr, missing))}. The database has: {there_is}")

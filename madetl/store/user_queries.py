@@ -125,11 +125,11 @@ def readable(row: Sequence[Any]) -> list[Any]:
 
 
 def _check_parameters(sql: str, parameters: Mapping[str, Value]) -> None:
-    wanted = sqlfiles.query_parameters(sql)
-    if missing := [name for name in wanted if name not in parameters]:
+    needed = sqlfiles.query_parameters(sql)
+    if missing := [name for name in needed if name not in parameters]:
         raise ParameterError(f"The query needs {_named(missing)}. Give each as -p NAME=VALUE.")
-    if unknown := [name for name in parameters if name not in wanted]:
-        takes = f"takes {_named(wanted)}" if wanted else "takes no parameters"
+    if unknown := [name for name in parameters if name not in needed]:
+        takes = f"takes {_named(needed)}" if needed else "takes no parameters"
         raise ParameterError(f"The query knows no {_named(unknown)}; it {takes}.")
 
 

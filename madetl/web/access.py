@@ -1,4 +1,4 @@
-"""Who is asking: links, cookies and form tokens, all derived from one key, compared in constant time.
+"""Tells annotators by links, cookies and form tokens, all derived from one key and compared in constant time.
 
 The key is random and lies in a file of its own beside the database, readable by its owner alone: links survive a
 restart, and the database can be mailed without letting anybody in. No token is stored, and none is ever written to a
@@ -47,7 +47,7 @@ def _parsed(path: Path) -> bytes:
     return key
 
 
-class Access:
+class PageAccess:
     """The tokens of some annotators (names by id)."""
 
     def __init__(self, key: bytes, annotators: Mapping[int, str]) -> None:
@@ -92,7 +92,7 @@ class Access:
 
 
 def _found(tokens: Mapping[int, bytes], token: str) -> int | None:
-    """Compares with every token, so that the time tells nothing of who is there."""
+    """The annotator of a token. Each is compared, so that the time taken does not tell which ones exist."""
     given = token.encode(errors="replace")
     found = [annotator for annotator, known in tokens.items() if hmac.compare_digest(known, given)]
     return found[0] if found else None

@@ -1,7 +1,7 @@
-"""The pages and what they answer to: reads by GET, changes by POST from the page itself, nothing to strangers.
+"""The pages: they show by GET, change by POST from the annotator's own page, and answer nothing to strangers.
 
-Each request opens the database for itself. The names of models are not known here: the queries of annotation do not
-return them.
+Each request opens the database for itself. The names of models are not known here: the queries of `sql/judgment` that
+the page uses do not return them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from madetl.errors import DatabaseError
 from madetl.judgment import annotate, assign
-from madetl.judgment.assign import Study
+from madetl.judgment.assign import PageStudy
 from madetl.rendering.markdown import render
 from madetl.store import database
-from madetl.web.access import Access
+from madetl.web.access import PageAccess
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
@@ -45,7 +45,7 @@ _BUSY_SECONDS = 10.0  # how long a page waits for other writers
 _LARGEST_FORM = 256 * 1024  # bytes
 _NOT_YOURS = "Please open the link that you were given."
 _NOTES = {
-    "again": "That item was answered already, perhaps in another window. This one is next.",
+    "again": "That pair of answers was judged already, perhaps in another window. This one is next.",
     "nothing": "There is nothing to undo.",
 }
 _WORDS = {"first": "answer 1 is better", "second": "answer 2 is better", "tie": "tie", "both_bad": "both are bad",
@@ -54,15 +54,15 @@ _WORDS = {"first": "answer 1 is better", "second": "answer 2 is better", "tie": 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the pages need to know: the file, the study, its people (names by id), and what they are told.
+    """What the pages need to know: the file, the study, its people (names by id), and the guidelines they read.
 
-    `shared`: people divide the items among them, so that nobody knows how many they will get.
+    `shared`: people divide the selected pairs among them, so that nobody knows how many they will get.
     """
 
     database: Path
-    study: Study
+    study: PageStudy
     annotators: Mapping[int, str]
-    access: Access
+    access: PageAccess
     guidelines: Markup
     both_bad: bool
     shared: bool
@@ -97,7 +97,7 @@ class _Pages:
     # --- who is asking
 
     def admit(self) -> Response | None:
-        """Lets annotators through, and strangers no further than the link, the style sheet and the script."""
+        """Refuses strangers all but the link, the style sheet and the script. None: the request goes on."""
         g.annotator = self._access.of_session(request.cookies.get(self._access.cookie, ""))
         if request.endpoint in {"link", "start", "static"}:
             return None
@@ -108,7 +108,7 @@ class _Pages:
         return None
 
     def _is_from_the_page(self) -> bool:
-        """Browsers say where a request comes from, but not all of them everywhere; the form's token always must fit."""
+        """Whether the form's token fits and the browser, if it says where a request comes from, names this page."""
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "null")
         if site not in {None, "same-origin"}:
             return False
@@ -134,40 +134,41 @@ class _Pages:
         return response
 
     def start(self) -> BaseResponse | str:
-        """Where the link leads.
+        """Where the link leads: to the annotator's page, and for a browser without the cookie to an empty page first.
 
-        A browser that comes from another site (a mail, a chat) keeps a strict cookie back until a page of ours has
-        led to the next: so a stranger gets an empty page that leads to one where the cookie will be there, or nothing.
+        A browser that comes from another site (a mail, a chat) sends a strict cookie only once one of these pages has
+        led to the next. So the empty page leads to `go`, where the cookie arrives, unless the browser is a stranger's.
         """
         if g.annotator is None:
             return render_template("start.html")
         return self.go()
 
     def go(self) -> BaseResponse:
-        """Where the annotator stopped; somebody new reads the guidelines first."""
+        """Leads the annotator to the page where they stopped; somebody new reads the guidelines first."""
         with self._database() as db:
-            has_item = annotate.item(db, self._study, g.annotator) is not None
-        return redirect(url_for("item" if has_item else "guidelines"), 303)
+            has_assignment = annotate.current(db, self._study, g.annotator) is not None
+        return redirect(url_for("item" if has_assignment else "guidelines"), 303)
 
     # --- what they see
 
     def guidelines(self) -> str:
         with self._database() as db:
             begun = annotate.last_decision(db, self._study, g.annotator) is not None
-            has_item = annotate.item(db, self._study, g.annotator) is not None
-        return self._page("guidelines.html", guidelines=self._setting.guidelines, begun=begun, has_item=has_item)
+            has_assignment = annotate.current(db, self._study, g.annotator) is not None
+        guidelines = self._setting.guidelines
+        return self._page("guidelines.html", guidelines=guidelines, begun=begun, has_assignment=has_assignment)
 
     def item(self) -> BaseResponse | str:
         with self._database() as db:
-            item = annotate.item(db, self._study, g.annotator)
-            if item is None:
+            assignment = annotate.current(db, self._study, g.annotator)
+            if assignment is None:
                 return redirect(url_for("done", note=request.args.get("note")), 303)
             progress = annotate.progress(db, self._study, g.annotator)
             last = annotate.last_decision(db, self._study, g.annotator)
         return self._page(
             "item.html",
-            item=item,
-            mark=self._access.mark(g.annotator, item.key),
+            assignment=assignment,
+            mark=self._access.mark(g.annotator, assignment.key),
             progress=progress,
             last=last and _WORDS[last["choice"]],
             shared=self._setting.shared,
@@ -177,7 +178,7 @@ class _Pages:
 
     def done(self) -> BaseResponse | str:
         with self._database() as db:
-            if annotate.item(db, self._study, g.annotator) is not None:
+            if annotate.current(db, self._study, g.annotator) is not None:
                 return redirect(url_for("item"), 303)
             ending = assign.ending(db, self._study)
             progress = annotate.progress(db, self._study, g.annotator, ended=ending is not None)
@@ -200,19 +201,19 @@ class _Pages:
         return redirect(url_for("item"), 303)
 
     def post_verdict(self) -> BaseResponse:
-        choice, number = request.form.get("choice"), request.form.get("item", type=int)
+        choice, assignment_id = request.form.get("choice"), request.form.get("item", type=int)
         allowed = {"skip", *annotate.CHOICES} - (set() if self._setting.both_bad else {"both_bad"})
-        if choice not in allowed or number is None or not 0 < number < 2**63:
+        if choice not in allowed or assignment_id is None or not 0 < assignment_id < 2**63:
             abort(400)
         with self._database() as db:
             if choice == "skip":
-                stored = annotate.skip(db, self._study, g.annotator, number)
+                stored = annotate.skip(db, self._study, g.annotator, assignment_id)
             else:
                 stored = annotate.judge(
                     db,
                     self._study,
                     g.annotator,
-                    number,
+                    assignment_id,
                     cast(annotate.Choice, choice),
                     seconds=request.form.get("seconds", type=float),
                     comment=request.form.get("comment", ""),
@@ -259,7 +260,7 @@ def _with_headers(response: Response) -> Response:
 
 
 def _failed(error: Exception) -> Response:
-    """What went wrong, without the address: it may hold a token."""
+    """Says what went wrong, and never the address: it may hold a token."""
     if isinstance(error, HTTPException):
         return _plain(error.name, error.code or 500)
     print(f"The page {request.endpoint} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -15,14 +15,14 @@ from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 
 from madetl.errors import ParameterError
 from madetl.judgment import assign
-from madetl.judgment.annotate import Progress, is_shared, progress
+from madetl.judgment.annotate import AnnotatorProgress, is_shared, progress
 from madetl.rendering.markdown import render
 from madetl.selection import select
 from madetl.selection.sets import Adaptive
 from madetl.store import runs
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
-from madetl.web.access import Access, key_file, read_key
+from madetl.web.access import PageAccess, key_file, read_key
 from madetl.web.app import Setting, create_app
 
 DEFAULT_GUIDELINES = Path(__file__).parent / "guidelines.md"
@@ -54,11 +54,11 @@ class Parameters:
 
     @property
     def plan(self) -> Adaptive | None:
-        """How the selection grows; each item that it picks gets `overlap` judgments of the budget."""
+        """How the selection grows; each pair that it picks takes `overlap` judgments of the budget."""
         if not self.adaptive:
             return None
-        items = None if self.budget is None else math.ceil(self.budget / self.overlap)
-        return Adaptive(budget=items, floor=self.floor, stop_at=self.stop_at)
+        pairs = None if self.budget is None else math.ceil(self.budget / self.overlap)
+        return Adaptive(budget=pairs, floor=self.floor, stop_at=self.stop_at)
 
     def __post_init__(self) -> None:
         if not self.annotators or not all(name and len(name) <= 200 for name in self.annotators):
@@ -69,12 +69,12 @@ class Parameters:
 class Served:
     """The page as it is ready to be used: a link per annotator, in their order, and how far each is.
 
-    `ended`: why the selection picks no more, in words; None: it may, or it does not grow as people judge.
+    `ended`: why the selection picks no more, in words; None: it may pick more, or does not grow as people judge.
     """
 
     selection: str
     links: dict[str, str]
-    progress: dict[str, Progress]
+    progress: dict[str, AnnotatorProgress]
     key_file: Path
     loopback: bool
     ended: str | None = None
@@ -83,8 +83,8 @@ class Served:
 def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Callable[[Served], None]) -> str:
     """Serves until it is interrupted; `ready` is called once the socket is open. Returns the closing line.
 
-    `db` is open for writing all the while, so that the file is whole again at the end. Raises ParameterError where the
-    address cannot be used, the guidelines cannot be read, or the selection cannot grow and is asked to.
+    `db` is open for writing all the while, so that the log is folded into the file at the end. Raises ParameterError
+    where the address cannot be used, the guidelines cannot be read, or a selection shall grow that cannot.
     """
     selection = _selection(db, parameters)
     guidelines = _read_guidelines(parameters.guidelines or DEFAULT_GUIDELINES)
@@ -94,7 +94,7 @@ def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Cal
         with transaction(db):
             people = {assign.person(db, name): name for name in names}
             study = _study(db, parameters, run.id)
-        access = Access(key, people)
+        access = PageAccess(key, people)
         shared = is_shared(db, study, list(people))
         setting = Setting(path, study, people, access, render(guidelines, breaks=False), parameters.both_bad, shared)
         server = _listening(setting, parameters)
@@ -108,25 +108,25 @@ def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Cal
 
 
 def _selection(db: sqlite3.Connection, parameters: Parameters) -> str:
-    """The name of the selection that the page works through; one that is to be begun has none of its rows yet."""
+    """The name of the selection that the page works through; an adaptive one may have no row in the database yet."""
     if parameters.plan is None:
         return str(find_set(db, parameters.selection)["name"])
     return select.growing(db, parameters.selection, parameters.plan, parameters.seed).name
 
 
-def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> assign.Study:
+def _study(db: sqlite3.Connection, parameters: Parameters, run_id: int) -> assign.PageStudy:
     """What the page works through. Makes an adaptive selection's row, or raises its budget: call it in a transaction.
 
     Names are looked up again, since somebody else may have begun the selection in the meantime.
     """
-    plan, dealt = parameters.plan, (parameters.overlap, parameters.repeat, parameters.seed)
+    plan, options = parameters.plan, (parameters.overlap, parameters.repeat, parameters.seed)
     if plan is None:
         chosen = find_set(db, parameters.selection)
-        return assign.Study(chosen["id"], chosen["name"], *dealt, run_id)
+        return assign.PageStudy(chosen["id"], chosen["name"], *options, run_id)
     request = select.growing(db, parameters.selection, plan, parameters.seed)
     set_id = select.keep(db, request, run_id)
     # From now on the stored budget counts, which another run may raise.
-    return assign.Study(set_id, request.name, *dealt, run_id, replace(plan, budget=None))
+    return assign.PageStudy(set_id, request.name, *options, run_id, replace(plan, budget=None))
 
 
 def _recorded(parameters: Parameters, selection: str, names: Sequence[str]) -> dict[str, object]:
@@ -182,13 +182,13 @@ def _is_loopback(host: str) -> bool:
 
 
 def _reachable(host: str) -> str:
-    """The host as it stands in a link: every address of this machine goes by its name."""
+    """The host to write into a link: this machine's name where the page listens on all of its addresses."""
     if host in {"0.0.0.0", "::"}:
         return gethostname()
     return f"[{host}]" if ":" in host else host
 
 
-def _summary(db: sqlite3.Connection, study: assign.Study) -> str:
+def _summary(db: sqlite3.Connection, study: assign.PageStudy) -> str:
     verdicts, people = db.execute(
         "SELECT count(*), count(DISTINCT annotator_id) FROM judgments WHERE run_id = ?", (study.run_id,)
     ).fetchone()
@@ -197,15 +197,15 @@ def _summary(db: sqlite3.Connection, study: assign.Study) -> str:
     return f"{_counted(verdicts, 'verdict')} given by {_counted(people, 'annotator')}{_how_far(db, study)}"
 
 
-def _how_far(db: sqlite3.Connection, study: assign.Study) -> str:
-    """Where a selection that grows stands, as the end of a sentence: why it has ended, or how many are there."""
+def _how_far(db: sqlite3.Connection, study: assign.PageStudy) -> str:
+    """How far a selection that grows has come, to end a sentence with: why it ended, or how many verdicts it has."""
     if study.plan is None:
         return ""
     ending = assign.ending(db, study)
     everybody = progress(db, study, _NOBODY, ended=ending is not None)
     if ending is None:
-        return f": {everybody.given:,} of {everybody.wanted:,} are there"
-    missing = everybody.wanted - everybody.given
+        return f": {everybody.given:,} of {everybody.needed:,} are there"
+    missing = everybody.needed - everybody.given
     still = f", {_counted(missing, 'verdict')} still to come" if missing else ""
     return f": {study.plan.why(ending)}{still}"
 

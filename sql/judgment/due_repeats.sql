@@ -1,7 +1,7 @@
--- Returns the items that an annotator may be asked again now, to see whether they agree with themselves.
--- Grain: one row per selected pair; none while no repeat is due: one is for every 1 / :share items judged.
--- Parameters: :set_id the selection; :annotator_id; :share of the items that is asked again; :gap, how many verdicts
---   must lie between.
+-- Returns the selected pairs that an annotator may be asked about again now, to see whether they agree with themselves.
+-- Grain: one row per selected pair; none while no repeat is due. A repeat is due for every 1 / :share pairs judged.
+-- Parameters: :set_id the selection; :annotator_id; :share of the pairs that is asked again; :gap, how many verdicts
+--   must lie between the two.
 WITH mine AS (
     SELECT a.id, a.selection_id, s.pair_id, a.repeat, a.state, a.dealt_at, a.decided_at
     FROM assignments AS a

@@ -1,4 +1,4 @@
--- What a judge model has said about a selection so far.
+-- How many verdicts a judge model has given on a selection so far.
 -- Grain: one row per comment that says how the verdicts on a pair differed between the two orders; NULL: they agreed.
 -- Parameters: :set_id (selection_sets.id), :annotator (a name), :model (the name of the model that it is), :flips (JSON
 --   array of those comments).

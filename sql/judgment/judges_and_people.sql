@@ -1,4 +1,4 @@
--- What judge models said beside what most people said: how far a judge could stand in for them.
+-- The verdicts of judge models beside those of most people: how far a judge model could replace people.
 -- Grain: one row per scenario, judge model, its verdict and people's; response_pairs says on how many it was so.
 -- Of each annotator the first verdict counts; people's is the one that most of them gave, a tie where none has most.
 -- Parameters: :scenario (NULL: all).

@@ -1,7 +1,7 @@
 -- How far an annotator has come with a selection, and how far everybody has.
 -- Grain: one row.
--- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :grows, whether the
---   selection is an adaptive one that grows up to its budget.
+-- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge a selected pair; :grows,
+--   whether the selection is an adaptive one that grows up to its budget.
 WITH verdicts AS (
     SELECT
         selection_id,
@@ -18,7 +18,6 @@ growth AS (
     WHERE t.id = :set_id
 )
 SELECT
-    count(*) AS items,
     ifnull(sum(v.mine), 0) AS mine,
     -- What the annotator has judged or can still be given.
     ifnull(sum(ifnull(v.mine, 0) OR ifnull(v.people, 0) < :overlap), 0) + (SELECT unpicked FROM growth) AS possible,
@@ -29,7 +28,7 @@ SELECT
         WHERE r.set_id = :set_id AND a.annotator_id = :annotator_id AND a.repeat > 0 AND a.state = 'judged'
     ) AS repeats,
     ifnull(sum(min(v.people, :overlap)), 0) AS given,
-    (count(*) + (SELECT unpicked FROM growth)) * :overlap AS wanted
+    (count(*) + (SELECT unpicked FROM growth)) * :overlap AS needed
 FROM selections AS s
 LEFT JOIN verdicts AS v ON v.selection_id = s.id
 WHERE s.set_id = :set_id;

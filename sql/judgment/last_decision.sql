@@ -1,9 +1,9 @@
 -- Returns what an annotator decided last on the page, verdict or skip: what undo takes back.
 -- Grain: one row, or none.
--- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :held_since, the time
---   since when an item is kept for whoever has it open.
+-- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge a selected pair; :held_since, the
+--   time since when an open assignment reserves its pair.
 SELECT
-    a.id AS item,
+    a.id AS assignment_id,
     a.state,
     CASE
         WHEN j.winner IN ('tie', 'both_bad') THEN j.winner
@@ -20,7 +20,7 @@ WHERE s.set_id = :set_id
         (a.state = 'judged' AND j.id IS NOT NULL)
         OR (
             a.state = 'skipped'
-            -- A skip that was taken back by judging the item after all is history.
+            -- A skip does not count any more once its pair was dealt to the annotator again,
             AND NOT EXISTS (
                 SELECT 1
                 FROM assignments AS b
@@ -29,7 +29,7 @@ WHERE s.set_id = :set_id
                     AND b.repeat = a.repeat
                     AND b.dealt_at >= a.decided_at
                     AND b.id <> a.id)
-            -- So is one whose item went to somebody else.
+            -- or went to somebody else.
             AND (a.repeat > 0 OR (
                 SELECT count(DISTINCT t.annotator_id)
                 FROM taken_slots AS t

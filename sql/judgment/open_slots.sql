@@ -1,13 +1,13 @@
 -- Returns the pairs of a selection that an annotator may be dealt now, with how many others have judged them or have
 -- them open.
 -- Grain: one row per selected pair that still needs a verdict, and that this annotator has neither judged nor skipped.
--- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :held_since, the time
---   since when an item is kept for whoever has it open.
+-- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge a selected pair; :held_since, the
+--   time since when an open assignment reserves its pair.
 WITH taken AS (
     SELECT
         selection_id,
         count(DISTINCT iif(annotator_id <> :annotator_id, annotator_id, NULL)) AS others,
-        -- Open items of one's own are out too: those not before the annotator any more went to others.
+        -- The annotator's own open assignments are out too: those that are not before them any more went to others.
         max(annotator_id = :annotator_id) AS mine
     FROM taken_slots
     WHERE set_id = :set_id

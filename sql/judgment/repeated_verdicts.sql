@@ -1,6 +1,6 @@
--- What annotators said when they were asked the same again: how far they agree with themselves.
+-- The verdicts that annotators gave when they were asked the same again: how far they agree with themselves.
 -- Grain: one row per scenario, annotator, first verdict and verdict on the repeat, both in canonical order; repeats
--- says how many there are. Each repeat is held against the verdict on the pair as it was dealt first.
+-- says how many there are. Each repeat is compared with the verdict on the pair's first assignment.
 -- Parameters: :scenario (NULL: all).
 SELECT
     again.scenario,
@@ -12,7 +12,7 @@ SELECT
 FROM assignments AS d
 JOIN votes AS again ON again.assignment_id = d.id
 JOIN assignments AS o ON o.selection_id = d.selection_id AND o.annotator_id = d.annotator_id AND o.repeat = 0
--- Should the assignment have several verdicts, the first stands.
+-- Should the assignment have several verdicts, the first counts.
 JOIN judgments AS before ON before.id = (SELECT min(j.id) FROM judgments AS j WHERE j.assignment_id = o.id)
 WHERE d.repeat > 0 AND (:scenario IS NULL OR again.scenario = :scenario)
 GROUP BY again.scenario, again.annotator, again.kind, before.winner, again.winner

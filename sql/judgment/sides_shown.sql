@@ -10,4 +10,4 @@ WHERE s.set_id = :set_id
     AND s.pair_id = :pair_id
     AND a.annotator_id = :annotator_id
     AND a.repeat = 0
-    AND a.state IN ('open', 'judged');  -- skipped or undone, and dealt again, an item would count twice
+    AND a.state IN ('open', 'judged');  -- a pair that was skipped or undone and dealt again would count twice

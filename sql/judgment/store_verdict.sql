@@ -1,6 +1,6 @@
--- Stores the verdict on an item, once the item is marked as judged.
+-- Stores the verdict on an assignment that is marked as judged.
 -- Changes: judgments.
--- Parameters: :item its number; :winner in canonical order; :seconds, :comment (NULL: none); :run_id.
+-- Parameters: :assignment_id; :winner in canonical order; :seconds, :comment (NULL: none); :run_id.
 INSERT INTO judgments (
     annotator_id, response_a_id, response_b_id, winner, shown_first, seconds, comment, assignment_id, source, source_id,
     created_at, run_id)
@@ -9,4 +9,4 @@ SELECT
     'item:' || a.id, a.decided_at, :run_id
 FROM assignments AS a
 JOIN selections AS s ON s.id = a.selection_id
-WHERE a.id = :item;
+WHERE a.id = :assignment_id;

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from madetl.errors import InputError
 from madetl.formats import alpaca_eval, arena, mad_eval, plain
-from madetl.formats.reading import FileRows, Row, read_rows
+from madetl.formats.reading import FileRow, FileRows, read_rows
 from madetl.records import BattleRecord, InstructionRecord, ResponseRecord
 
 ANSWER = {"instruction": "q", "output": "a", "generator": "m"}
@@ -43,7 +43,7 @@ Write = Callable[[str, str | bytes], str]
 
 
 def rows_of(*fields: dict[str, Any], file: str = "f.json") -> FileRows:
-    return FileRows(file, [Row(line, each) for line, each in enumerate(fields, 1)])
+    return FileRows(file, [FileRow(line, each) for line, each in enumerate(fields, 1)])
 
 
 def parquet(path: Path, select: str) -> str:

@@ -334,7 +334,7 @@ def test_a_worldwide_id_with_another_winner_is_refused_with_the_one_that_stands(
     with pytest.raises(InputError) as error:
         answers.import_arena(db, [file])
     assert str(error.value) == (
-        f"{file}, line 2, field winner: the vote {long} stands with the winner {'model_b' if turned else 'model_a'},"
+        f"{file}, line 2, field winner: the vote {long} is stored with the winner {'model_b' if turned else 'model_a'},"
         " not tie; `madetl delete run 1` takes back the import that it came in. Nothing of this file was imported."
     )
     assert count(db, "judgments") == 1

@@ -79,7 +79,7 @@ class TestImport:
         with pytest.raises(InputError) as caught:
             take(db, str(changed), annotator="ann")
         assert (caught.value.line, caught.value.field) == (4, "winner")
-        assert f"ann has judged item {third} already: response_2 stands, not response_1." in str(caught.value)
+        assert f"ann has judged item {third} already: response_2 is stored, not response_1." in str(caught.value)
         run = db.execute("SELECT run_id FROM judgments").fetchone()[0]
         assert f"`madetl delete run {run}`" in str(caught.value)
         assert len(winners(db)) == 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from madetl.errors import InputError, ParameterError
 from madetl.exporting import label_studio as tasks_of
 from madetl.formats.label_studio import labelling_config, tasks
-from madetl.formats.sheets import SheetItem
+from madetl.formats.sheets import SheetAssignment
 from madetl.importing import label_studio
 from madetl.importing.label_studio import Names
 from tests.support.sheet_study import MODELS, export, filled, fresh, small_study, take, winners
@@ -57,7 +57,7 @@ def exported(given, *annotations):
 def bring(db, folder, rows, *annotators, name="export.json"):
     path = folder / name
     path.write_text(json.dumps(rows), encoding="utf-8")
-    return label_studio.import_annotations(db, [str(path)], Names.of(annotators))
+    return label_studio.import_annotations(db, [str(path)], Names.parse(annotators))
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ class TestConfiguration:
 
     @pytest.mark.parametrize(("reference", "both_bad"), [*product((None, "42"), (False, True))])
     def test_it_holds_documented_tags_that_fit_together_and_the_tasks(self, reference, both_bad):
-        items = [SheetItem(1, '<i> & "q"', reference, "one", "two")]
+        items = [SheetAssignment(1, '<i> & "q"', reference, "one", "two")]
         view = ET.fromstring(labelling_config(items, both_bad=both_bad))
         found = list(view.iter())
         attributes = {
@@ -257,7 +257,7 @@ class TestImport:
     def test_a_verdict_that_changed_is_refused(self, db, tmp_path, project):
         bring(db, tmp_path, exported(project, annotation("tie")), "ann")
         before = snapshot(db)
-        with pytest.raises(InputError, match=r"ann has judged item \d+ already: tie stands, not response_1"):
+        with pytest.raises(InputError, match=r"ann has judged item \d+ already: tie is stored, not response_1"):
             bring(db, tmp_path, exported(project, annotation("response_1"), annotation("tie")), "ann")
         assert snapshot(db) == before
 
@@ -351,7 +351,7 @@ class TestBadFiles:
     )  # fmt: skip
     def test_names_that_make_no_sense(self, annotators, message):
         with pytest.raises(ParameterError, match=message):
-            Names.of(annotators)
+            Names.parse(annotators)
 
     def test_one_name_for_several_people_and_names_for_nobody(self, db, tmp_path, project):
         rows = exported(project, annotation("tie", ANN), annotation("tie", 7))

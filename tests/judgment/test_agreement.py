@@ -130,14 +130,14 @@ def test_kappa_is_scikit_learns(verdicts):
 
 
 @pytest.mark.parametrize(
-    ("count", "of", "lower", "upper"),
+    ("count", "whole", "lower", "upper"),
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
-def test_wilsons_interval_in_newcombes_examples(count, of, lower, upper):
+def test_wilsons_interval_in_newcombes_examples(count, whole, lower, upper):
     """Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I."""
-    found = share(count, of)
+    found = share(count, whole)
     assert (found.lower, found.upper) == pytest.approx((lower, upper), abs=5e-5)
-    turned = share(of - count, of)
+    turned = share(whole - count, whole)
     assert (1 - turned.upper, 1 - turned.lower) == pytest.approx((found.lower, found.upper))
 
 
@@ -337,7 +337,7 @@ def test_the_views_are_a_plain_loop_over_the_rows(verdicts):
 # --- what a reader is told
 
 
-def kinds(report):
+def note_kinds(report):
     return {note.kind for note in report.notes}
 
 
@@ -364,14 +364,14 @@ def test_judges_alone_are_reported_without_people(study, db):
 
 
 def test_notes_come_where_they_are_due(three, db):
-    assert kinds(agreement.report(db)) == {"few", "order", "time", "repeats"}
+    assert note_kinds(agreement.report(db)) == {"few", "order", "time", "repeats"}
     db.execute("UPDATE judgments SET shown_first = 'model_a', seconds = 5")
-    assert kinds(agreement.report(db)) == {"few", "repeats"}
+    assert note_kinds(agreement.report(db)) == {"few", "repeats"}
     for person in ("ann", "bob"):
         vote(three, person, "a" * 100, start=100)
     vote(three, "ann", "b" * 10, start=200)
     vote(three, "bob", "a" * 10, start=200)
-    assert kinds(agreement.report(db)) == {"lopsided", "repeats"}
+    assert note_kinds(agreement.report(db)) == {"lopsided", "repeats"}
 
 
 def test_everybody_always_the_same_has_no_alpha(study, db):
@@ -380,7 +380,7 @@ def test_everybody_always_the_same_has_no_alpha(study, db):
     report = agreement.report(db)
     assert (report.scenarios[0].alpha.alpha, report.scenarios[0].pairs[0].kappa) == (None, None)
     assert report.scenarios[0].same == 1
-    assert "alike" in kinds(report)
+    assert "alike" in note_kinds(report)
 
 
 def test_errors_say_what_there_is(study, db):

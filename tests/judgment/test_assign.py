@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from madetl.errors import ParameterError
 from madetl.exporting import sheets
 from madetl.judgment import annotate, assign
-from madetl.judgment.assign import Study
+from madetl.judgment.assign import PageStudy
 from madetl.store import runs
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
@@ -22,27 +22,27 @@ from tests.conftest import Study as Rows
 from tests.support.sheet_study import MODELS, fresh, select, small_study
 
 
-def begun(db: sqlite3.Connection, **options) -> Study:
+def begun(db: sqlite3.Connection, **options) -> PageStudy:
     """The page's study on the latest selection, as `madetl annotate` starts it."""
     chosen = find_set(db)
     with runs.run(db, "annotate", {}) as run:
         pass
     defaults = {"overlap": 1, "repeat": 0.0, "seed": 42}
-    return Study(set_id=chosen["id"], selection=chosen["name"], run_id=run.id, **(defaults | options))
+    return PageStudy(set_id=chosen["id"], selection=chosen["name"], run_id=run.id, **(defaults | options))
 
 
 def people(db: sqlite3.Connection, *names: str) -> list[int]:
     return [assign.person(db, name) for name in names]
 
 
-def judge_all(db, study: Study, who: int, choice: annotate.Choice = "first") -> list[int]:
+def judge_all(db, study: PageStudy, who: int, choice: annotate.Choice = "first") -> list[int]:
     """Judges until nothing is left; the numbers of the items in order."""
     items = []
     number = annotate.begin(db, study, who)
     while number is not None:
         assert annotate.judge(db, study, who, number, choice)
         items.append(number)
-        number = assign.current_item(db, study, who)
+        number = assign.current_assignment(db, study, who)
     return items
 
 
@@ -66,7 +66,7 @@ class TestOnePerson:
         assert len(items) == len(set(items)) == 15
         assert column(db, "SELECT DISTINCT judgments FROM selected_pairs") == [1]
         assert annotate.begin(db, study, ann) is None
-        assert annotate.progress(db, study, ann) == annotate.Progress(15, 15, 15, 15)
+        assert annotate.progress(db, study, ann) == annotate.AnnotatorProgress(15, 15, 15, 15)
 
     def test_an_open_item_stays_until_it_is_answered(self, db):
         small_study(db, 2)
@@ -186,7 +186,7 @@ class TestBlindOrder:
         assert {len(str(number)) for number in numbers} == {6}
 
     def test_there_are_always_numbers_left(self, db, monkeypatch):
-        monkeypatch.setattr(assign, "_LOWEST_NUMBER", 1)
+        monkeypatch.setattr(assign, "_LOWEST_ID", 1)
         small_study(db, 10)
         numbers = judge_all(db, begun(db), *people(db, "ann"))
         assert len(set(numbers)) == 30
@@ -256,7 +256,7 @@ class TestSeveralPeople:
         ann, bob, cleo = people(db, "ann", "bob", "cleo")
         numbers = [annotate.begin(db, begun(db, overlap=3), who) for who in (ann, bob, cleo)]
         fewer = begun(db, overlap=1)
-        assert [assign.current_item(db, fewer, who) for who in (ann, bob, cleo)] == [numbers[0], None, None]
+        assert [assign.current_assignment(db, fewer, who) for who in (ann, bob, cleo)] == [numbers[0], None, None]
 
     def test_verdicts_from_elsewhere_count_and_are_not_asked_for_again(self, db):
         small_study(db, 2, MODELS[:2])
@@ -278,8 +278,8 @@ class TestSeveralPeople:
         ann, bob = people(db, "ann", "bob")
         for _ in range(4):
             annotate.judge(db, study, ann, annotate.begin(db, study, ann), "first")
-        assert annotate.progress(db, study, ann) == annotate.Progress(4, 6, 4, 6)
-        assert annotate.progress(db, study, bob) == annotate.Progress(0, 2, 4, 6)
+        assert annotate.progress(db, study, ann) == annotate.AnnotatorProgress(4, 6, 4, 6)
+        assert annotate.progress(db, study, bob) == annotate.AnnotatorProgress(0, 2, 4, 6)
 
     @settings(max_examples=30, deadline=None)
     @given(
@@ -292,20 +292,20 @@ class TestSeveralPeople:
             small_study(db, 2)
             study = begun(db, overlap=overlap, repeat=0.3)
             who = people(db, "ann", "bob", "cleo")
-            standing = 0
+            stored = 0
             for one, step in steps:
                 number = annotate.begin(db, study, who[one])
                 last = annotate.last_decision(db, study, who[one])
                 if step == "undo":
-                    standing -= annotate.undo(db, study, who[one]) and last["choice"] != "skip"
+                    stored -= annotate.undo(db, study, who[one]) and last["choice"] != "skip"
                 elif step == "again":
                     annotate.take_up_skipped(db, study, who[one])
                 elif number is not None and step == "skip":
                     annotate.skip(db, study, who[one], number)
                 elif number is not None:
-                    standing += annotate.judge(db, study, who[one], number, "first")
-            assert column(db, "SELECT count(*) FROM judgments") == [standing]
-            assert column(db, "SELECT count(*) FROM assignments WHERE state = 'judged'") == [standing]
+                    stored += annotate.judge(db, study, who[one], number, "first")
+            assert column(db, "SELECT count(*) FROM judgments") == [stored]
+            assert column(db, "SELECT count(*) FROM assignments WHERE state = 'judged'") == [stored]
             per_pair = column(
                 db,
                 "SELECT count(DISTINCT annotator_id) FROM taken_slots GROUP BY selection_id",
@@ -324,24 +324,24 @@ class TestUndo:
         study = begun(db)
         [ann] = people(db, "ann")
         number = annotate.begin(db, study, ann)
-        before = annotate.item(db, study, ann)
+        before = annotate.current(db, study, ann)
         annotate.judge(db, study, ann, number, "first", comment="oops")
-        interrupted = assign.current_item(db, study, ann)
+        interrupted = assign.current_assignment(db, study, ann)
 
         assert annotate.undo(db, study, ann)
 
-        again = annotate.item(db, study, ann)
+        again = annotate.current(db, study, ann)
         assert (again.key, again.response_1, again.response_2) == (before.key, before.response_1, before.response_2)
-        assert again.number != number
+        assert again.id != number
         assert column(db, "SELECT count(*) FROM judgments") == [0]
         assert annotate.progress(db, study, ann).done == 0
-        annotate.judge(db, study, ann, again.number, "second")
+        annotate.judge(db, study, ann, again.id, "second")
         states = (
             "SELECT state FROM assignments"
             " WHERE selection_id = (SELECT selection_id FROM assignments WHERE id = ?) ORDER BY dealt_at"
         )
         assert column(db, states, number) == ["undone", "judged"]
-        assert assign.current_item(db, study, ann) == interrupted
+        assert assign.current_assignment(db, study, ann) == interrupted
 
     def test_it_goes_back_step_by_step(self, db):
         small_study(db, 2)
@@ -351,7 +351,7 @@ class TestUndo:
             annotate.judge(db, study, ann, annotate.begin(db, study, ann), choice)
         keys = []
         while annotate.undo(db, study, ann):
-            keys.append(annotate.item(db, study, ann).key)
+            keys.append(annotate.current(db, study, ann).key)
         assert len(set(keys)) == 2
         states = column(db, "SELECT state FROM assignments ORDER BY dealt_at")
         assert states == ["undone", "undone", "open", "open", "open"]
@@ -361,11 +361,11 @@ class TestUndo:
         study = begun(db)
         [ann] = people(db, "ann")
         number = annotate.begin(db, study, ann)
-        key = annotate.item(db, study, ann).key
+        key = annotate.current(db, study, ann).key
         annotate.skip(db, study, ann, number)
         assert annotate.last_decision(db, study, ann)["choice"] == "skip"
         assert annotate.undo(db, study, ann)
-        assert annotate.item(db, study, ann).key == key
+        assert annotate.current(db, study, ann).key == key
         judge_all(db, study, ann)
         while annotate.undo(db, study, ann):
             pass
@@ -379,7 +379,7 @@ class TestUndo:
         his = annotate.begin(db, study, bob)
         assert annotate.last_decision(db, study, ann) is None
         assert not annotate.undo(db, study, ann)
-        assert assign.current_item(db, study, bob) == his
+        assert assign.current_assignment(db, study, bob) == his
 
     def test_it_leaves_others_and_sheets_alone(self, db):
         small_study(db, 1)
@@ -400,16 +400,16 @@ class TestSkip:
         keys = []
         for _ in range(2):
             number = annotate.begin(db, study, ann)
-            keys.append(annotate.item(db, study, ann).key)
+            keys.append(annotate.current(db, study, ann).key)
             annotate.skip(db, study, ann, number)
         assert len(judge_all(db, study, ann)) == 4
         assert len(annotate.skipped(db, study, ann)) == 2
         assert annotate.take_up_skipped(db, study, ann) == 2
         assert annotate.skipped(db, study, ann) == []
         again = []
-        while (item := annotate.item(db, study, ann)) is not None:
-            again.append(item.key)
-            annotate.judge(db, study, ann, item.number, "tie")
+        while (shown := annotate.current(db, study, ann)) is not None:
+            again.append(shown.key)
+            annotate.judge(db, study, ann, shown.id, "tie")
         assert again == keys
         states = Counter(column(db, "SELECT state FROM assignments"))
         assert states == {"judged": 6, "skipped": 2}
@@ -434,8 +434,8 @@ class TestRepeats:
         assert len(items) == 60 + 15
         assert annotate.progress(db, study, ann).done == 75
         rows = db.execute("SELECT selection_id, repeat, shown_first FROM assignments ORDER BY dealt_at").fetchall()
-        place = {(row["selection_id"], row["repeat"]): n for n, row in enumerate(rows)}
-        gaps = [place[key] - place[key[0], 0] for key in place if key[1] == 1]
+        position = {(row["selection_id"], row["repeat"]): n for n, row in enumerate(rows)}
+        gaps = [position[key] - position[key[0], 0] for key in position if key[1] == 1]
         assert len(gaps) == 15
         assert min(gaps) > assign.REPEAT_GAP
         side = {(row["selection_id"], row["repeat"]): row["shown_first"] for row in rows}

@@ -58,7 +58,7 @@ def measure(db: sqlite3.Connection, server: ProviderServer, name: str = NAME, **
     return AnswersToEmbed(db, model(db, server, name), scope).run(AskOptions(**options))
 
 
-def model(db: sqlite3.Connection, server: ProviderServer, name: str = NAME) -> model_settings.Model:
+def model(db: sqlite3.Connection, server: ProviderServer, name: str = NAME) -> model_settings.AskedModel:
     return model_settings.find(db, name, ModelOptions(provider="openai", base_url=f"{server.url}/v1"))
 
 

@@ -37,9 +37,9 @@ def judge_on_page(db: sqlite3.Connection, verdicts: int, budget: int | None = No
         with database.transaction(db):
             person = assign.person(db, who)
             request = selection.growing(db, "latest", Adaptive(budget=budget), 42)
-            study = assign.Study(selection.keep(db, request, this.id), request.name, 1, 0, 42, this.id, Adaptive())
+            study = assign.PageStudy(selection.keep(db, request, this.id), request.name, 1, 0, 42, this.id, Adaptive())
         item = annotate.begin(db, study, person)
         for _ in range(verdicts):
             annotate.judge(db, study, person, item, "tie")
-            item = assign.current_item(db, study, person)
+            item = assign.current_assignment(db, study, person)
     return this.id

@@ -56,7 +56,7 @@ def small_study(db: sqlite3.Connection, instructions: int = 10, models: Sequence
         select(db, [(a, b) for i, a in enumerate(ids) for b in ids[i + 1 :]], start=1 + number * 10)
 
 
-def export(db: sqlite3.Connection, path: Path, **options: Any) -> sheets.Exported:
+def export(db: sqlite3.Connection, path: Path, **options: Any) -> sheets.ExportedSheet:
     return sheets.export_sheet(db, path, **({"selection": "latest", "annotator": None, "seed": 42} | options))
 
 

@@ -330,7 +330,7 @@ class TestTheWay:
             assert ann.fields()["item"] != skipped[0]
             assert progress(ann) == "0 of 4"
             ann = work(page.links["ann"])
-            assert "You skipped 1 item that nobody else has judged meanwhile." in text(ann)
+            assert "You skipped 1 pair of answers that nobody else has judged meanwhile." in text(ann)
             assert "3 of 4 verdicts of the study are there." in text(ann)
             ann.post("/skipped")
             assert shown(ann) == skipped[1]

@@ -132,7 +132,7 @@ def test_a_whole_selection_with_the_keyboard(window, file):
             sources.append(window.driver.page_source + window.driver.current_url + window.driver.title)
             window.press(key)
         assert window.driver.current_url.endswith("/done")
-        assert "You skipped 1 item" in window.find("main").text
+        assert "You skipped 1 pair of answers" in window.find("main").text
         window.follow(window.find("main button.main").click)
         window.press(Keys.ARROW_RIGHT)
         assert "You have given 6 verdicts" in window.find("main").text
@@ -201,7 +201,7 @@ def test_undo_and_coming_back_on_another_device(window, file):
             other.press(Keys.ARROW_DOWN)
         # The first window still shows the item: it is told, and nothing is counted twice.
         window.press(Keys.ARROW_LEFT)
-        assert "answered already" in window.find(".note").text
+        assert "judged already" in window.find(".note").text
     assert choices(file) == ["second", "tie"]
     assert rows(file, "SELECT comment FROM judgments ORDER BY id") == [("short",), (None,)]
     assert rows(file, "SELECT count(*) FROM assignments WHERE state = 'undone'") == [(1,)]

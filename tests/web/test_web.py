@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from madetl.rendering.markdown import LONGEST, render
 from madetl.store import database
-from madetl.web.access import Access, read_key
+from madetl.web.access import PageAccess, read_key
 from madetl.web.app import POLICY
 from tests.conftest import Study
 from tests.support import children
@@ -116,7 +116,7 @@ class TestTheLink:
         assert not any(secret.encode() in stored for secret in secrets)
 
     def test_tokens_differ_between_people_purposes_and_keys(self):
-        one, other = (Access(bytes([n]) * 32, {1: "ann", 2: "bob"}) for n in (1, 2))
+        one, other = (PageAccess(bytes([n]) * 32, {1: "ann", 2: "bob"}) for n in (1, 2))
         tokens = [
             token
             for access in (one, other)
@@ -331,7 +331,7 @@ class TestWithoutScripts:
             ann.judge("skip")
             for _ in range(5):
                 ann.judge("tie")
-            assert "You skipped 1 item" in ann.at.text
+            assert "You skipped 1 pair of answers" in ann.at.text
             ann.post("/skipped")
             assert re.findall(r"Answer [ZAM] about place \d", ann.at.text) == answers
             ann.judge("first")
@@ -347,7 +347,7 @@ class TestWithoutScripts:
             fields = ann.fields()
             ann.judge("first")
             again = ann.post("/verdict", choice="second", **fields)
-            assert "answered already" in again.text
+            assert "judged already" in again.text
         assert count(file, "judgments") == 1
 
     def test_several_people_see_how_far_all_are(self, file):

@@ -1,11 +1,11 @@
-// Keys, the time that the item is in view, and the comment so far. Without this script the buttons do the same.
+// Keys, the time that the answers are in view, and the comment so far. Without this script the buttons do the same.
 "use strict";
 
 (() => {
   const verdict = document.getElementById("verdict");
   const undo = document.getElementById("undo");
   const shown = performance.now();
-  const settled = 300; // milliseconds: the second half of a double click is no verdict on the next item
+  const settled = 300; // milliseconds: the second half of a double click is no verdict on the next pair
   let sent = false;
 
   const press = (form, value) => {

@@ -1,8 +1,8 @@
--- Returns what was dealt under the item numbers of a sheet, the texts in the order that it shows them.
--- Grain: one row per item number that is known.
--- Parameters: :items, a JSON array of item numbers.
+-- Returns the assignments of a sheet's item numbers, the texts in the order that the sheet shows them.
+-- Grain: one row per assignment that is stored.
+-- Parameters: :assignment_ids, a JSON array: the numbers in the sheet's column item.
 SELECT
-    a.id AS item,
+    a.id AS assignment_id,
     a.selection_id,
     a.repeat,
     a.shown_first,
@@ -14,7 +14,7 @@ SELECT
     ifnull(i.reference_answer, '') AS reference_answer,
     iif(a.shown_first = 'model_a', ra.response, rb.response) AS response_1,
     iif(a.shown_first = 'model_a', rb.response, ra.response) AS response_2
-FROM json_each(:items) AS k
+FROM json_each(:assignment_ids) AS k
 CROSS JOIN assignments AS a ON a.id = k.value  -- CROSS: look each number up, whatever the statistics say
 JOIN selections AS s ON s.id = a.selection_id
 JOIN instructions AS i ON i.id = s.instruction_id

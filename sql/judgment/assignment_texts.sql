@@ -1,11 +1,9 @@
--- Returns an item as its annotator sees it, the answers in the order that was drawn for it.
--- Grain: one row, or none where the item is not this annotator's.
--- Parameters: :item its number; :annotator_id; :set_id the selection.
+-- Returns an assignment as its annotator sees it, the answers in the order that was drawn for it.
+-- Grain: one row, or none where the assignment is not this annotator's.
+-- Parameters: :assignment_id; :annotator_id; :set_id the selection.
 SELECT
-    a.id AS item,
     a.selection_id,
     a.repeat,
-    a.state,
     i.instruction,
     i.input,
     i.reference_answer,
@@ -16,4 +14,4 @@ JOIN selections AS s ON s.id = a.selection_id
 JOIN instructions AS i ON i.id = s.instruction_id
 JOIN responses AS ra ON ra.id = s.response_a_id
 JOIN responses AS rb ON rb.id = s.response_b_id
-WHERE a.id = :item AND a.annotator_id = :annotator_id AND s.set_id = :set_id;
+WHERE a.id = :assignment_id AND a.annotator_id = :annotator_id AND s.set_id = :set_id;

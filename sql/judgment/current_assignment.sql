@@ -1,9 +1,9 @@
--- Returns the item that an annotator has before them on the page: what was opened last, so that an undone verdict comes
--- before the item that it interrupted.
+-- Returns the assignment that an annotator has before them on the page: the one opened last, so that an undone verdict
+-- comes before the assignment that it interrupted.
 -- Grain: one row, or none.
--- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :held_since, the time
---   since when an item is kept for whoever has it open.
-SELECT a.id AS item
+-- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge a selected pair; :held_since, the
+--   time since when an open assignment reserves its pair.
+SELECT a.id AS assignment_id
 FROM assignments AS a
 JOIN selections AS s ON s.id = a.selection_id
 JOIN runs AS r ON r.id = a.run_id AND r.command = 'annotate'
@@ -13,14 +13,14 @@ WHERE s.set_id = :set_id
     AND (
         a.repeat > 0
         OR (
-            -- Somebody who was away too long finds that others have taken the item over.
+            -- Whoever was away too long finds that others have taken the pair over.
             SELECT count(DISTINCT t.annotator_id)
             FROM taken_slots AS t
             WHERE t.selection_id = s.id
                 AND t.annotator_id <> :annotator_id
                 AND (
                     t.open_since IS NULL
-                    -- Of two who have it open, the first keeps it: they must not keep it from each other.
+                    -- Of two people who have the pair open, the first keeps it: neither may block the other.
                     OR (t.open_since >= :held_since AND (
                         a.dealt_at < :held_since
                         OR (t.open_since, t.annotator_id) < (a.dealt_at, a.annotator_id)))

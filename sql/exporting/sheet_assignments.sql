@@ -1,8 +1,8 @@
--- Returns the items of an annotation sheet, the answers in the order that was drawn for each.
+-- Returns the assignments of an annotation sheet, the answers in the order that was drawn for each.
 -- Grain: one row per assignment that is still to be judged.
 -- Parameters: :set_id the selection; :annotator_id (NULL: the sheet without an annotator).
 SELECT
-    a.id AS item,
+    a.id AS assignment_id,
     i.instruction,
     i.input,
     i.reference_answer,
@@ -22,7 +22,7 @@ WHERE s.set_id = :set_id
     AND ifnull(a.annotator_id, 0) = ifnull(:annotator_id, 0)
     AND a.repeat = 0
     AND a.state IN ('open', 'judged')
-    -- A verdict that was deleted since leaves its item open again.
+    -- An assignment whose verdict was deleted since is open again.
     AND NOT (a.state = 'judged' AND EXISTS (SELECT 1 FROM judgments AS j WHERE j.assignment_id = a.id))
--- By number alone: numbers are drawn at random, whenever an item was dealt; any other order could tell models apart.
+-- By id alone: ids are drawn at random, whenever a pair was dealt; any other order could tell models apart.
 ORDER BY a.id;

@@ -1,10 +1,10 @@
--- Returns the items that an annotator has skipped and could still judge, the one skipped first at the end: what is
--- opened last comes first on the page.
+-- Returns the assignments that an annotator has skipped and could still judge, the one skipped first at the end: what
+-- is opened last comes first on the page.
 -- Grain: one row per selected pair (and repeat).
--- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge an item; :held_since, the time
---   since when an item is kept for whoever has it open.
+-- Parameters: :set_id the selection; :annotator_id; :overlap, how many people judge a selected pair; :held_since, the
+--   time since when an open assignment reserves its pair.
 SELECT
-    a.id AS item,  -- of the row that max() takes
+    a.id AS assignment_id,  -- of the row that max() takes
     max(a.dealt_at) AS dealt_at
 FROM assignments AS a
 JOIN selections AS s ON s.id = a.selection_id
@@ -30,4 +30,4 @@ WHERE s.set_id = :set_id
         ) < :overlap
     END
 GROUP BY a.selection_id, a.repeat
-ORDER BY max(a.decided_at) DESC, max(a.dealt_at) DESC, item DESC;
+ORDER BY max(a.decided_at) DESC, max(a.dealt_at) DESC, assignment_id DESC;

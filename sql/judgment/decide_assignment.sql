@@ -1,10 +1,10 @@
--- Closes an open item of an annotator.
--- Changes: assignments. Returns which answer was first, and the seconds since the annotator was dealt the item for the
--- first time; nothing where it is not open (any more).
--- Parameters: :item its number; :annotator_id; :set_id the selection; :state, the new one; :now, in microseconds.
+-- Closes an open assignment of an annotator.
+-- Changes: assignments. Returns which answer was shown first, and the seconds since the annotator was dealt the pair
+-- for the first time; nothing where the assignment is not open (any more).
+-- Parameters: :assignment_id; :annotator_id; :set_id the selection; :state, the new one; :now, in microseconds.
 UPDATE assignments
 SET state = :state, decided_at = :now
-WHERE id = :item
+WHERE id = :assignment_id
     AND annotator_id = :annotator_id
     AND state = 'open'
     AND selection_id IN (SELECT s.id FROM selections AS s WHERE s.set_id = :set_id)

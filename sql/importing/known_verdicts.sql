@@ -1,7 +1,7 @@
--- Returns the verdicts that an annotator has given on an item already: on this sheet, on another, or on the page.
+-- Returns the verdicts that an annotator has given on an assignment already: on this sheet, on another, or on the page.
 -- Grain: one row per judgment.
--- Parameters: :annotator, a name; :response_a_id, :response_b_id; :source_id of the item's verdict on this sheet;
---   :selection_id and :repeat of the item.
+-- Parameters: :annotator, a name; :response_a_id, :response_b_id; :source_id of the verdict on this
+--   sheet; :selection_id and :repeat of the assignment.
 SELECT
     j.winner,
     j.run_id,
