@@ -402,11 +402,11 @@ def test_counts_and_order_come_out_of_sql(three_models, db):
     vote_again(three_models, "x", "y", 0, "ab")
     overall = rank.read_votes(db, RankParameters())[0]
     assert overall.models == ["x", "y", "z"]
-    assert isinstance(overall.kinds, OutcomeCounts)
+    assert isinstance(overall.outcomes, OutcomeCounts)
     assert isinstance(overall.battles, Battles)
     # x against y: one item with three votes (2 points to 1), then four wins, two losses and a tie
-    xy = overall.kinds.pair == 0
-    found = zip(overall.kinds.wins[xy].tolist(), overall.kinds.items[xy].tolist(), strict=True)
+    xy = overall.outcomes.pair == 0
+    found = zip(overall.outcomes.wins[xy].tolist(), overall.outcomes.items[xy].tolist(), strict=True)
     assert sorted(found) == [([0, 1], 2), ([0.5, 0.5], 1), ([1, 0], 4), ([2, 1], 1)]
     assert overall.battles.score.tolist() == [
         *(1, 1, 1, 0, 0.5, 1, 1, 0), *(1, 1, 0, 0.5, 1, 1, 0.5), *(1, 1, 1, 0, 1, 1, 0.5), *(1, 0),
