@@ -1,8 +1,8 @@
 -- How far each selection is: response pairs picked, and those that a person judged.
--- Grain: one row per selection.
+-- Grain: one row per selection, those begun last at the end.
 SELECT
     t.id AS set_id,
-    t.name AS selection,
+    t.name,
     t.metric_id,
     t.scenario,
     t.strategy,
