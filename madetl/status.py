@@ -13,7 +13,7 @@ from typing import Any
 
 from madetl.asking import ledger
 from madetl.providers.base import TRANSIENT
-from madetl.selection.orders import usual_filters
+from madetl.selection import sets
 from madetl.store import sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
 
@@ -60,7 +60,7 @@ def status(db: sqlite3.Connection) -> Status:
     try:
         scenarios, models = _rows(db, "status/status_scenarios"), _rows(db, "store/model_list")
         metrics = [row | _measured_with(db, row["metric_id"]) for row in _rows(db, "status/status_similarities")]
-        sets = [row | _metric_names(db, row) | _new(db, row) for row in _rows(db, "status/status_selections")]
+        selections = [row | _named(db, row) | _new(db, row) for row in _rows(db, "selection/selections_so_far")]
         [ranking] = _rows(db, "status/status_ranking")
         overall = (
             "SELECT rank, model, rating, lower, upper, battles, resample FROM leaderboard WHERE scenario = 'overall'"
@@ -74,12 +74,12 @@ def status(db: sqlite3.Connection) -> Status:
         scenarios=scenarios,
         models=[{key: row[key] for key in ("model", "instructions", "responses", "judgments")} for row in models],
         similarities=[{key: row[key] for key in ("metric", "measured", "pending")} for row in metrics],
-        selections=[_shown(row) for row in sets],
+        selections=[_shown(row) for row in selections],
         annotators=annotators,
         leaderboard=leaderboard,
         failures=failures,
         next=[*_importing(models, scenarios), *_asking(failures, unanswered), *_measuring(metrics, models),
-              *_selecting(sets, metrics), *_judging(sets), *_ranking(ranking)],
+              *_selecting(selections, metrics), *_judging(selections), *_ranking(ranking)],
     )  # fmt: skip
 
 
@@ -91,12 +91,9 @@ def _measured_with(db: sqlite3.Connection, metric_id: int) -> dict[str, str | No
     return {"metric": metric_label(db, metric_id), "options": measuring_options(db, metric_id)}
 
 
-def _metric_names(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, str | None]:
-    by = row["instruction_metric_id"]
-    return {
-        "metric": metric_label(db, row["metric_id"]),
-        "instruction_metric": None if by is None else metric_label(db, by),
-    }
+def _named(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, str]:
+    """`options`: those of `madetl select` that extend the selection."""
+    return {"metric": metric_label(db, row["metric_id"]), "options": sets.options(db, row)}
 
 
 def _new(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, int]:
@@ -107,8 +104,9 @@ def _new(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, int]:
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    names = ("selection", "metric", "strategy", "pair_policy", "top_k", "budget", "selected", "judged")
-    shown = {name: row[name] for name in names} | {"pending": row["selected"] - row["judged"]}
+    names = ("metric", "strategy", "pair_policy", "top_k", "budget", "selected", "judged")
+    shown = {"selection": row["name"]} | {name: row[name] for name in names}
+    shown["pending"] = row["selected"] - row["judged"]
     return shown | ({"top_k": None} if row["budget"] else {})  # an adaptive one promises no pair of models any number
 
 
@@ -160,48 +158,28 @@ def _measuring(metrics: Rows, models: Rows) -> Iterator[NextStep]:
             yield NextStep("similarity", why, f"similarity{row['options']}")
 
 
-def _selecting(sets: Rows, metrics: Rows) -> Iterator[NextStep]:
+def _selecting(selections: Rows, metrics: Rows) -> Iterator[NextStep]:
     measured = [row for row in metrics if row["measured"]]
-    if measured and not sets:
+    if measured and not selections:
         option = "" if measured[0]["metric"] == "char-ngram" else _option("--metric", measured[0]["metric"])
         yield NextStep("select", "nothing is selected for judging yet", f"select{option} --top-k 10")
-    for row in sets:
+    for row in selections:
         if row["new_model_pairs"]:
-            why = f"{row['selection']} has nothing of {row['new_model_pairs']} model pairs yet"
-            yield NextStep("select", why, f"select{_selection_options(row)}")
+            needed = row["selected"] + row["new_model_pairs"]
+            budget = f" --budget {needed}" if row["pair_policy"] == "adaptive" and needed > row["budget"] else ""
+            why = f"{row['name']} has nothing of {row['new_model_pairs']} model pairs yet"
+            yield NextStep("select", why, f"select{row['options']}{budget}")
         elif row["selected"] == row["judged"] and row["selected"] < (row["budget"] or 0):
-            why = f"{row['selection']} has picked {row['selected']:,} of a budget of {row['budget']:,}, all are judged"
-            yield NextStep("select", why, f"select{_selection_options(row)}")
+            why = f"{row['name']} has picked {row['selected']:,} of a budget of {row['budget']:,}, all are judged"
+            yield NextStep("select", why, f"select{row['options']}")
 
 
-def _selection_options(row: dict[str, Any]) -> str:
-    """The options that extend a selection: those of its parameters that are not the defaults, and its name."""
-    adaptive = row["pair_policy"] == "adaptive"
-    words, ratio = usual_filters(row["strategy"])
-    needed = row["selected"] + row["new_model_pairs"]
-    options = {
-        "--budget": (needed if adaptive and needed > row["budget"] else None, None),
-        "--metric": (row["metric"], "char-ngram"),
-        "--scenario": (row["scenario"], None),
-        "--strategy": (row["strategy"], "mad"),
-        "--seed": (row["seed"], 42),
-        "--diversity": (row["diversity"], 0),
-        "--instruction-metric": (row["instruction_metric"], "char-ngram"),
-        "--min-words": (row["min_words"], words),
-        "--max-length-ratio": (row["max_length_ratio"], ratio),
-        "--pairs": (row["candidates"], "unjudged" if adaptive else "all"),
-        "--name": (row["selection"], None),
-    }
-    given = (_option(name, value) for name, (value, default) in options.items() if value not in (None, default))
-    return "".join([" --adaptive" if adaptive else "", *given])
-
-
-def _judging(sets: Rows) -> Iterator[NextStep]:
-    for row in sets:
+def _judging(selections: Rows) -> Iterator[NextStep]:
+    for row in selections:
         pending = row["selected"] - row["judged"]
         if pending:
-            why = f"nobody has judged {pending:,} of the {row['selected']:,} response pairs of {row['selection']}"
-            sheet = f"export annotations{_option('--selection', row['selection'])} -o sheet.csv"
+            why = f"nobody has judged {pending:,} of the {row['selected']:,} response pairs of {row['name']}"
+            sheet = f"export annotations{_option('--selection', row['name'])} -o sheet.csv"
             yield NextStep("judgment", why, sheet)
             yield NextStep("judgment", "when the sheet is filled in", "import judgments sheet.csv --annotator NAME")
 
@@ -214,6 +192,5 @@ def _ranking(ranking: dict[str, Any]) -> Iterator[NextStep]:
         yield NextStep("rank", why, "rank")
 
 
-def _option(name: str, value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f" {name} {shlex.quote(text)}"
+def _option(name: str, value: str) -> str:
+    return f" {name} {shlex.quote(value)}"

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from madetl.errors import ParameterError
 from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, leaderboard
-from madetl.ranking.votes import Battles, OutcomeCounts, RankParameters, Votes, item_outcomes
+from madetl.ranking.votes import RankParameters, Votes, item_outcomes
 from madetl.records import Note
 from madetl.store import runs, sqlfiles
 from madetl.store.database import insert_rows, transaction
+from madetl.store.scope import model_names
 
 __all__ = ["Leaderboard", "LeaderboardLine", "Note", "RankParameters", "Ranking", "compute", "rank", "read_votes"]
 
@@ -165,44 +166,24 @@ def _check_anchor(votes: list[Votes], parameters: RankParameters) -> None:
 
 def _votes_of(db: sqlite3.Connection, counts: sqlite3.Row, parameters: RankParameters) -> Votes:
     scenario = None if counts["scenario"] == "overall" else counts["scenario"]
-    bindings, with_order = parameters.whose | {"scenario": scenario}, parameters.method == "elo"
+    bindings = parameters.whose | {"scenario": scenario}
     counted = {key: counts[key] for key in ("battles", "ties", "both_bad", "items", "annotators")}
+    with_order = parameters.method == "elo"
     if parameters.votes == "majority":
-        *columns, tie, both_bad = _columns(db, sqlfiles.query("ranking/majority_verdicts"), bindings)
+        *columns, tie, both_bad = _columns(db, "ranking/majority_verdicts", bindings)
         counted |= {"battles": len(tie), "ties": int(tie.sum()), "both_bad": int(both_bad.sum())}
-        outcomes = item_outcomes(*columns)
+        outcomes, battles = item_outcomes(*columns), np.stack(columns) if with_order else None
     else:
-        columns = list(_columns(db, sqlfiles.query("ranking/battles_in_order"), bindings)) if with_order else []
-        outcomes = _columns(db, sqlfiles.query("ranking/item_outcomes"), bindings)
-    a, b, votes, half_points, items = outcomes
-    model_ids = np.unique([a, b])
-    pairs, pair = np.unique(np.stack([a, b]), axis=1, return_inverse=True)
-    names = dict(db.execute("SELECT id, name FROM models").fetchall())
-    return Votes(
-        scenario=counts["scenario"],
-        models=[names[i] for i in model_ids.tolist()],
-        model_ids=model_ids.tolist(),
-        model_a=np.searchsorted(model_ids, pairs[0]),
-        model_b=np.searchsorted(model_ids, pairs[1]),
-        outcomes=OutcomeCounts(pair.reshape(-1), np.column_stack([half_points, 2 * votes - half_points]) / 2, items),
-        battles=_battles(columns, pairs) if with_order else None,
-        counts=counted,
-    )
+        outcomes = _columns(db, "ranking/item_outcomes", bindings)
+        battles = _columns(db, "ranking/battles_in_order", bindings) if with_order else None
+    return Votes.from_columns(counts["scenario"], model_names(db), counted, outcomes, battles)
 
 
-def _battles(columns: Sequence[NDArray[np.int64]], pairs: NDArray[np.int64]) -> Battles:
-    """The battles out of the columns instruction, model_a, model_b and half points."""
-    instruction, a, b, half_points = columns
-    # The pairs stand in lexical order, so their keys ascend and can be searched.
-    width = int(pairs.max()) + 1
-    return Battles(np.searchsorted(pairs[0] * width + pairs[1], a * width + b), instruction, half_points / 2)
-
-
-def _columns(db: sqlite3.Connection, sql: str, bindings: dict[str, str | None]) -> NDArray[np.int64]:
-    """The columns of a result of whole numbers, as the rows of an array; read in pieces, since tuples take room."""
+def _columns(db: sqlite3.Connection, query: str, bindings: dict[str, str | None]) -> NDArray[np.int64]:
+    """The columns of a query that gives whole numbers, as rows of an array; read in pieces, since tuples take room."""
     cursor = db.cursor()
     cursor.row_factory = None
-    cursor.execute(sql, bindings)
+    cursor.execute(sqlfiles.query(query), bindings)
     pieces = [np.empty((0, len(cursor.description)), dtype=np.int64)]
     while rows := cursor.fetchmany(_ROWS_AT_A_TIME):
         pieces.append(np.array(rows, dtype=np.int64))

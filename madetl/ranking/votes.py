@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,26 +71,31 @@ class RankParameters:
             raise ParameterError(f"The anchor's rating is {self.anchor[1]}: give a finite number.")
 
 
+def numbered(*columns: IntArray) -> tuple[IntArray, IntArray]:
+    """The distinct rows of these columns in ascending order, as columns, and for each row the number of its own."""
+    distinct, number = np.unique(np.stack(columns), axis=1, return_inverse=True)
+    return distinct, number.reshape(-1)
+
+
 @dataclass(frozen=True)
 class OutcomeCounts:
-    """How many items of each model pair had the same outcome: arrays of one length, one entry per kind of item."""
+    """How many items of each model pair had the same outcome: arrays of one length, one entry per pair and outcome."""
 
     pair: IntArray
-    wins: FloatArray  # (kinds, 2): points of model_a and of model_b over the item's votes, ties as halves
+    wins: FloatArray  # (outcomes, 2): points of model_a and of model_b over the item's votes, ties as halves
     items: IntArray
 
 
 def item_outcomes(instruction: IntArray, a: IntArray, b: IntArray, half_points: IntArray) -> IntArray:
-    """The kinds of items among single votes: rows model_a, model_b, votes, half points and items, one column per kind.
+    """Counts in single votes what item_outcomes.sql counts in the database; the columns and their order are the same.
 
-    All arguments are of one length, an entry per vote; the models may be numbered in any way. What item_outcomes.sql
-    counts in the database.
+    All arguments are of one length, an entry per vote; the models may be numbered in any way. The rows of the result
+    are model_a, model_b, votes, half points and items, with one column per model pair and outcome.
     """
-    items, index = np.unique(np.stack([a, b, instruction]), axis=1, return_inverse=True)
-    votes = np.bincount(index.reshape(-1))
-    points = np.bincount(index.reshape(-1), half_points).astype(np.int64)
-    kinds, count = np.unique(np.stack([items[0], items[1], votes, points]), axis=1, return_counts=True)
-    return np.vstack([kinds, count])
+    items, item = numbered(a, b, instruction)
+    points = np.bincount(item, half_points).astype(np.int64)
+    outcomes, number = numbered(items[0], items[1], np.bincount(item), points)
+    return np.vstack([outcomes, np.bincount(number)])
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class Battles:
 
 @dataclass(frozen=True)
 class Votes:
-    """What one leaderboard rests on. Models are numbered by their place in `models`, pairs in `model_a`, `model_b`."""
+    """What one leaderboard rests on. Models are numbered as in `models`, pairs as in `model_a` and `model_b`."""
 
     scenario: str
     models: list[str]
@@ -113,6 +119,39 @@ class Votes:
     outcomes: OutcomeCounts
     battles: Battles | None  # None: the method does not ask for the order
     counts: dict[str, int]  # battles, ties, both_bad, items, annotators
+
+    @classmethod
+    def from_columns(
+        cls,
+        scenario: str,
+        names: Mapping[int, str],
+        counts: dict[str, int],
+        outcomes: IntArray,
+        battles: IntArray | None = None,
+    ) -> Votes:
+        """Numbers the models and their pairs in the order of their ids; `names` are the models' by id.
+
+        `outcomes` are the columns of item_outcomes.sql, `battles` those of battles_in_order.sql (None: not needed).
+        """
+        a, b, votes, half_points, items = outcomes
+        pairs, pair = numbered(a, b)
+        ids = np.unique(pairs)
+        return cls(
+            scenario=scenario,
+            models=[names[i] for i in ids.tolist()],
+            model_ids=ids.tolist(),
+            model_a=np.searchsorted(ids, pairs[0]),
+            model_b=np.searchsorted(ids, pairs[1]),
+            outcomes=OutcomeCounts(pair, np.column_stack([half_points, 2 * votes - half_points]) / 2, items),
+            battles=None if battles is None else _battles(pairs, *battles),
+            counts=counts,
+        )
+
+
+def _battles(pairs: IntArray, instruction: IntArray, a: IntArray, b: IntArray, half_points: IntArray) -> Battles:
+    # The pairs are in ascending order, so their keys ascend too and can be searched.
+    width = int(pairs.max()) + 1
+    return Battles(np.searchsorted(pairs[0] * width + pairs[1], a * width + b), instruction, half_points / 2)
 
 
 @dataclass(frozen=True)

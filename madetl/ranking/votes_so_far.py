@@ -17,6 +17,7 @@ from madetl.ranking import posterior
 from madetl.ranking.posterior import PairVotes, Posterior
 from madetl.ranking.votes import FloatArray, IntArray, RankParameters
 from madetl.store import sqlfiles
+from madetl.store.scope import model_names
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,9 @@ def read(db: sqlite3.Connection, scenario: str | None, others: Iterable[int] = (
     people = RankParameters().whose | {"scenario": scenario}
     rows = db.execute(sqlfiles.query("ranking/item_outcomes"), people).fetchall()
     ids = sorted({*others, *(row[name] for row in rows for name in ("model_a_id", "model_b_id"))})
-    names = dict(db.execute("SELECT id, name FROM models").fetchall())
-    pairs = list(combinations(range(len(ids)), 2))
-    model_a, model_b = (np.array(side, dtype=np.int64) for side in (zip(*pairs, strict=True) if pairs else ((), ())))
-    votes, items = PairVotes.none(1, len(pairs)), np.zeros((1, len(pairs)))
+    names = model_names(db)
+    model_a, model_b = np.triu_indices(len(ids), 1)
+    votes, items = PairVotes.none(1, len(model_a)), np.zeros((1, len(model_a)))
     so_far = VotesSoFar(ids, [names[i] for i in ids], model_a, model_b, votes, items)
     for row in rows:
         pair = so_far.pair(row["model_a_id"], row["model_b_id"])

@@ -16,7 +16,7 @@ import numpy as np
 
 from madetl.errors import ParameterError
 from madetl.ranking import components
-from madetl.ranking.votes import FloatArray, IntArray
+from madetl.ranking.votes import FloatArray, IntArray, numbered
 from madetl.replay import play
 from madetl.replay.accuracy import accuracy
 from madetl.replay.play import Ballots, Candidates, Diverse, Method, Split, candidates
@@ -27,6 +27,7 @@ from madetl.selection.orders import DRAWN, STRATEGIES, Strategy
 from madetl.selection.sets import SelectionParameters, SelectionRequest
 from madetl.store import sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
+from madetl.store.scope import model_names
 
 _PER_PAIR = (3, 5, 10, 15)  # judgments: the budgets where none are given
 _GRID = 40  # budgets at which the baseline is looked at, up to the whole pool
@@ -177,15 +178,15 @@ def _read(db: sqlite3.Connection, parameters: ReplayParameters) -> _Material:
 def _material(db: sqlite3.Connection, requests: Mapping[str, SelectionRequest], columns: IntArray) -> _Material:
     """Numbers models, pairs, items and ballots, in the order of the rows of votes_to_replay.sql."""
     model_a, model_b, instruction, response_a, response_b, half_points, similarity = columns
-    pairs, pair = _numbered(model_a, model_b)
-    items, item = _numbered(model_a, model_b, instruction)
-    in_ballot, ballot = _numbered(model_a, model_b, instruction, response_a, response_b)
+    pairs, pair = numbered(model_a, model_b)
+    items, item = numbered(model_a, model_b, instruction)
+    in_ballot, ballot = numbered(model_a, model_b, instruction, response_a, response_b)
     ids = np.unique(pairs)
     of_pairs = (np.searchsorted(ids, pairs[0]), np.searchsorted(ids, pairs[1]))
     first = np.searchsorted(ballot, np.arange(in_ballot.shape[1]))  # the first vote of each ballot
     of_item = pair[np.searchsorted(item, np.arange(items.shape[1]))]
     ballots = Ballots(len(ids), of_pairs, of_item, item[first], ballot, half_points)
-    names = dict(db.execute("SELECT id, name FROM models").fetchall())
+    names = model_names(db)
     models = [names[model] for model in ids.tolist()]
     _check_votes(ballots, models)
     request = next(iter(requests.values()))
@@ -199,12 +200,6 @@ def _material(db: sqlite3.Connection, requests: Mapping[str, SelectionRequest], 
         unmeasured=int((similarity[first] == 0).sum()),
         measure=_measuring(db, request),
     )
-
-
-def _numbered(*columns: IntArray) -> tuple[IntArray, IntArray]:
-    """The distinct rows of these columns in their order, as columns, and the number of each row's."""
-    distinct, number = np.unique(np.stack(columns), axis=1, return_inverse=True)
-    return distinct, number.reshape(-1)
 
 
 def _choice(

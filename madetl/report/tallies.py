@@ -12,30 +12,24 @@ from typing import Any
 import numpy as np
 
 from madetl.ranking import bradley_terry, components
-from madetl.ranking.votes import Battles, FloatArray, IntArray, OutcomeCounts, Votes
+from madetl.ranking.votes import FloatArray, Votes, item_outcomes
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 def votes_of(rows: Rows, names: Mapping[int, str], scenario: str) -> Votes:
     """The votes of one leaderboard, exactly as `madetl rank` sees them. `rows`: at least one of votes_to_report.sql."""
-    a, b, instruction, half_points = (
-        np.array([row[key] for row in rows], dtype=np.int64)
-        for key in ("model_a_id", "model_b_id", "instruction_id", "half_points")
-    )
-    ids = np.unique([a, b])
-    pairs, pair = np.unique(np.stack([a, b]), axis=1, return_inverse=True)
-    pair = pair.reshape(-1)
-    return Votes(
-        scenario=scenario,
-        models=[names[i] for i in ids.tolist()],
-        model_ids=ids.tolist(),
-        model_a=np.searchsorted(ids, pairs[0]),
-        model_b=np.searchsorted(ids, pairs[1]),
-        outcomes=_outcomes(pair, instruction, half_points),
-        battles=Battles(pair, instruction, half_points / 2),
-        counts=_counts(rows, pair, instruction),
-    )
+    keys = ("instruction_id", "model_a_id", "model_b_id", "half_points")
+    battles = np.array([[row[key] for row in rows] for key in keys], dtype=np.int64)
+    outcomes = item_outcomes(*battles)
+    counts = {
+        "battles": len(rows),
+        "ties": sum(row["winner"] == "tie" for row in rows),
+        "both_bad": sum(row["winner"] == "both_bad" for row in rows),
+        "items": int(outcomes[-1].sum()),
+        "annotators": len({row["annotator"] for row in rows}),
+    }
+    return Votes.from_columns(scenario, names, counts, outcomes, battles)
 
 
 def bt_ratings(votes: Votes, scores: FloatArray | None = None) -> FloatArray:
@@ -78,23 +72,3 @@ def spearman(ranks: FloatArray, final: FloatArray) -> FloatArray:
     y = final - final.mean()
     size = np.sqrt((x**2).sum(axis=1) * (y**2).sum())
     return np.asarray(np.divide(x @ y, size, out=np.zeros(len(x)), where=size > 0), dtype=np.float64)
-
-
-def _outcomes(pair: IntArray, instruction: IntArray, half_points: IntArray) -> OutcomeCounts:
-    """Items of one model pair with the same votes, in the order of item_outcomes.sql: a seed draws the same ones."""
-    items, item = np.unique(np.stack([pair, instruction]), axis=1, return_inverse=True)
-    item = item.reshape(-1)
-    votes = np.bincount(item)
-    halves = np.bincount(item, half_points).astype(np.int64)
-    outcomes, number = np.unique(np.stack([items[0], votes, halves]), axis=1, return_counts=True)
-    return OutcomeCounts(outcomes[0], np.column_stack([outcomes[2], 2 * outcomes[1] - outcomes[2]]) / 2, number)
-
-
-def _counts(rows: Rows, pair: IntArray, instruction: IntArray) -> dict[str, int]:
-    return {
-        "battles": len(rows),
-        "ties": sum(row["winner"] == "tie" for row in rows),
-        "both_bad": sum(row["winner"] == "both_bad" for row in rows),
-        "items": len(set(zip(pair.tolist(), instruction.tolist(), strict=True))),
-        "annotators": len({row["annotator"] for row in rows}),
-    }

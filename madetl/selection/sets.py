@@ -23,10 +23,10 @@ DEFAULT_TOP_K = 10
 NGRAMS = "char-ngram"  # the metric whose instruction vectors are made on the fly
 
 _OPTIONS = {
+    "pair_policy": "--adaptive",
     "scenario": "--scenario",
     "metric_id": "--metric",
     "strategy": "--strategy",
-    "pair_policy": "--adaptive",
     "diversity": "--diversity",
     "instruction_metric_id": "--instruction-metric",
     "min_words": "--min-words",
@@ -197,6 +197,30 @@ def save(db: sqlite3.Connection, request: SelectionRequest, top_k: int, run_id: 
     return int(cursor.lastrowid or 0)
 
 
+def options(db: sqlite3.Connection, row: Mapping[str, Any]) -> str:
+    """The options of `madetl select` that begin or extend a selection, each after a space; usual ones are left out.
+
+    `row` holds the pair policy and any of the other columns of selection_sets; one that is None needs no option.
+    """
+    adaptive, usual = row["pair_policy"] == "adaptive", SelectionParameters(strategy=row.get("strategy", "mad"))
+    defaults = usual.filters | {
+        "metric_id": usual.metric,
+        "strategy": SelectionParameters.strategy,
+        "diversity": usual.diversity,
+        "instruction_metric_id": usual.instruction_metric,
+        "candidates": "unjudged" if adaptive else usual.pairs,
+        "seed": usual.seed,
+    }
+    named = " --adaptive" if adaptive else ""
+    for column, option in (_OPTIONS | {"name": "--name"}).items():
+        if column == "pair_policy" or row.get(column) is None:
+            continue
+        text = _shown(db, column, row[column])
+        if column not in defaults or text != _text(defaults[column]):
+            named += f" {option} {shlex.quote(text)}"
+    return named
+
+
 def check(parameters: SelectionParameters) -> None:
     """Raises ParameterError for a value that makes no sense, whatever the database holds."""
     p = parameters
@@ -308,4 +332,9 @@ def _shown(db: sqlite3.Connection, column: str, value: Any) -> str:
         return {"scenario": "all", "instruction_metric_id": NGRAMS}.get(column, "none")
     if column.endswith("metric_id"):
         return metric_label(db, value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    """A number as a command takes it, exactly: 4.0 is 4."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -24,6 +24,11 @@ def model_ids(db: sqlite3.Connection, names: Iterable[str] | None) -> list[int] 
     return sorted({known[name] for name in names})
 
 
+def model_names(db: sqlite3.Connection) -> dict[int, str]:
+    """models.id → name, of all models."""
+    return dict(db.execute("SELECT id, name FROM models").fetchall())
+
+
 def check_scenario(db: sqlite3.Connection, scenario: str | None) -> None:
     """Raises ParameterError where no instruction is of this scenario; None (all scenarios) passes."""
     if scenario is not None:

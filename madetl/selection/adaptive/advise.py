@@ -20,11 +20,11 @@ from madetl.errors import ParameterError
 from madetl.ranking import bradley_terry, components, votes_so_far
 from madetl.ranking.votes_so_far import VotesSoFar
 from madetl.records import Note
+from madetl.selection import sets
 from madetl.selection.adaptive import forecasts
 from madetl.selection.adaptive.forecasts import Forecast, Plan
-from madetl.selection.sets import NGRAMS, SelectionParameters
+from madetl.selection.sets import NGRAMS
 from madetl.store import sqlfiles
-from madetl.store.metrics import metric_label
 from madetl.store.scope import check_scenario
 
 FEW_ITEMS = 3  # judged ones per pair of models; below, what models are usually like says more than the votes
@@ -315,32 +315,12 @@ def _command(
     """
     if not judgments:
         return None
-    if db.execute(sqlfiles.query("selection/metric_to_select_by"), {"usual": NGRAMS}).fetchone() is None:
+    metric = db.execute(sqlfiles.query("selection/metric_to_select_by"), {"usual": NGRAMS}).fetchone()
+    if metric is None:
         return "madetl similarity"
-    row = db.execute(sqlfiles.query("selection/adaptive_selection"), {"scenario": scenario}).fetchone()
-    options = {"scenario": scenario, "models": ",".join(models) if models else None}
-    options |= _options(db, row) if row else _new_options(db)
-    budget = max(row["budget"], row["judged"] + judgments) if row else judgments
-    named = [
-        f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items() if value is not None
-    ]
-    return " ".join(["madetl select --adaptive", *named, f"--budget {budget} --stop-at {target:g}"])
-
-
-def _new_options(db: sqlite3.Connection) -> dict[str, Any]:
-    """What must be said to begin a selection: the metric, where the default one has measured nothing."""
-    usual = SelectionParameters().metric
-    row = db.execute(sqlfiles.query("selection/metric_to_select_by"), {"usual": usual}).fetchone()
-    label = metric_label(db, row["id"]) if row else usual
-    return {} if label == usual else {"metric": label}
-
-
-def _options(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """What must be said again to extend a selection: its name, and what is not the default."""
-    names = ("strategy", "diversity", "min_words", "max_length_ratio", "seed")
-    usual = SelectionParameters(strategy=row["strategy"])
-    metrics = {name: row[f"{name}_id"] for name in ("metric", "instruction_metric")}
-    labels = {name: metric_label(db, metric) if metric else NGRAMS for name, metric in metrics.items() if metric}
-    given = {"name": row["name"]} | labels | {name: row[name] for name in names}
-    default = vars(usual) | usual.filters | {"strategy": SelectionParameters.strategy}
-    return {name: value for name, value in given.items() if value != default[name]}
+    rows = db.execute(sqlfiles.query("selection/selections_so_far"))
+    known = [dict(row) for row in rows if (row["pair_policy"], row["scenario"]) == ("adaptive", scenario)]
+    row = known[-1] if known else {"pair_policy": "adaptive", "scenario": scenario, "metric_id": metric["id"]}
+    budget = max(row["budget"], row["judged"] + judgments) if known else judgments
+    only = f" --models {shlex.quote(','.join(models))}" if models else ""
+    return f"madetl select{sets.options(db, row)}{only} --budget {budget} --stop-at {target:g}"

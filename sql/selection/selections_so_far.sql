@@ -1,16 +1,21 @@
--- The adaptive selection that was begun last in a scenario, and how many of its picks a person has judged.
--- Grain: one row, or none.
--- Parameters: :scenario (NULL: the selections of all scenarios together).
+-- How far each selection is: response pairs picked, and those that a person judged.
+-- Grain: one row per selection, those begun last at the end.
 SELECT
+    t.id AS set_id,
     t.name,
     t.metric_id,
+    t.scenario,
     t.strategy,
+    t.pair_policy,
+    t.top_k,
     t.budget,
     t.diversity,
     t.instruction_metric_id,
     t.min_words,
     t.max_length_ratio,
+    t.candidates,
     t.seed,
+    (SELECT count(*) FROM selections AS s WHERE s.set_id = t.id) AS selected,
     (
         SELECT count(*)
         FROM selections AS s
@@ -23,6 +28,4 @@ SELECT
             )
     ) AS judged
 FROM selection_sets AS t
-WHERE t.pair_policy = 'adaptive' AND t.scenario IS :scenario
-ORDER BY t.id DESC
-LIMIT 1;
+ORDER BY t.id;
