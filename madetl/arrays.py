@@ -1,6 +1,6 @@
 """How libraries for arrays are used: linear algebra on small matrices in one thread, and nothing through pandas.
 
-More threads cost more than they bring there, and could change a last bit.
+More threads would be slower there, and could change a last bit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What madetl means by the same text, by a word, and by text that can be stored; a number with its noun. Pure."""
+"""Hashes of texts, counts of words, text that can be stored, and a number with its noun. Pure."""
 
 from __future__ import annotations
 

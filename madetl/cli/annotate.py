@@ -45,7 +45,7 @@ _PACKAGES = ("flask", "waitress", "markdown_it", "nh3")
     help="Who judges; may be repeated.  [default: your login name]",
 )
 @click.option(
-    "--overlap", type=click.IntRange(1), default=1, show_default=True, help="How many people judge each item."
+    "--overlap", type=click.IntRange(1), default=1, show_default=True, help="How many people judge each selected pair."
 )
 @click.option(
     "--repeat",
@@ -53,7 +53,7 @@ _PACKAGES = ("flask", "waitress", "markdown_it", "nh3")
     default=0.05,
     show_default=True,
     metavar="SHARE",
-    help="Share of the items that a person is asked again, to see self-agreement.",
+    help="Share of the pairs that a person is asked about again, to see self-agreement.",
 )
 @click.option("--both-bad", is_flag=True, help="Offer a fourth verdict: both are bad.")
 @click.option(
@@ -75,8 +75,8 @@ _PACKAGES = ("flask", "waitress", "markdown_it", "nh3")
     "--budget",
     type=click.IntRange(min=1),
     metavar="N",
-    help="With --adaptive: judgments in all, repeats apart; rounded up to --overlap on each item.  [default: what the "
-    "selection has]",
+    help="With --adaptive: judgments in all, repeats apart; rounded up to --overlap on each pair.  [default: the "
+    "selection's]",
 )
 @floor_option
 @stop_at_option
@@ -88,11 +88,11 @@ def annotate(settings: Settings, /, annotators: tuple[str, ...], **options: Any)
     Prints one link per annotator. Whoever has a link judges under that name, so give each person only their own. Each
     verdict is stored the moment it is given; started again, everybody goes on where they stopped, with the same link.
 
-    Each pair gets --overlap verdicts. An item that somebody has left open for half an hour may go to somebody else.
+    Each pair gets --overlap verdicts. A pair that somebody has left open for half an hour may go to somebody else.
 
     With --adaptive, what is judged next depends on the votes so far: pairs of models whose order is in doubt get more
-    of the --budget. Items that wait for a verdict are dealt first, then the selection grows one by one. A selection
-    that is begun here goes by the defaults of `madetl select`; for another metric, scenario or strategy begin one with
+    of the --budget. Pairs that wait for a verdict are dealt first, then the selection grows one by one. A selection
+    that is begun here has the defaults of `madetl select`; for another metric, scenario or strategy begin one with
     `madetl select --adaptive`.
     """
     from madetl.errors import MissingExtraError
@@ -115,7 +115,7 @@ def _login_name() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
-        raise click.UsageError("Nobody knows your login name here: give --annotator NAME.") from None
+        raise click.UsageError("Your login name is unknown here: give --annotator NAME.") from None
 
 
 def _stop(*_: object) -> NoReturn:
@@ -134,7 +134,7 @@ def _show(served: Served) -> None:
     if served.ended:
         note(f"Nothing new is picked: {served.ended}.")
     elif not any(p.total - p.done for p in served.progress.values()):
-        note("Everything has its verdicts. A larger --overlap asks for more.")
+        note("All pairs have their verdicts. A larger --overlap asks for more.")
     if not served.loopback:
         warn(
             "everybody who can reach this machine and has a link can judge, and whoever listens on the network can "

@@ -1,4 +1,4 @@
-"""The group itself, and what all commands share: --db, --debug, and errors as one line."""
+"""The group `madetl`, and what all commands share: --db, --debug, and errors as one line."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ Group.group_class = Group
 
 
 class RootGroup(Group):
-    """Turns what a stage raises into one line and an exit status, in this one place."""
+    """The root group: it alone turns what a stage raises into one line and an exit status."""
 
     group_class = Group
 

@@ -15,6 +15,7 @@ from madetl.cli.output import note, print_json, warn
 
 if TYPE_CHECKING:
     from madetl.exporting.exports import ExportedFile
+    from madetl.exporting.sheets import ExportedSheet
 
 _MOST_LISTED = 10
 
@@ -31,11 +32,25 @@ def _output_option(metavar: str, text: str) -> Callable[[Any], Any]:
     return click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar=metavar, help=text)
 
 
+_selection_option = click.option(
+    "--selection", default="latest", show_default=True, metavar="NAME", help="The selection to judge."
+)
+_deal_option = click.option(
+    "--annotator", metavar="NAME", help="Deal to this person, and leave out the pairs that they judged already."
+)
+
+
 def _voter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--annotator and --judges: whose verdicts."""
-    command = click.option("--judges", is_flag=True, help="The judge models' verdicts instead of people's.")(command)
+    """The options --annotator and --judges: whose verdicts to write."""
+    command = click.option("--judges", is_flag=True, help="Write the judge models' verdicts instead of people's.")(
+        command
+    )
     return click.option(
-        "--annotator", "annotators", multiple=True, metavar="NAME", help="Only this annotator's; may be repeated."
+        "--annotator",
+        "annotators",
+        multiple=True,
+        metavar="NAME",
+        help="Write only this annotator's verdicts; may be repeated.",
     )(command)
 
 
@@ -46,8 +61,8 @@ def _voter_options(command: Callable[..., None]) -> Callable[..., None]:
         "madetl export annotations --selection pilot --annotator alice -o alice.csv",
     ),
 )
-@click.option("--selection", default="latest", show_default=True, metavar="NAME", help="The selection to judge.")
-@click.option("--annotator", metavar="NAME", help="Deal to this person, and leave out what they judged already.")
+@_selection_option
+@_deal_option
 @seed_option
 @click.option("--force", is_flag=True, help="Overwrite a sheet, with whatever verdicts are in it.")
 @_output_option("SHEET", "A file .csv, .jsonl or .parquet.")
@@ -58,28 +73,16 @@ def annotation_sheet(
 ) -> None:
     """Write a blind sheet to judge the selected pairs on.
 
-    The items come in random order, without the models' names. Type into the column winner: response_1,
-    response_2, tie or both_bad; then `madetl import judgments`. Which answer
-    stands first is drawn once and stored: exported again, a sheet is the same. Without --annotator it serves any
-    number of people, each with a copy.
+    The pairs of answers come in random order, without the models' names. Type into the column winner: response_1,
+    response_2, tie or both_bad; then `madetl import judgments`. Which answer stands first is drawn once and stored: a
+    sheet that is exported again is the same. Without --annotator it serves any number of people, each with a copy.
     """
     from madetl.exporting import sheets
     from madetl.store import database
 
     with database.writing(settings.db, create=False) as db:
         done = sheets.export_sheet(db, output, selection=selection, annotator=annotator, seed=seed, force=force)
-    if as_json:
-        print_json({"output": str(output) if done.items else None, **asdict(done)})
-        return
-    if not done.items:
-        note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")
-        return
-    click.echo(f"{output}: {_count(done.items, 'item')} of selection {done.selection}")
-    if done.too_long:
-        cells = f"{_count(len(done.too_long), 'item')} with a text of over {sheets.CELL_LIMIT:,} characters"
-        warn(f"{cells}, which spreadsheets cut: {_numbers(done.too_long)}")
-    if done.names_itself:
-        note(f"{_count(len(done.names_itself), 'item')} with an answer that names its own model.")
+    _report_sheet(output, done, "item", as_json)
 
 
 @export.command(
@@ -195,13 +198,30 @@ def _report(output: Path, done: ExportedFile, unit: str, as_json: bool) -> None:
         note(f"Note: {line}.")
 
 
+def _report_sheet(output: Path, done: ExportedSheet, unit: str, as_json: bool) -> None:
+    from madetl.exporting.sheets import CELL_LIMIT
+
+    if as_json:
+        print_json({"output": str(output) if done.items else None, **asdict(done)})
+        return
+    if not done.items:
+        note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")
+        return
+    click.echo(f"{output}: {_count(done.items, unit)} of selection {done.selection}")
+    if done.too_long:
+        cells = f"{_count(len(done.too_long), unit)} with a text of over {CELL_LIMIT:,} characters"
+        warn(f"{cells}, which spreadsheets cut: {_numbers(done.too_long)}")
+    if done.names_itself:
+        note(f"{_count(len(done.names_itself), unit)} with an answer that names its own model.")
+
+
 def _count(number: int, unit: str) -> str:
     return f"{number:,} {unit}{'' if number == 1 else 's'}"
 
 
-def _numbers(items: list[int]) -> str:
-    more = f" and {len(items) - _MOST_LISTED} more" if len(items) > _MOST_LISTED else ""
-    return ", ".join(map(str, items[:_MOST_LISTED])) + more
+def _numbers(numbers: list[int]) -> str:
+    more = f" and {len(numbers) - _MOST_LISTED} more" if len(numbers) > _MOST_LISTED else ""
+    return ", ".join(map(str, numbers[:_MOST_LISTED])) + more
 
 
 @export.command(
@@ -211,17 +231,12 @@ def _numbers(items: list[int]) -> str:
         "madetl export label-studio --selection pilot --annotator alice --both-bad -o alice.json",
     ),
 )
-@click.option("--selection", default="latest", show_default=True, metavar="NAME", help="The selection to judge.")
-@click.option("--annotator", metavar="NAME", help="Deal to this person, and leave out what they judged already.")
+@_selection_option
+@_deal_option
 @click.option("--both-bad", is_flag=True, help="Offer a fourth choice: both are bad.")
 @seed_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FOLDER|FILE.json",
-    help="A folder for tasks.json and config.xml; or the tasks' file, with the configuration beside it.",
+@_output_option(
+    "FOLDER|FILE.json", "A folder for tasks.json and config.xml; or the tasks' file, with the configuration beside it."
 )
 @json_option
 @click.pass_obj
@@ -237,28 +252,16 @@ def export_label_studio(
 ) -> None:
     """Write blind tasks and a labelling configuration for Label Studio.
 
-    In a new project, paste the XML under Settings > Labeling Interface > Code, and import the JSON. The items are those
+    In a new project, paste the XML under Settings > Labeling Interface > Code, and import the JSON. The pairs are those
     of `madetl export annotations`, under the same numbers. When people have judged, export from Label Studio as JSON;
     then `madetl import label-studio`.
     """
-    from madetl.errors import DatabaseError
     from madetl.exporting import label_studio
     from madetl.store import database
 
-    if not settings.db.exists():  # there would be nothing to export, so none is made
-        raise DatabaseError(f"{settings.db}: there is no such database.")
-    with database.writing(settings.db) as db:
+    with database.writing(settings.db, create=False) as db:
         done = label_studio.export(db, output, selection=selection, annotator=annotator, seed=seed, both_bad=both_bad)
-    if as_json:
-        print_json({"output": str(output) if done.items else None, **asdict(done)})
-        return
-    if not done.items:
-        note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")
-        return
-    click.echo(f"{output}: {done.items:,} task{'s' if done.items != 1 else ''} of selection {done.selection}")
-    if done.names_itself:
-        count = len(done.names_itself)
-        note(f"{count} item{'s' if count != 1 else ''} with an answer that names its own model.")
+    _report_sheet(output, done, "task", as_json)
 
 
 COMMANDS: list[click.Command] = [export]

@@ -160,7 +160,7 @@ def judgments(
     yet. A table: instruction, model_a, model_b, winner (a model's name, or one of those words), and optionally
     annotator, created_at, comment; scenario, input, response_a and response_b where the others leave a doubt.
 
-    Verdicts on items that were removed since the sheet was made are left out, and counted.
+    Verdicts on pairs that were removed since the sheet was made are left out, and counted.
     """
     from madetl.importing import judgments
     from madetl.store import database

@@ -1,7 +1,7 @@
 """Writes what is stored as other projects' files: Arena battles, MAD-Eval pair files, AlpacaEval outputs, Parquet.
 
 Rows come out of sql/exporting, files appear whole or not at all; nothing in the database changes. The blind sheets are
-`madetl.exporting.sheets`' work.
+in `madetl.exporting.sheets`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Voters:
 
 @dataclass
 class ExportedFile:
-    """What was written: rows, files, and what a reader of them should know."""
+    """What was written: rows, files, and notes for the reader."""
 
     rows: int
     files: int = 1
@@ -188,7 +188,7 @@ def _epoch(created_at: str | None) -> float | None:
 
 
 def _metrics(db: sqlite3.Connection, metric: str | None) -> list[int]:
-    """The ids of the metrics whose scores are meant: the one that is named, or all that have scores."""
+    """The ids of the metrics whose scores to write: the one that is named, or all that have scores."""
     if metric is not None:
         return [find_metric(db, metric)]
     scored = "SELECT id FROM metrics AS m WHERE EXISTS (SELECT 1 FROM similarities WHERE metric_id = m.id) ORDER BY id"
@@ -214,7 +214,7 @@ def _pair_rows(
 
 
 def _pair_record(row: sqlite3.Row, source: str | None) -> dict[str, Any]:
-    """`source` says which models these are where the file's name cannot."""
+    """A row as a record of a pair file; `source` names the two models where the file's name cannot."""
     winner = {"model_a": row["model_a"], "model_b": row["model_b"], None: ""}.get(row["winner"], "tie")
     record = {
         "instruction": row["instruction"],

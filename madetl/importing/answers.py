@@ -1,6 +1,6 @@
 """The imports of instructions, answers and battles: each file is read and checked as a whole, and then stored.
 
-What a file looks like is known in formats/; the rows go to the modules of their tables.
+`madetl.formats` knows what a file looks like; the modules of `madetl.store` store the rows.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _BATCH = 5_000  # rows stored between two reports of progress
 
 @dataclass(frozen=True)
 class _Format:
-    """How the files of one command are read and stored. `store` gets some of the records of a file at a time.
+    """How the files of one command are read and stored.
 
-    It is called with the run's id and the file, as messages name it.
+    `store` gets some of the records of a file at a time, with the run's id and the file, as messages name it.
     """
 
     name: str
@@ -96,11 +96,7 @@ def import_mad_eval(
     progress: Progress | None = None,
 ) -> Imported:
     """Imports MAD-Eval's pair files and step-5 files; the scores in them under `metric`, if it is given."""
-
-    def read(rows: FileRows) -> list[BattleRecord]:
-        return battles.numbered(mad_eval_format.read(rows, scenario, annotator), rows.origin)
-
-    what = _battles("mad-eval", read, scenario, annotator, metric)
+    what = _battles("mad-eval", mad_eval_format.read, scenario, annotator, metric)
     return _import(db, what, files, progress)
 
 
@@ -114,17 +110,20 @@ def import_arena(
     progress: Progress | None = None,
 ) -> Imported:
     """Imports Chatbot Arena battles in either layout; the scores in them under `metric`, if it is given."""
-
-    def read(rows: FileRows) -> list[BattleRecord]:
-        return battles.numbered(arena_format.read(rows, scenario, annotator), rows.origin)
-
-    what = _battles("arena", read, scenario, annotator, metric)
+    what = _battles("arena", arena_format.read, scenario, annotator, metric)
     return _import(db, what, files, progress)
 
 
 def _battles(
-    name: str, read: Callable[[FileRows], list[BattleRecord]], scenario: str, annotator: str, metric: str | None
+    name: str,
+    read_file: Callable[[FileRows, str, str], list[BattleRecord]],
+    scenario: str,
+    annotator: str,
+    metric: str | None,
 ) -> _Format:
+    def read(rows: FileRows) -> list[BattleRecord]:
+        return battles.numbered(read_file(rows, scenario, annotator), rows.origin)
+
     def store(db: sqlite3.Connection, records: Sequence[BattleRecord], run_id: int, file: str) -> Counter[str]:
         return battles.store(db, records, run_id, file, metric)
 
@@ -169,7 +168,7 @@ def _import_file(
 
 
 def _reports(files: Sequence[str], progress: Progress | None) -> Iterator[Callable[[float], None]]:
-    """For each file what tells `progress` the kilobytes that are done, from the part of the file that is stored."""
+    """For each file a function that takes the part of it that is stored, and tells `progress` the kilobytes done."""
     sizes = [Path(file).stat().st_size / 1000 if Path(file).is_file() else 0.0 for file in files]
     for position, size in enumerate(sizes):
         before = sum(sizes[:position])

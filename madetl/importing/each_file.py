@@ -18,7 +18,7 @@ from madetl.text import counted, storable
 
 @dataclass(frozen=True)
 class Imported:
-    """The closing line of an import, what its reader should know beside it, and the counts behind both."""
+    """The closing line of an import, its warnings, and the counts behind both."""
 
     summary: str
     warnings: list[str]
@@ -34,11 +34,11 @@ def import_each(
     *,
     nouns: Sequence[str] = ("judgments",),
 ) -> Imported:
-    """Has `take` import one file after the other under one run, `import WHAT`, and tells what they brought.
+    """Calls `take` for one file after the other, under one run `import WHAT`, and sums up their counts.
 
     `take` gets the file and the run's id, stores all of the file or nothing, and returns counts by name. `nouns` are
-    the things to tell of, the first of them even where there were none. Raises InputError where a file cannot be
-    imported: the files before it stay, and the error says so.
+    the things that the summary names, the first of them even where there were none. Raises InputError where a file
+    cannot be imported: the files before it stay, and the error says so.
     """
     counts: Counter[str] = Counter()
     given = {"files": [storable(file)[0] for file in files]} | dict(parameters)
@@ -59,7 +59,7 @@ def tally(noun: str, stored: object) -> Counter[str]:
 
 
 def _with_earlier(error: InputError, earlier: Sequence[str]) -> InputError:
-    """The error with what became of the files; the list of faults, if there is one, stays at its end."""
+    """The error with a sentence on which files were imported; the list of faults, if there is one, stays at its end."""
     head, newline, faults = error.message.partition("\n")
     stays = f" Imported before it: {', '.join(earlier)}." if earlier else ""
     nothing = " Nothing of this file was imported." if newline or error.line is not None else ""
@@ -92,18 +92,18 @@ def total(noun: str, counts: Counter[str]) -> int:
 
 _WARNINGS = {
     "instructions differing": "{} reference answers differ from the first one given for their instruction, which"
-    " stands.",
+    " is kept.",
     "items removed": "{} verdicts are on items that this database does not have, and were left out: they were"
     " removed since the sheet was made, or are another database's.",
-    "comments left out": "{} comments stand beside no winner and were left out.",
+    "comments left out": "{} comments have no winner beside them and were left out.",
     "ground truths": "{} annotations are marked as ground truth and were left out.",
     "annotators without name": "{} annotators are known by Label Studio's number alone (label-studio:ID); --annotator"
     " ID=NAME names them. Use the same names whenever this file is imported.",
-    "judgments elsewhere": "{} of the new judgments another file or source had brought already (the same answers and"
-    " winner). They are stored beside those and count twice if they are the same votes; `madetl delete run {run}` takes"
-    " this import out again.",
+    "judgments elsewhere": "{} of the new judgments are like one that another file or source brought before (the same"
+    " answers and winner). They are stored beside those and count twice if they are the same votes; `madetl delete"
+    " run {run}` takes this import out again.",
     "scores left out": "{} similarity scores were left out; with --metric NAME they are stored under that name.",
-    "scores differing": "{} scores differ from the first one given for their pair of answers, which stands.",
+    "scores differing": "{} scores differ from the first one given for their pair of answers, which is kept.",
     "characters replaced": "{} characters that cannot be stored (NUL, lone surrogates) were replaced by U+FFFD.",
 }
 

@@ -1,7 +1,7 @@
 """Other people's Markdown as HTML that can do nothing but be read. Pure: text in, HTML out.
 
-Two locks: the parser passes no HTML through, and what it makes goes through a sanitizer all the same. The page's
-content security policy is the third.
+Three safeguards: the parser passes no HTML through, a sanitizer cleans what the parser makes, and the page has a
+content security policy.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _ALIGNMENTS = {"text-align:left": "left", "text-align:center": "center", "text-a
 def render(text: str, breaks: bool = True) -> Markup:
     """The Markdown (CommonMark, tables, strikethrough) as safe HTML. With `breaks`, a line end stays one.
 
-    Headings begin at h3, below those of the page; each block finds its own direction; pictures from elsewhere become
-    their description, so that nobody elsewhere learns who looks at what.
+    Headings begin at h3, below those of the page; each block finds its own direction; a picture from another
+    server becomes its description, so that no other server learns who looks at what.
     """
     if len(text) > LONGEST:
         return Markup(f'<pre dir="auto">{html.escape(text)}</pre>')
@@ -74,7 +74,7 @@ def _clean(unsafe: str) -> str:
 
 
 def _only_harmless(tag: str, attribute: str, value: str) -> str | None:
-    """Data addresses are for pictures, and for pictures alone."""
+    """Drops a link to a data address, and a picture from any other address."""
     if attribute in {"href", "src"} and value.strip().lower().startswith("data:") != (tag == "img"):
         return None
     return value
@@ -84,14 +84,14 @@ def _adapt(tokens: Sequence[Token]) -> None:
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-        if token.nesting == 1 and token.level == 0:  # what is inside follows: it would not be looked at otherwise
+        if token.nesting == 1 and token.level == 0:  # an inner block with a dir would be skipped
             token.attrSet("dir", "auto")
         if token.type in {"td_open", "th_open"} and (style := token.attrs.pop("style", None)):
             token.attrSet("class", _ALIGNMENTS[str(style)])  # the policy allows no style attributes
 
 
 def _line_break_tag(state: StateInline, silent: bool) -> bool:
-    """<br>, which models write into the cells of tables: the one tag that is obeyed."""
+    """Parses <br>, which models write into the cells of tables: the only HTML tag that counts."""
     for tag in ("<br>", "<br/>", "<br />"):
         if state.src.startswith(tag, state.pos):
             if not silent:

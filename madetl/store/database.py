@@ -1,4 +1,4 @@
-"""Opens the SQLite file, brings it up to date, and writes to it: the one place that knows how madetl uses SQLite.
+"""Opens the SQLite file, brings it up to date, and writes to it: how madetl uses SQLite is known here alone.
 
 `reading` opens a file without changing it; `writing` creates or migrates it and leaves one complete file behind.
 Every write happens inside `transaction`, which takes the write lock at once: a read that turns into a write fails
@@ -80,7 +80,7 @@ def writing(path: str | Path, *, create: bool = True, timeout: float = BUSY_TIME
 def joining(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:
     """Opens a database that this process holds open for `writing`, for the short work of another thread.
 
-    Nothing is checked, migrated or folded in: who opened it first has done the one and will do the other. Raises
+    Nothing is checked, migrated or folded in: the connection that is open for `writing` does this. Raises
     DatabaseError if it stays locked for `timeout` seconds.
     """
     path = _existing(path)
@@ -108,8 +108,8 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def migrate(db: sqlite3.Connection) -> list[int]:
     """Applies the files of schema/ that the database lacks, each in one transaction; returns their versions.
 
-    Foreign keys are off meanwhile, so that a migration can make a table anew without taking its children along; what
-    it leaves is checked before it is committed.
+    Foreign keys are off meanwhile, so that a migration can make a table anew without taking its children along; the
+    result is checked before it is committed.
     """
     pending = [(version, script) for version, script in sqlfiles.migrations() if version > _user_version(db)]
     if not pending:
@@ -260,12 +260,14 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-    yield statement  # a closing comment, or what SQLite shall complain about
+    yield statement  # a closing comment, or what SQLite will report as an error
 
 
 def _checkpoint_and_close(db: sqlite3.Connection) -> None:
     try:
-        db.execute("PRAGMA busy_timeout = 0")  # somebody else still works on it: the last one to leave folds the log in
+        db.execute(
+            "PRAGMA busy_timeout = 0"
+        )  # where another connection is open, the last one to close folds the log in
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
         if not _named(error, "SQLITE_BUSY", "SQLITE_LOCKED"):
@@ -281,7 +283,7 @@ def _named(error: sqlite3.Error, *names: str) -> bool:
 
 @contextmanager
 def _errors_named(path: Path, timeout: float) -> Iterator[None]:
-    """Turns SQLite's own words about the file into ones that say which file and what to do."""
+    """Turns SQLite's errors about the file into a DatabaseError that says which file and what to do."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -1,7 +1,7 @@
-"""Takes things out of the store together with whatever hangs on them: a run, a model, a selection.
+"""Deletes a run, a model or a selection, together with the rows that depend on it.
 
 Most of the work is the schema's ON DELETE; what a foreign key cannot say stands in sql/store/. A preview is the
-deletion itself, rolled back: what it counts is what will go. Nothing here asks anybody.
+deletion itself, rolled back: it counts exactly the rows that a deletion would take. Nothing here asks the user.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Kind = Literal["run", "model", "selection"]
 
 @dataclass(frozen=True)
 class Deleted:
-    """What went: rows per table (those that lost none are left out), and instructions that stay for others' sake."""
+    """The deleted rows per table (tables that lost none are left out), and the instructions that other runs keep."""
 
     rows: dict[str, int]
     instructions_kept: int = 0
 
 
 def preview(db: sqlite3.Connection, kind: Kind, name: str) -> Deleted:
-    """What `delete` would take. Nothing changes. Raises ParameterError where there is nothing of that name."""
+    """The rows that `delete` would take. Nothing changes. Raises ParameterError where there is nothing of that name."""
     db.execute("BEGIN IMMEDIATE")
     try:
         return _delete(db, kind, name)

@@ -22,8 +22,8 @@ _OTHER: dict[Side, Side] = {"model_a": "model_b", "model_b": "model_a"}
 
 @dataclass(frozen=True)
 class Renamed:
-    """`merged`: rows per table that the other model took over. `dropped`: rows that it had already, or that would set
-    it against itself. Both are None where the name was free."""
+    """`merged`: rows per table that the other model took over. `dropped`: rows that it had already, or that would
+    compare it with itself. Both are None where the name was free."""
 
     merged: dict[str, int] | None = None
     dropped: dict[str, int] | None = None
@@ -74,8 +74,8 @@ class _Ends:
 
 
 class _Merge:
-    """One merge in progress, inside the caller's transaction. The responses move last: until then, whose they were
-    tells which rows have to follow."""
+    """One merge in progress, inside the caller's transaction. The responses move last: until then their model tells
+    which rows have to follow."""
 
     def __init__(self, db: sqlite3.Connection, old_id: int, new_id: int) -> None:
         self.db, self.old_id, self.new_id = db, old_id, new_id
@@ -101,7 +101,7 @@ class _Merge:
         return Renamed(dict(self.merged), dict(self.dropped))
 
     def _drop_own_pair(self) -> None:
-        """Comparisons of the two models with each other: of one model with itself they mean nothing."""
+        """Drops the comparisons of the two models with each other: a model is not compared with itself."""
         pair = {"a": min(self.old_id, self.new_id), "b": max(self.old_id, self.new_id)}
         where = "pair_id IN (SELECT id FROM pairs WHERE model_a_id = :a AND model_b_id = :b)"
         assigned = f"SELECT count(*) FROM assignments WHERE selection_id IN (SELECT id FROM selections WHERE {where})"
@@ -195,12 +195,12 @@ class _Merge:
             self.merged["selections"] += 1
 
     def _move_assignments(self, selection_id: int, twin_id: int) -> None:
-        """To the pick of the same answers, but for those of annotators who were dealt that one too."""
+        """Moves assignments to the pick of the same answers, but for annotators to whom that one was dealt too."""
         moved = "UPDATE OR IGNORE assignments SET selection_id = ? WHERE selection_id = ?"
         self.merged["assignments"] += self.db.execute(moved, (twin_id, selection_id)).rowcount
 
     def _move_responses(self) -> None:
-        """Those of a new text take the next sample numbers; the others go, now that nothing hangs on them."""
+        """Responses with a new text take the next sample numbers; the others are deleted, as no row needs them now."""
         for response_id, target in self.becomes.items():
             if response_id != target:
                 self._drop("responses", response_id)

@@ -1,7 +1,7 @@
 """Rows of `metrics`: ways to measure similarity, each a name with all its parameters.
 
-Every stage that stores or reads scores finds its metric here, so that they all understand a name in the same way. No
-measuring: that is `madetl.metrics`.
+Every stage that stores or reads scores finds its metric here, so that all stages understand a name in the same way.
+`madetl.metrics` does the measuring.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which part of a study a command works on: the models and the scenario named, checked against the tables.
+"""Which part of a study a command works on: models and scenario by name, checked against the tables.
 
 A mistyped name must be an error that shows the names there are, never a run that silently finds nothing.
 """

@@ -1,10 +1,10 @@
-"""The tables of schema/ as SQLModel classes: rows with types, for what goes out to other Python code.
+"""The tables of schema/ as SQLModel classes: rows with types, for Python code outside the stages.
 
 `fetch` turns the result of a query into such rows and checks each value: `madetl runs` is made of it. Whoever works
 with SQLAlchemy can query the same file through these classes.
 
 The DDL in schema/ is the truth and makes the tables; `create_all` is never called, since it knows nothing of STRICT,
-CHECK, triggers and views. tests/test_schema.py holds the two together: columns, types, nullability, keys.
+CHECK, triggers and views. tests/store/test_schema.py holds the two together: columns, types, nullability, keys.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _PRAGMAS_THAT_TAKE_A_NAME = re.compile(r"(table|index|foreign_key)_|(integrity|q
 def find(db: sqlite3.Connection, text: str) -> str:
     """The statement that a person means: SQL as it is, a query of sql/ by name, or all rows of a table or view.
 
-    Raises ParameterError for a single word that is neither.
+    Raises ParameterError for a single word that is none of these.
     """
     word = text.strip().rstrip(";")
     if not re.fullmatch(r"\w[\w.]*", word):
@@ -141,7 +141,9 @@ def _authorize(action: int, first: str | None, second: str | None, *_: str | Non
     if action in _READING and second != "load_extension":
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
-        return sqlite3.SQLITE_OK  # SQLite asks when json_each and its like are used; a real change is refused elsewhere
+        return (
+            sqlite3.SQLITE_OK
+        )  # SQLite asks this when json_each and its like are used; query_only refuses a real change
     if action == sqlite3.SQLITE_PRAGMA and first in _READING_PRAGMAS:
         allowed = second is None or _PRAGMAS_THAT_TAKE_A_NAME.match(first)
         return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY

@@ -295,11 +295,11 @@ class TestParquet:
         tables = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         assert sorted(path.stem for path in (tmp_path / "tables").iterdir()) == sorted(tables)
         assert done.files == len(tables)
-        kinds = {"INTEGER": "BIGINT", "TEXT": "VARCHAR", "REAL": "DOUBLE", "BLOB": "BLOB"}
+        types = {"INTEGER": "BIGINT", "TEXT": "VARCHAR", "REAL": "DOUBLE", "BLOB": "BLOB"}
         for table in tables:
             found = duckdb.read_parquet(str(tmp_path / "tables" / f"{table}.parquet"))
             assert found.fetchall() == [tuple(row) for row in db.execute(f"SELECT * FROM {table} ORDER BY 1")]
-            columns = [(row["name"], kinds[row["type"]]) for row in db.execute(f"PRAGMA table_info({table})")]
+            columns = [(row["name"], types[row["type"]]) for row in db.execute(f"PRAGMA table_info({table})")]
             assert list(zip(found.columns, map(str, found.types), strict=True)) == columns
 
     def test_a_text_after_thousands_of_empty_cells_is_kept(self, tmp_path):

@@ -123,7 +123,7 @@ class TestExport:
             select(db, [(old, study.response(number, "new-4", f"New {number}."))], start=900 + number)
         export(db, tmp_path / "two.csv", seed=seed)
         new = ["New " in row["response_1"] + row["response_2"] for row in read(tmp_path / "two.csv")]
-        # Of 20 new items 10 ± 1.6 stand in the first half if chance puts them there, and none in order of dealing.
+        # Of 20 new items 10 ± 1.6 stand in the first half if chance puts them there, and none if they came last.
         assert sum(new) == 20
         assert sum(new[:20]) in range(5, 16)
         assert {len(row["item"]) for row in read(tmp_path / "two.csv")} == {6}

@@ -1,4 +1,4 @@
-"""What each kind of file and each format is read as, and what is said of files that are not what they should be."""
+"""What each kind of file and each format is read as, and the errors of files that are not what they should be."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def parquet(path: Path, select: str) -> str:
     return str(path)
 
 
-# The kinds of file
+# Each kind of file
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,9 @@ def test_the_first_reference_answer_stands_and_a_different_one_is_reported(
     )
     done = answers.import_instructions(db, [first, second], "S")
     assert rows(db, "SELECT instruction, reference_answer FROM instructions") == [("p", "2"), ("q", "1"), ("r", None)]
-    assert done.warnings == ["2 reference answers differ from the first one given for their instruction, which stands."]
+    assert done.warnings == [
+        "2 reference answers differ from the first one given for their instruction, which is kept."
+    ]
 
 
 # Responses
@@ -271,7 +273,7 @@ def test_equal_rows_of_different_files_are_different_votes(db: sqlite3.Connectio
     done = answers.import_arena(db, [files("2.jsonl", battle("m", "n", "tie"))])
     assert done.counts["judgments new"] == 1
     assert len(done.warnings) == 1
-    assert done.warnings[0].startswith("1 of the new judgments another file or source had brought already")
+    assert done.warnings[0].startswith("1 of the new judgments are like one that another file or source brought before")
     assert "`madetl delete run 2` takes" in done.warnings[0]
 
 
@@ -391,7 +393,7 @@ def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: F
         "mad-eval: 2 judgments (0 new, 2 known); 6 responses (0 new, 6 known, 0 empty); 3 scores (2 new, 1 known);"
         " 1 not judged"
     )
-    assert done.warnings == ["1 scores differ from the first one given for their pair of answers, which stands."]
+    assert done.warnings == ["1 scores differ from the first one given for their pair of answers, which is kept."]
     sql = (
         "SELECT t.name, t.parameters, ra.response, rb.response, score, shorter_words, length_ratio, explanation,"
         " model_a_id, model_b_id, i.instruction FROM similarities s JOIN metrics t ON t.id = metric_id"

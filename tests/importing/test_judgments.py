@@ -212,7 +212,7 @@ class TestImport:
         rows = [row | {"comment": "hm"} for row in read(tmp_path / "sheet.csv")]
         rows[0]["winner"] = "tie"
         done = take(db, str(write(tmp_path / "filled.csv", rows)), annotator="ann")
-        assert done.warnings == ["5 comments stand beside no winner and were left out."]
+        assert done.warnings == ["5 comments have no winner beside them and were left out."]
 
     def test_a_file_of_neither_kind_says_what_was_expected(self, db, tmp_path):
         (tmp_path / "x.csv").write_text("item,answer\n1,2\n")
@@ -233,12 +233,12 @@ class TestImport:
         seed = data.draw(st.integers(0, 9))
         with fresh() as (db, folder):
             study = Study(db)
-            wanted = {}
+            expected = {}
             for (text, a, b), word in zip(answers, words, strict=False):
                 instruction = study.instruction(text)
                 ids = study.response(instruction, "first", a), study.response(instruction, "second", b)
-                select(db, [ids], start=len(wanted) + 1)
-                wanted[ids] = word
+                select(db, [ids], start=len(expected) + 1)
+                expected[ids] = word
             export(db, folder / "sheet.csv", seed=seed)
             rows = read(folder / "sheet.csv")
             for row in rows:
@@ -247,7 +247,7 @@ class TestImport:
                     " JOIN selections AS s ON s.id = a.selection_id WHERE a.id = ?",
                     (row["item"],),
                 ).fetchone()
-                word = wanted[found[0], found[1]]
+                word = expected[found[0], found[1]]
                 order = ["first", "second"] if found[2] == "model_a" else ["second", "first"]
                 row["winner"] = f"response_{order.index(word) + 1}" if word in order else word
             write(folder / "sheet.csv", rows, delimiter=data.draw(st.sampled_from(",;\t")))
@@ -259,7 +259,7 @@ class TestImport:
                 (row["response_a_id"], row["response_b_id"]): models.get(row["winner"], row["winner"])
                 for row in db.execute("SELECT * FROM judgments")
             }  # fmt: skip
-            assert stored == wanted
+            assert stored == expected
 
 
 class TestTable:

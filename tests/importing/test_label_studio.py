@@ -263,12 +263,12 @@ class TestImport:
 
 
 def changed(rows, path, value):
-    """The rows with one place of the second task replaced."""
+    """The rows with one value of the second task replaced."""
     rows = copy.deepcopy(rows)
-    place = rows[1]
+    target = rows[1]
     for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
+        target = target[step]
+    target[path[-1]] = value
     return rows
 
 

@@ -249,7 +249,7 @@ def test_the_first_verdict_counts_between_annotators_and_the_later_are_told_of(t
 
 
 def repeat(db, annotator: str, selection: int, first: str, *again: str) -> None:
-    """An item judged as it was dealt, and again as repeats 1, 2, …; canonical order, shown in any."""
+    """A pair judged on its first assignment, and again as repeats 1, 2, …; canonical order, shown in any."""
     who = Study(db).annotator(annotator)
     a, b = db.execute("SELECT response_a_id, response_b_id FROM selections WHERE id = ?", (selection,)).fetchone()
     # The repeats are stored first, as where a first verdict was undone and given anew.

@@ -1,4 +1,4 @@
-"""Who is dealt what on the page, what becomes of a verdict, and what undo and skip leave behind."""
+"""Which pairs the page deals to whom, what becomes of a verdict, and what undo and skip leave behind."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def column(db, sql: str, *values) -> list:
 
 
 def age(db, minutes: int) -> None:
-    """Lets everything that was dealt lie this long back."""
+    """Moves the time of every deal this many minutes into the past."""
     db.execute(
         "UPDATE assignments SET dealt_at = strftime('%Y-%m-%dT%H:%M:%fZ', dealt_at, ?)", (f"-{minutes} minutes",)
     )

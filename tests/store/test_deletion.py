@@ -343,7 +343,7 @@ def test_merging_moves_everything_and_keeps_canonical_order(shop: Shop) -> None:
 def test_the_same_answer_twice_becomes_one(shop: Shop) -> None:
     db, study = shop
     [a, b, _] = column(db, "SELECT id FROM responses WHERE instruction_id = 1 ORDER BY model_id, sample")
-    twin = study.response(1, "b2", "b1")  # what b said, too
+    twin = study.response(1, "b2", "b1")  # the same text as b's
     study.judgment(a, twin, "model_b")  # the very vote that b has: same annotator, same source id
     study.judgment(a, twin, "model_a", source_id="2")
     study.judgment(a, b, "tie", source_id="3")

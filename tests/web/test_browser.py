@@ -334,13 +334,13 @@ def test_it_fits_a_desk_and_a_phone(window, db_file):
         study = Study(db)
         instruction = study.instruction("Long. " * 500)
         select(db, [(study.response(instruction, "zeta-1", code), study.response(instruction, "alpha-2", "Short."))])
-    places = "return [...document.querySelectorAll('.answers .scroll')].map(e => e.getBoundingClientRect().toJSON())"
+    boxes = "return [...document.querySelectorAll('.answers .scroll')].map(e => e.getBoundingClientRect().toJSON())"
     with serving(db_file) as page:
         window.open(page.links["ann"])
         window.begin()
         for width, height in ((1280, 800), (390, 844), (320, 568), (844, 390)):
             window.size(width, height)
-            first, second = window.script(places)
+            first, second = window.script(boxes)
             assert window.script("return document.documentElement.scrollWidth") <= width
             if width > 720 and height > 480:
                 assert first["right"] < second["left"]
@@ -349,9 +349,9 @@ def test_it_fits_a_desk_and_a_phone(window, db_file):
             else:
                 assert first["bottom"] < second["top"]
             for button in window.all(".choices button"):
-                place = button.rect
-                assert place["height"] >= 40
-                assert 0 <= place["x"] <= width - place["width"]
+                box = button.rect
+                assert box["height"] >= 40
+                assert 0 <= box["x"] <= width - box["width"]
             footer = window.script("return document.querySelector('footer').getBoundingClientRect().bottom")
             assert footer <= height + 1  # always in reach
             [long] = window.script(
