@@ -66,7 +66,7 @@ def runs_command(settings: Settings, as_json: bool) -> None:
     epilog=examples("madetl delete run 7", "madetl delete model gpt-4", "madetl delete selection pilot --yes"),
 )
 def delete() -> None:
-    """Delete a run, a model or a selection, and what hangs on it.
+    """Delete a run, a model or a selection, and the rows that depend on it.
 
     Shows what would go, as rows per table, and asks.
     """
@@ -95,7 +95,7 @@ def run(settings: Settings, number: int, yes: bool, as_json: bool) -> None:
 @options.json_option
 @click.pass_obj
 def model(settings: Settings, name: str, yes: bool, as_json: bool) -> None:
-    """Delete the model NAME with its answers and all that compares, selects or judges them."""
+    """Delete the model NAME with its answers, and all rows that compare, select or judge them."""
     _delete(settings, "model", name, yes, as_json)
 
 
@@ -105,7 +105,7 @@ def model(settings: Settings, name: str, yes: bool, as_json: bool) -> None:
 @options.json_option
 @click.pass_obj
 def selection(settings: Settings, name: str, yes: bool, as_json: bool) -> None:
-    """Delete the selection NAME with its assignments. Judgments stay: they are of answers."""
+    """Delete the selection NAME with its assignments. Judgments stay, since they are about answers."""
     _delete(settings, "selection", name, yes, as_json)
 
 
@@ -114,7 +114,7 @@ def _delete(settings: Settings, kind: Kind, name: str, yes: bool, as_json: bool)
 
     with database.writing(settings.db, create=False) as db:
         if not yes and as_json:
-            raise click.UsageError("--json asks nobody; it goes with --yes.")
+            raise click.UsageError("--json cannot ask; give --yes with it.")
         if not yes:
             _ask(kind, name, deletion.preview(db, kind, name))
         gone = deletion.delete(db, kind, name)
@@ -124,7 +124,7 @@ def _delete(settings: Settings, kind: Kind, name: str, yes: bool, as_json: bool)
     else:
         click.echo(f"Deleted {kind} {name}: {counted(gone.rows)}.")
     if stale:
-        note("Ratings that counted these judgments are stored still; `madetl rank` ranks anew.")
+        note("Ratings that count these judgments are still stored; `madetl rank` computes new ones.")
 
 
 def _ask(kind: Kind, name: str, would_go: Deleted) -> None:
@@ -133,7 +133,9 @@ def _ask(kind: Kind, name: str, would_go: Deleted) -> None:
     if would_go.instructions_kept:
         click.echo(f"{would_go.instructions_kept:,} instructions stay: other runs have answers to them.")
     if not sys.stdin.isatty():
-        raise click.ClickException("Nothing was deleted: there is nobody to ask. --yes deletes without asking.")
+        raise click.ClickException(
+            "Nothing was deleted, since there is no terminal to ask on. --yes deletes without asking."
+        )
     if not click.confirm("Delete these rows?", default=False):
         click.echo("Nothing was deleted.")
         sys.exit(1)

@@ -30,12 +30,12 @@ stop_at_option = click.option(
     "--stop-at",
     type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
     metavar="P",
-    help="With --adaptive: stop when every order of neighbours is that sure, such as 0.95.",
+    help="With --adaptive: stop when the order of every two neighbours has this probability, such as 0.95.",
 )
 
 
 def refuse_without_adaptive(*names: str) -> None:
-    """Raises UsageError where one of these parameters was given: --adaptive was not, and they go with it."""
+    """Raises UsageError where one of these parameters was given; call it where --adaptive was not."""
     context = click.get_current_context()
     for name in names:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
@@ -80,17 +80,17 @@ instruction_metric_option = click.option(
     default="char-ngram",
     show_default=True,
     metavar="NAME",
-    help="Whose vectors say how near instructions are: char-ngram, or a metric with stored embeddings.",
+    help="The metric whose vectors say how near instructions are: char-ngram, or a metric with stored embeddings.",
 )
 min_words_option = click.option(
     "--min-words",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Both answers have more words; 0: off.  [default: 20; of evidence 0]",
+    help="Both answers have more words than this; 0: off.  [default: 20; of evidence 0]",
 )
 max_length_ratio_option = click.option(
     "--max-length-ratio",
     type=LengthRatio(),
     metavar="R",
-    help="The answers' lengths in characters differ by less than this; 0: off.  [default: 4; of evidence 0]",
+    help="The answers' lengths in characters differ by less than this factor; 0: off.  [default: 4; of evidence 0]",
 )

@@ -1,4 +1,4 @@
-"""The record of what was executed: one row of `runs` per execution of a stage."""
+"""Rows of `runs`: one for each execution of a stage."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def query_files() -> dict[str, Path]:
-    """Every query of sql/ as folder/name; those in DuckDB's dialect keep `.duckdb` in theirs. No name stands twice."""
+    """Every query of sql/ as folder/name; DuckDB queries keep `.duckdb` in their names. No bare name occurs twice."""
     files = sorted(folder("sql").glob("*/*.sql"))
     return {f"{file.parent.name}/{file.name.removesuffix('.sql')}": file for file in files}
 

@@ -83,7 +83,7 @@ class PageAccess:
         return hmac.compare_digest(self._forms[annotator].encode(), token.encode(errors="replace"))
 
     def mark(self, annotator: int, key: str) -> str:
-        """A name for something of the annotator's that tells nobody what it is."""
+        """A name for `key`, different for each annotator, from which nobody can tell the key."""
         return self._derived("mark", str(annotator), key)[:16]
 
     def _derived(self, *parts: str) -> str:
