@@ -1,6 +1,6 @@
 """What there is in a study, and what each stage could do next with the command for it.
 
-Rows come in through the queries of sql/looking, plain values go out; nothing changes.
+Rows come in through the queries of sql/status, plain values go out; nothing changes.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _importing(models: Rows, scenarios: Rows) -> Iterator[NextStep]:
 
 
 def _asking(failures: Rows, unanswered: Rows) -> Iterator[NextStep]:
-    """Commands that ask for what is missing: what failed in passing, and what nobody asked for yet."""
+    """Commands that ask for what is missing: requests that failed, and answers that nobody has asked for yet."""
     seen = set()
     for row in failures:
         if row["stage"] in _ASKING and (row["stage"], row["model"]) not in seen:
@@ -144,7 +144,9 @@ def _retrying(stage: str, model: str, failures: Rows) -> NextStep:
             counts[row["outcome"] in TRANSIENT] += row["requests"]
     command = f"{_ASKING[stage]} {shlex.quote(model)}"
     if counts[True]:
-        return NextStep(stage, f"{counts[True]:,} requests to {model} failed in passing", command)
+        return NextStep(
+            stage, f"{counts[True]:,} requests to {model} failed for a passing reason, such as a rate limit", command
+        )
     return NextStep(stage, f"{counts[False]:,} requests to {model} failed for good", f"{command} --retry-failed")
 
 

@@ -59,8 +59,8 @@ def stopping() -> None:
     print(
         f"{'':{LABEL}s}{'stopped':>9s}{'called':>9s}{'right':>9s}{'all right':>11s}{'votes: median':>15s}{'mean':>7s}"
     )
-    kinds = {"spread 0.8": w.normal, "spread 0.4": lambda *of: w.normal(*of, sd=0.4), "evenly spaced": w.even}
-    for kind, make in kinds.items():
+    makers = {"spread 0.8": w.normal, "spread 0.4": lambda *shape: w.normal(*shape, sd=0.4), "evenly spaced": w.even}
+    for kind, make in makers.items():
         for orders, stop in (("all orders", stopped_all), ("one order", stopped_one)):
             for batch in (1, 21):
                 stop_row(
@@ -81,8 +81,8 @@ def intervals() -> None:
 def placing() -> None:
     """5. A 21st model beside 20 with 10 items per pair: per cent of worlds in which its place is right within 1"""
     print(f"{'':{LABEL}s}" + "".join(f"{f'{votes} votes':>12s}" for votes in LOOKS))
-    kinds = {"spread 0.8": w.normal, "evenly spaced": w.even}
-    for kind, make in kinds.items():
+    makers = {"spread 0.8": w.normal, "evenly spaced": w.even}
+    for kind, make in makers.items():
         for policy in ("adaptive", "uniform"):
             off = placed(policy, make(400, 21))
             print(
@@ -198,7 +198,9 @@ def forecast_and_truth(worlds: Worlds, items: int) -> list[np.float64]:
     quartiles = np.empty((len(at), 3))
     for world, order in enumerate(at):
         plan = Plan(cap=CAP, simulations=100, seed=world)
-        each = forecasts.of_each_order(worlds.pairs, *(forecasts.rounds_of(of, [world]) for of in (votes, found)), plan)
+        each = forecasts.of_each_order(
+            worlds.pairs, *(forecasts.rounds_of(part, [world]) for part in (votes, found)), plan
+        )
         quartiles[world] = [each[order].quantile(share) for share in (0.25, 0.5, 0.75)]
     took, *_ = stopped_one(worlds, 1, votes, explore=0.0)
     return list((took[:, None] <= quartiles).mean(axis=0))
@@ -225,15 +227,15 @@ def coverage(worlds: Worlds, votes: PairVotes) -> Iterator[tuple[np.ndarray, np.
 
 def bootstrap(worlds: Worlds, votes: PairVotes, world: int, rounds: int = 200) -> np.ndarray:
     """(rounds, M): the ratings that `rank --method bt` takes its intervals from; every item has one vote."""
-    wins, squares, number = (of[world] for of in (votes.wins, votes.wins_squared, votes.votes))
+    wins, squares, number = (part[world] for part in (votes.wins, votes.wins_squared, votes.votes))
     tied = 4 * (wins - squares)
     won = wins - tied / 2
-    kinds = np.rint(np.stack([won, tied, number - won - tied])).astype(int)
-    kind, pair = np.nonzero(kinds)
+    outcomes = np.rint(np.stack([won, tied, number - won - tied])).astype(int)
+    kind, pair = np.nonzero(outcomes)
     points = np.array([1, 0.5, 0])[kind]
     value = np.stack([points, 1 - points], axis=1)
     rng = np.random.default_rng([3, world])
-    drawn = resampling.bootstrap_counts(pair, value, kinds[kind, pair], rounds, rng)
+    drawn = resampling.bootstrap_counts(pair, value, outcomes[kind, pair], rounds, rng)
     return bradley_terry.fit(*worlds.pairs, drawn[..., 0], drawn[..., 1], np.zeros(worlds.models, dtype=int))
 
 

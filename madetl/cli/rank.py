@@ -166,8 +166,8 @@ def _table(board: Leaderboard, parameters: RankParameters) -> list[dict[str, Any
 
 def _print_notes(boards: list[Leaderboard]) -> None:
     """Each kind of note once, in the words of the first leaderboard that it concerns."""
-    kinds = dict.fromkeys(note.kind for board in boards for note in board.notes)
-    for kind in kinds:
+    noted = dict.fromkeys(note.kind for board in boards for note in board.notes)
+    for kind in noted:
         texts = [(board.scenario, note.text) for board in boards for note in board.notes if note.kind == kind]
         scenario, text = texts[0]
         differ = any(other != text for _, other in texts)

@@ -37,7 +37,7 @@ def fit(
 
     Pair p, which stands once, is of models `model_a[p]` and `model_b[p]`; `wins_a[r, p]` and `wins_b[r, p]` are how
     often each won in round r, ties as halves. `component[m]` numbers the parts that no pair connects
-    (`connections.components`).
+    (`components.connected`).
     """
     rounds, models = len(wins_a), len(component)
     strength = np.zeros((rounds, models))

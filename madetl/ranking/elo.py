@@ -38,15 +38,17 @@ def ratings(
     or 0. Each of `orders` is one round: the battles in the order in which they count, repeated or left out at will.
     The update is Elo's as Chatbot Arena published it: R_a += K (S_a - 1 / (1 + 10^((R_b - R_a) / 400))).
     """
-    kinds, kind = np.unique(np.stack([model_a, model_b, 2 * score]), axis=1, return_inverse=True)
-    # Rounds may differ in length: the last kind stands for "no battle", a tie of a model that nobody asks for.
-    kinds = np.column_stack([kinds, [models, models, 1]])
-    kind = kind.reshape(-1).astype(np.min_scalar_type(kinds.shape[1]))  # small: this is what the memory goes to
-    per_chunk = max(1, _MAX_BYTES // max(1, kind.nbytes))
+    outcomes, outcome = np.unique(np.stack([model_a, model_b, 2 * score]), axis=1, return_inverse=True)
+    # Rounds may differ in length: the last outcome stands for "no battle", a tie of a model that does not exist.
+    outcomes = np.column_stack([outcomes, [models, models, 1]])
+    outcome = outcome.reshape(-1).astype(
+        np.min_scalar_type(outcomes.shape[1])
+    )  # small: this is what the memory goes to
+    per_chunk = max(1, _MAX_BYTES // max(1, outcome.nbytes))
     done: list[NDArray[np.float64]] = []
     rounds = iter(orders)
-    while chunk := [kind[order] for order in islice(rounds, per_chunk)]:
-        done.append(_play(chunk, kinds, models, k_factor))
+    while chunk := [outcome[order] for order in islice(rounds, per_chunk)]:
+        done.append(_play(chunk, outcomes, models, k_factor))
         progress(sum(map(len, done)))
     return np.concatenate(done)
 
@@ -62,17 +64,19 @@ def share_of_the_way(battles: float, models: int, k_factor: float = K_FACTOR) ->
     return -math.expm1(-battles * k_factor * math.log(BASE) / (4 * SCALE) * models / (models - 1))
 
 
-def _play(rounds: Sequence[IntArray], kinds: NDArray[np.float64], models: int, k_factor: float) -> NDArray[np.float64]:
+def _play(
+    rounds: Sequence[IntArray], outcomes: NDArray[np.float64], models: int, k_factor: float
+) -> NDArray[np.float64]:
     """Plays rounds side by side. Ratings are kept in natural logarithms of the odds, which saves a multiplication."""
     unit = SCALE / math.log(BASE)
     k = k_factor / unit
     count = len(rounds)
     strength = np.zeros((models + 1) * count)
     column = np.arange(count)
-    first, second = (kinds[row].astype(np.intp) * count for row in (0, 1))
-    reward = k * kinds[2] / 2
+    first, second = (outcomes[row].astype(np.intp) * count for row in (0, 1))
+    reward = k * outcomes[2] / 2
     with np.errstate(over="ignore"):  # an enormous K: exp gives infinity, and the expectation is 0 as it should be
-        for block in _blocks(rounds, empty=kinds.shape[1] - 1):
+        for block in _blocks(rounds, empty=outcomes.shape[1] - 1):
             at_a, at_b = first[block] + column, second[block] + column
             for a, b, won in zip(at_a, at_b, reward[block], strict=True):
                 x, y = strength[a], strength[b]

@@ -1,6 +1,6 @@
 """From votes to a leaderboard: rounds of ratings, intervals, ranks, remarks. Pure: arrays in, rows out.
 
-`ratings` reads the votes out of the database and stores what comes of them; nothing here knows about either.
+`rank` reads the votes out of the database and stores the leaderboards; this module touches no database.
 """
 
 from __future__ import annotations

@@ -57,9 +57,9 @@ def bootstrap_counts(
     strata = int(stratum.max()) + 1
     sums = np.empty((rounds, strata, value.shape[1]))
     for s in range(strata):
-        kinds = np.flatnonzero(stratum == s)
-        total = items[kinds].sum()
-        sums[:, s] = rng.multinomial(total, items[kinds] / total, size=rounds) @ value[kinds]
+        rows = np.flatnonzero(stratum == s)
+        total = items[rows].sum()
+        sums[:, s] = rng.multinomial(total, items[rows] / total, size=rounds) @ value[rows]
     return sums
 
 

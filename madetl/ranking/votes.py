@@ -1,6 +1,6 @@
 """What a leaderboard rests on: the parameters of a ranking, the votes as arrays, and what plain counts say of them.
 
-Pure: `ratings` fills these from the database, `leaderboards` ranks them, `notes` says what a reader must know.
+Pure: `rank` fills these from the database, `leaderboards` ranks them, `notes` says what a reader must know.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ MAX_ROUNDS = 100_000
 class RankParameters:
     """How to rank. `annotators` (names) and `judges` choose whose votes count; without either, people's.
 
-    `without` names those of them who are left out. `votes`: 'all', each a battle, or one per item, what the 'majority'
-    said. `anchor` is a model and the rating that it shall have: the scale of its component is shifted. Raises
-    ParameterError.
+    `without` names those of them who are left out. `votes`: with 'all' each is a battle; with 'majority' each response
+    pair is one battle, as most of its annotators judged it. `anchor` is a model and the rating that it shall have: the
+    scale of its component is shifted. Raises ParameterError.
     """
 
     method: Literal["elo", "bt"] = "elo"
@@ -189,5 +189,5 @@ class Summary:
 def _by_size(component: IntArray, battles: FloatArray) -> IntArray:
     """Renumbers the components: 0 has the most models; of equal ones, the one with the most battles."""
     sizes = [(-np.sum(component == i), -battles[component == i].sum(), i) for i in range(int(component.max()) + 1)]
-    place = {i: number for number, (_, _, i) in enumerate(sorted(sizes))}
-    return np.array([place[i] for i in component.tolist()])
+    position = {i: number for number, (_, _, i) in enumerate(sorted(sizes))}
+    return np.array([position[i] for i in component.tolist()])

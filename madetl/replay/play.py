@@ -1,8 +1,8 @@
 """Plays ways of choosing battles against votes that were given. Pure: votes and candidates in, battles and ratings out.
 
 Per replication the judged items are halved. One half, with all its votes, gives the gold ranking; the other is the pool
-that a policy chooses from, where each item answers with one of its votes. The next pair is drawn by `play`, and the
-items of a pair come in the order of `selection.orders` or `selection.diversity`, all as in a live study; `replay`
+that a policy chooses from, where each item answers with one of its votes. As in a live study, the next pair is drawn by
+`selection.adaptive`, and the items of a pair come in the order of `selection.orders` or `selection.diversity`. `replay`
 brings the votes out of a database.
 
 An item is an instruction with one pair of models. It has a ballot for each of its response pairs (several where a model
@@ -155,12 +155,12 @@ class Diverse:
     def order(self, strategy: str, rows: Candidates, pair: int, pool: NDArray[np.bool_], most: int) -> IntArray:
         """The ballots of one pair in the order of the greedy, whose rows are the replications: (R, length)."""
         # Of an instruction's response pairs the same one stands for it in every pool; no key is looked at.
-        standing = rows.order(strategy, np.zeros(pool.shape[1], dtype=np.uint64))
-        standing = standing[np.argsort(rows.item[standing])]
-        cost = costs(strategy, rows.score, rows.words)[standing]
-        scores = np.where(pool[:, rows.item[standing]], cost, np.inf)
+        ordered = rows.order(strategy, np.zeros(pool.shape[1], dtype=np.uint64))
+        ordered = ordered[np.argsort(rows.item[ordered])]
+        cost = costs(strategy, rows.score, rows.words)[ordered]
+        scores = np.where(pool[:, rows.item[ordered]], cost, np.inf)
         picked = greedy(scores, self.tables[pair], self.weight, [[]] * len(pool), most)
-        return _padded([rows.ballot[standing[[index for index, _ in picks]]] if picks else [] for picks in picked])
+        return _padded([rows.ballot[ordered[[index for index, _ in picks]]] if picks else [] for picks in picked])
 
 
 @dataclass
@@ -235,9 +235,9 @@ def rate(method: Method, battles: IntArray, pairs: ModelPairs, models: int, rng:
 
 
 def _bradley_terry(battles: IntArray, pairs: ModelPairs, models: int) -> FloatArray:
-    kinds = 3 * len(pairs[0])
-    codes = (battles + kinds * np.arange(len(battles))[:, None])[battles != NONE]
-    counts = np.bincount(codes, minlength=kinds * len(battles)).reshape(len(battles), -1, 3)
+    outcomes = 3 * len(pairs[0])
+    codes = (battles + outcomes * np.arange(len(battles))[:, None])[battles != NONE]
+    counts = np.bincount(codes, minlength=outcomes * len(battles)).reshape(len(battles), -1, 3)
     lost, tied, won = counts[..., 0], counts[..., 1], counts[..., 2]
     return bradley_terry.fit(*pairs, won + tied / 2, lost + tied / 2, np.zeros(models, dtype=np.int64))
 

@@ -1,7 +1,7 @@
 """Replays ways of choosing battles on votes that were given. Reads judgments and similarities; nothing is stored.
 
-What is eligible comes from the selection's own query, the order within a pair of models from `selection`, the next pair
-from `sampling`, as in a live study. `sampling.replaying` plays the replications, `replay_results` says what came of it.
+As in a live study, what is eligible comes from the selection's own query, the order within a pair of models from
+`selection.orders`, and the next pair from `selection.adaptive`. `play` plays the replications, `results` sums them up.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def _material(db: sqlite3.Connection, requests: Mapping[str, SelectionRequest], 
         metric=metric_label(db, request.columns["metric_id"]),
         ballots=ballots,
         everything=_Choice(candidates(ballots, every, np.zeros(len(every)), np.zeros(len(every)))),
-        filtered={one: _choice(db, wanted, ballots, similarity[first], items[2]) for one, wanted in requests.items()},
+        filtered={name: _choice(db, one, ballots, similarity[first], items[2]) for name, one in requests.items()},
         unmeasured=int((similarity[first] == 0).sum()),
         measure=_measuring(db, request),
     )
@@ -211,8 +211,8 @@ def _choice(
         return choice
     ids = np.unique(instruction[choice.items])
     vectors = instruction_vectors.load(db, request.columns["instruction_metric_id"], ids.tolist())
-    places = np.searchsorted(ids, instruction)
-    return replace(choice, diverse=Diverse.of(request.columns["diversity"], choice.candidates, places, vectors))
+    vector_rows = np.searchsorted(ids, instruction)
+    return replace(choice, diverse=Diverse.of(request.columns["diversity"], choice.candidates, vector_rows, vectors))
 
 
 def _filtered(
@@ -224,8 +224,8 @@ def _filtered(
         raise ParameterError(f"No response pair that people judged is measured with {label}. {_measuring(db, request)}")
     rows = strategies.candidates(db, request)
     by_id = np.argsort(similarity)
-    place = np.searchsorted(similarity, rows["similarity"], sorter=by_id)
-    ballot = by_id[np.minimum(place, len(by_id) - 1)]
+    position = np.searchsorted(similarity, rows["similarity"], sorter=by_id)
+    ballot = by_id[np.minimum(position, len(by_id) - 1)]
     judged = similarity[ballot] == rows["similarity"]  # by people: the query knows judge models' verdicts too
     if not judged.any():
         raise ParameterError(

@@ -72,8 +72,8 @@ class Replayed:
     def worth(self) -> str:
         """What its judgments are worth, in words."""
         first, *others = self.budgets
-        said = [f"{first.budget:,} judgments are worth {worth_of(first)} of random choice"]
-        return ", ".join(said + [f"{at.budget:,}: {worth_of(at)}" for at in others])
+        parts = [f"{first.budget:,} judgments are worth {worth_of(first)} of random choice"]
+        return ", ".join(parts + [f"{at.budget:,}: {worth_of(at)}" for at in others])
 
 
 @dataclass(frozen=True)

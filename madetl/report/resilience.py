@@ -12,7 +12,7 @@ import numpy as np
 
 from madetl.ranking.bradley_terry import POINTS, PRIOR_SD
 from madetl.ranking.votes import FloatArray, IntArray, Votes
-from madetl.report.tallies import bt_ratings, fitted, places, spearman
+from madetl.report.tallies import bt_ratings, fitted, positions, spearman
 
 ROUNDS = 100
 STEPS = 16
@@ -25,11 +25,11 @@ _MOST_REMOVED = 0.5  # of the votes
 class Growth:
     """What becomes of places and of Spearman's correlation with the final ranking while votes come in.
 
-    `sizes` (steps,): votes so far. `places` (rounds, steps, models); `correlation` (rounds, steps).
+    `sizes` (steps,): votes so far. `positions` (rounds, steps, models); `correlation` (rounds, steps).
     """
 
     sizes: IntArray
-    places: FloatArray
+    positions: FloatArray
     correlation: FloatArray
 
 
@@ -58,8 +58,8 @@ def growth(votes: Votes, seed: int, rounds: int = ROUNDS, steps: int = STEPS) ->
             wins[0, r, s] = np.bincount(battles.pair[part], battles.score[part], pairs)
             wins[1, r, s] = np.bincount(battles.pair[part], 1 - battles.score[part], pairs)
     so_far = wins.cumsum(axis=2).reshape(2, -1, pairs)
-    ranks = places(fitted(votes, so_far[0], so_far[1]))
-    correlation = spearman(ranks, final_places(votes))
+    ranks = positions(fitted(votes, so_far[0], so_far[1]))
+    correlation = spearman(ranks, final_positions(votes))
     shape = (rounds, len(sizes))
     return Growth(sizes, ranks.reshape(*shape, -1), correlation.reshape(shape))
 
@@ -75,13 +75,13 @@ def by_k(votes: Votes, pick: Sequence[int | None]) -> tuple[list[int], FloatArra
     rank = np.array([np.inf if k is None else k for k in pick])
     steps = sorted({int(k) for k in rank[np.isfinite(rank)].tolist()})
     scores = np.where(rank[None] <= np.array(steps)[:, None], battles.score[None], np.nan)
-    ranks = places(bt_ratings(votes, scores))
+    ranks = positions(bt_ratings(votes, scores))
     return steps, ranks, spearman(ranks, ranks[-1])
 
 
-def final_places(votes: Votes) -> FloatArray:
+def final_positions(votes: Votes) -> FloatArray:
     """(models,): the places by all votes."""
-    return np.asarray(places(bt_ratings(votes))[0], dtype=np.float64)
+    return np.asarray(positions(bt_ratings(votes))[0], dtype=np.float64)
 
 
 def smallest_removal(votes: Votes) -> Removal | None:

@@ -28,7 +28,7 @@ _RUNS_NAMED = 10
 class ReportedAlpha:
     """Krippendorff's alpha of people's verdicts with its 95 % interval; it does not depend on the order of models.
 
-    `shared`: items with verdicts of two people or more. None where chance alone would give full agreement.
+    `shared`: response pairs with verdicts of two people or more. None where chance alone would give full agreement.
     """
 
     alpha: float | None

@@ -56,7 +56,7 @@ def fitted(votes: Votes, wins_a: FloatArray, wins_b: FloatArray) -> FloatArray:
     return bradley_terry.fit(votes.model_a, votes.model_b, wins_a, wins_b, component)
 
 
-def places(ratings: FloatArray) -> FloatArray:
+def positions(ratings: FloatArray) -> FloatArray:
     """The place of each model by its rating, 1 the highest, the mean of the places where ratings are equal.
 
     Of shape (rounds, models), as `ratings`.

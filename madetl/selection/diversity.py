@@ -111,9 +111,9 @@ class _State:
         """Takes what was picked before into account."""
         for row, picked in enumerate(self.picked):
             self.scores[row, picked] = np.inf
-        for place in range(max(map(len, self.picked), default=0)):
-            rows = [row for row, picked in enumerate(self.picked) if len(picked) > place]
-            self._come_nearer(rows, [self.picked[row][place] for row in rows])
+        for position in range(max(map(len, self.picked), default=0)):
+            rows = [row for row, picked in enumerate(self.picked) if len(picked) > position]
+            self._come_nearer(rows, [self.picked[row][position] for row in rows])
 
     def unfinished(self, top_k: int) -> list[int]:
         """The pairs that want another pick and have a candidate for it."""

@@ -48,7 +48,7 @@ def _embeddings(db: sqlite3.Connection, metric_id: int, ids: Sequence[int]) -> N
     cursor = db.execute(
         sqlfiles.query("selection/instruction_embeddings"), {"metric_id": metric_id, "ids": json.dumps(ids)}
     )
-    place = {instruction: row for row, instruction in enumerate(ids)}
+    row_of = {instruction: row for row, instruction in enumerate(ids)}
     vectors, found = None, 0
     for instruction, blob in cursor:
         vector = from_blob(blob)
@@ -59,7 +59,7 @@ def _embeddings(db: sqlite3.Connection, metric_id: int, ids: Sequence[int]) -> N
                 f"The embeddings of {label} have different dimensions, {vectors.shape[1]} and {len(vector)}. "
                 "Embed all texts with one model."
             )
-        vectors[place[instruction]] = vector
+        vectors[row_of[instruction]] = vector
         found += 1
     if vectors is None or found < len(ids):
         missing = len(ids) - found

@@ -153,11 +153,11 @@ def _warnings(
 def _shrinks(request: SelectionRequest) -> str | None:
     if not request.shrinks:
         return None
-    has, wanted = f"K = {request.wanted_k}", request.top_k
+    has, requested = f"K = {request.target_k}", request.top_k
     if request.adaptive:
-        has, wanted = f"a budget of {request.budget}", request.adaptive.budget
+        has, requested = f"a budget of {request.budget}", request.adaptive.budget
     return (
-        f"{request.name} has {has} already, and a selection does not shrink to {wanted}: nothing was done. "
+        f"{request.name} has {has} already, and a selection does not shrink to {requested}: nothing was done. "
         "--name begins another."
     )
 

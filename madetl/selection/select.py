@@ -65,7 +65,7 @@ def _recorded(request: SelectionRequest, parameters: SelectionParameters) -> dic
     given = asdict(parameters) | parameters.filters | {"name": request.name}
     plan = given.pop("adaptive")
     if plan is None:
-        return given | {"top_k": parameters.top_k or request.wanted_k}
+        return given | {"top_k": parameters.top_k or request.target_k}
     return {**given, "adaptive": True, **plan, "budget": request.budget}
 
 
@@ -178,7 +178,7 @@ def grow(db: sqlite3.Connection, name: str, plan: Adaptive, run_id: int) -> int:
 def _store(db: sqlite3.Connection, request: SelectionRequest, picks: Sequence[Pick], known: Known, run_id: int) -> None:
     rows = list(_ranked(picks, known))
     ranks = (*(rank for _, rank in rows), *(rank for taken in known.values() for rank in taken))
-    set_id = sets.save(db, request, max(ranks, default=1) if request.adaptive else request.wanted_k, run_id)
+    set_id = sets.save(db, request, max(ranks, default=1) if request.adaptive else request.target_k, run_id)
     fields = (tuple(getattr(pick, name) for name in _FIELDS) for pick, _ in rows)
     values = ((set_id, run_id, pick.pair_id, rank, *rest) for (pick, rank), rest in zip(rows, fields, strict=True))
     insert_rows(db, "selections", _COLUMNS, values)

@@ -121,7 +121,7 @@ class SelectionRequest:
         return None if self.found is None else int(self.found["id"])
 
     @property
-    def wanted_k(self) -> int:
+    def target_k(self) -> int:
         """K of the selection once this run is done; of an adaptive one, what its picks are brought up to."""
         if self.adaptive:
             return self.top_k or 0
@@ -308,17 +308,15 @@ def _check_same(db: sqlite3.Connection, request: SelectionRequest) -> None:
     """A selection never changes its parameters: what was picked, and judged, would no longer belong together."""
     if request.found is None:
         return
-    found, wanted = request.found, request.columns
+    found, asked = request.found, request.columns
     # Without diversity there is no instruction metric: naming lambda says it all.
     options = {
-        c: o
-        for c, o in _OPTIONS.items()
-        if c != "instruction_metric_id" or (found["diversity"] and wanted["diversity"])
+        c: o for c, o in _OPTIONS.items() if c != "instruction_metric_id" or (found["diversity"] and asked["diversity"])
     }
     different = [
-        f"{option} {_shown(db, column, found[column])} (now {_shown(db, column, wanted[column])})"
+        f"{option} {_shown(db, column, found[column])} (now {_shown(db, column, asked[column])})"
         for column, option in options.items()
-        if found[column] != wanted[column]
+        if found[column] != asked[column]
     ]
     if different:
         raise ParameterError(

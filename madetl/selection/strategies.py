@@ -51,7 +51,7 @@ def next_picks(db: sqlite3.Connection, request: SelectionRequest, known: Known) 
 
 def lowest_scores(db: sqlite3.Connection, request: SelectionRequest) -> list[Pick]:
     """`mad` without diversity: one statement that walks an index."""
-    parameters = {**request.scope, "set_id": request.set_id, "top_k": request.wanted_k}
+    parameters = {**request.scope, "set_id": request.set_id, "top_k": request.target_k}
     rows = db.execute(sqlfiles.query("selection/mad_picks"), parameters)
     return [_pick(row, row["score"]) for row in rows]
 
@@ -69,11 +69,11 @@ def ordered_picks(db: sqlite3.Connection, request: SelectionRequest, known: Know
     for of_pair in np.split(rows, np.flatnonzero(np.diff(rows["pair"])) + 1) if len(rows) else ():
         pair = int(of_pair["pair"][0])
         before = known.get(pair, {})
-        if len(before) >= request.wanted_k:
+        if len(before) >= request.target_k:
             continue
         keys = key_of.of(pair, of_pair["instruction"]) if key_of else np.zeros(len(of_pair), dtype=np.uint64)
         order = pick_order(strategy, of_pair["instruction"], of_pair["score"], of_pair["words"], keys)
-        order = order[~np.isin(of_pair["instruction"][order], list(before.values()))][: request.wanted_k - len(before)]
+        order = order[~np.isin(of_pair["instruction"][order], list(before.values()))][: request.target_k - len(before)]
         cost = costs(strategy, of_pair["score"][order], of_pair["words"][order]).tolist()
         picked = of_pair["similarity"][order].tolist()
         chosen += zip(picked, [None] * len(picked) if key_of else cost, strict=True)
@@ -88,7 +88,7 @@ def diverse_picks(db: sqlite3.Connection, request: SelectionRequest, known: Know
     from madetl.selection.orders import costs
 
     rows = candidates(db, request)
-    pairs = [int(pair) for pair in np.unique(rows["pair"]) if len(known.get(int(pair), {})) < request.wanted_k]
+    pairs = [int(pair) for pair in np.unique(rows["pair"]) if len(known.get(int(pair), {})) < request.target_k]
     rows = rows[np.isin(rows["pair"], pairs)]
     if not len(rows):
         return []
@@ -103,7 +103,7 @@ def diverse_picks(db: sqlite3.Connection, request: SelectionRequest, known: Know
         vectors,
         request.columns["diversity"],
         [np.searchsorted(ids, picked).tolist() for picked in before],
-        request.wanted_k,
+        request.target_k,
     )
     return _measured(
         db, [(int(similarities[row, index]), cost) for row, new in enumerate(picked) for index, cost in new]
@@ -160,11 +160,11 @@ def _by_pair_and_instruction(rows: Any, pairs: Sequence[int], ids: Any) -> tuple
 
     scores = np.full((len(pairs), len(ids)), np.inf)
     similarities = np.zeros(scores.shape, dtype=np.int64)
-    places = np.searchsorted(pairs, rows["pair"]) * len(ids) + np.searchsorted(ids, rows["instruction"])
+    cells = np.searchsorted(pairs, rows["pair"]) * len(ids) + np.searchsorted(ids, rows["instruction"])
     # Of an instruction's response pairs the first one stands for it; return_index gives just that one.
-    places, first = np.unique(places, return_index=True)
-    scores.flat[places] = rows["score"][first]
-    similarities.flat[places] = rows["similarity"][first]
+    cells, first = np.unique(cells, return_index=True)
+    scores.flat[cells] = rows["score"][first]
+    similarities.flat[cells] = rows["similarity"][first]
     return scores, similarities
 
 

@@ -137,8 +137,8 @@ def test_a_prefix_of_the_rounds_does_not_depend_on_their_number():
 
 def test_counts_of_a_bootstrap_are_sums_over_drawn_items():
     """Stratum 0: two items worth (1, 0) and one worth (0, 3). Mean and variance of three draws, by hand."""
-    kinds = np.array([0, 0, 1]), np.array([[1.0, 0.0], [0.0, 3.0], [0.5, 0.5]]), np.array([2, 1, 4])
-    sums = resampling.bootstrap_counts(*kinds, 20_000, np.random.default_rng(0))
+    items = np.array([0, 0, 1]), np.array([[1.0, 0.0], [0.0, 3.0], [0.5, 0.5]]), np.array([2, 1, 4])
+    sums = resampling.bootstrap_counts(*items, 20_000, np.random.default_rng(0))
     assert sums.shape == (20_000, 2, 2)
     assert (sums[:, 0, 0] + sums[:, 0, 1] / 3 == 3).all()
     assert (sums[:, 1] == 2).all()

@@ -51,14 +51,14 @@ def loss(items: list[Item], dispersion: float, prior: float):
     """Minus the log of the penalised likelihood, as a function of the strengths."""
     a, b = PAIRS
 
-    def of(strength: np.ndarray) -> float:
+    def loss_at(strength: np.ndarray) -> float:
         total = prior / 2 * float(strength @ strength)
         for pair, number, points in items:
             difference = strength[a[pair]] - strength[b[pair]]
             total -= (points * log_expit(difference) + (number - points) * log_expit(-difference)) / dispersion
         return total
 
-    return of
+    return loss_at
 
 
 # --- the fit
@@ -81,12 +81,12 @@ def test_the_mean_is_the_maximum_that_a_general_optimiser_finds(items):
 @given(some_items)
 def test_the_precision_is_the_curvature_there_and_the_covariance_its_inverse(items):
     found = fit(items)
-    of, h = loss(items, found.dispersion[0], found.prior_precision[0]), 1e-3
+    loss_at, h = loss(items, found.dispersion[0], found.prior_precision[0]), 1e-3
     steps = np.eye(MODELS) * h
 
     def second(i: int, j: int) -> float:
         at, x, y = found.mean[0], steps[i], steps[j]
-        return (of(at + x + y) - of(at + x - y) - of(at - x + y) + of(at - x - y)) / (4 * h * h)
+        return (loss_at(at + x + y) - loss_at(at + x - y) - loss_at(at - x + y) + loss_at(at - x - y)) / (4 * h * h)
 
     curvature = np.array([[second(i, j) for j in range(MODELS)] for i in range(MODELS)])
 
@@ -154,13 +154,13 @@ def test_the_dispersion_of_cases_computed_by_hand(items, dispersion):
     st.permutations(range(6)),
     st.lists(st.booleans(), min_size=6, max_size=6),
 )
-def test_neither_the_models_numbers_nor_the_pairs_order_nor_their_sides_matter(items, number, place, swapped):
+def test_neither_the_models_numbers_nor_the_pairs_order_nor_their_sides_matter(items, number, pair_number, swapped):
     a, b = PAIRS
     new_a, new_b = np.zeros(6, dtype=int), np.zeros(6, dtype=int)
     for pair in range(6):
         sides = number[a[pair]], number[b[pair]]
-        new_a[place[pair]], new_b[place[pair]] = sides[::-1] if swapped[pair] else sides
-    renamed = [(place[pair], n, n - points if swapped[pair] else points) for pair, n, points in items]
+        new_a[pair_number[pair]], new_b[pair_number[pair]] = sides[::-1] if swapped[pair] else sides
+    renamed = [(pair_number[pair], n, n - points if swapped[pair] else points) for pair, n, points in items]
 
     before, after = fit(items), fit(renamed, pairs=(new_a, new_b))
 
@@ -324,12 +324,12 @@ def test_orders_are_right_as_often_as_they_are_called_sure(items, overlap):
     bins = w.calibration(*w.sure_and_right(worlds, w.fitted(worlds, worlds.judged(items, overlap))))
 
     for low, high, (orders, sure, right) in zip(w.BINS, w.BINS[1:], bins, strict=False):
-        said = f"of {orders} orders called {low}–{high} sure ({sure:.3f} on average), {right:.3f} are right"
-        assert orders > 50, said
+        text = f"of {orders} orders called {low}–{high} sure ({sure:.3f} on average), {right:.3f} are right"
+        assert orders > 50, text
         if (low, high) == (0.9, 0.95):
-            assert 0.88 <= right <= 0.97, said
+            assert 0.88 <= right <= 0.97, text
         else:
-            assert abs(right - sure) <= max(0.04, w.margin(right, orders)), said
+            assert abs(right - sure) <= max(0.04, w.margin(right, orders)), text
 
 
 def test_votes_on_one_item_that_are_alike_do_not_make_orders_look_surer_than_they_are():

@@ -361,11 +361,11 @@ def test_whose_votes_and_how_they_count_is_stored_and_said(people_and_judges, db
     assert ranking.voters == label
 
 
-def test_kinds_of_items_are_the_same_in_numpy_and_in_sql(several_votes, db):
+def test_outcomes_of_items_are_the_same_in_numpy_and_in_sql(several_votes, db):
     bindings = {"kind": "person", "names": "[]", "without": "[]", "scenario": None}
     in_order = np.array([tuple(row) for row in db.execute(sqlfiles.query("ranking/battles_in_order"), bindings)]).T
-    kinds = [tuple(row) for row in db.execute(sqlfiles.query("ranking/item_outcomes"), bindings)]
-    assert [tuple(row) for row in votes.item_outcomes(*in_order).T] == kinds
+    outcomes = [tuple(row) for row in db.execute(sqlfiles.query("ranking/item_outcomes"), bindings)]
+    assert [tuple(row) for row in votes.item_outcomes(*in_order).T] == outcomes
 
 
 def test_the_view_leaderboard_shows_the_latest_of_peoples_votes_by_elo(people_and_judges, db):
@@ -419,7 +419,7 @@ def test_counts_and_order_come_out_of_sql(three_models, db):
 # What a reader must be told
 
 
-def kinds(board):
+def noted(board):
     return {note.kind for note in board.notes}
 
 
@@ -438,7 +438,7 @@ def test_a_model_that_won_everything_is_finite_and_remarked_on(study, db):
     assert "(x) > (y, z)" in text(board, "one-way")
     board = rank.rank(db, RankParameters(rounds=20)).leaderboards[0]
     assert by_model(board)["x"].remark == "won every battle"
-    assert "one-way" not in kinds(board)
+    assert "one-way" not in noted(board)
 
 
 def test_groups_that_only_ever_lose_to_one_another_are_named(study, db):
@@ -473,7 +473,7 @@ def test_elo_far_from_converged_says_so_and_by_how_much(three_models, db, study)
     bt = by_model(rank.rank(db, RankParameters(method="bt", rounds=10)).leaderboards[0])
     assert f"Bradley–Terry on the same votes: {bt['x'].rating - bt['z'].rating:.0f}" in text(board, "elo")
     with_large_k = rank.rank(db, RankParameters(rounds=50, k_factor=200)).leaderboards[0]
-    assert "elo" not in kinds(with_large_k)
+    assert "elo" not in noted(with_large_k)
 
 
 def test_what_an_interval_cannot_tell_is_said(study, db):
@@ -482,14 +482,14 @@ def test_what_an_interval_cannot_tell_is_said(study, db):
     assert "1 of 1 model pairs have fewer than 5 judged items (the fewest: 3)" in text(few_items, "items")
     permuted = rank.rank(db, RankParameters(rounds=50, resample="permute")).leaderboards[0]
     assert "not how sure the ranking is" in text(permuted, "order")
-    assert "rounds" in kinds(permuted)
-    assert "rounds" not in kinds(few_items)
+    assert "rounds" in noted(permuted)
+    assert "rounds" not in noted(few_items)
 
 
 def test_an_anchor_that_a_scenario_lacks_is_noted_there(three_models, db):
     overall, coding, _ = rank.rank(db, RankParameters(rounds=20, anchor=("x", 1500))).leaderboards
     assert "no battles here" in text(coding, "anchor")
-    assert "anchor" not in kinds(overall)
+    assert "anchor" not in noted(overall)
 
 
 # Errors

@@ -75,8 +75,8 @@ def test_ratings_are_those_of_a_plain_fit_whatever_is_missing():
     # Given two replications of different lengths: kind 3 p + h is pair p with h half points for its first model
     battles = np.array([[2, 2, 0, 5, 4, 8, 8, 7], [1, 3, 6, -1, -1, -1, -1, -1]])
     found = play.rate("bt", battles, PAIRS, 3, np.random.default_rng(0))
-    for row, kinds in zip(found, battles, strict=True):
-        expected = plain_bradley_terry(kinds[kinds >= 0], 3)
+    for row, codes in zip(found, battles, strict=True):
+        expected = plain_bradley_terry(codes[codes >= 0], 3)
         assert row - row.mean() == pytest.approx(expected - expected.mean(), abs=1e-2)
 
 
@@ -102,7 +102,7 @@ def ballots_of(items: list[list[list[int]]]) -> play.Ballots:
     pair = np.sort(np.arange(len(items)) % 3)
     item = [n for n, ballots in enumerate(items) for _ in ballots]
     votes = [votes for ballots in items for votes in ballots]
-    ballot = [n for n, of in enumerate(votes) for _ in of]
+    ballot = [n for n, of_ballot in enumerate(votes) for _ in of_ballot]
     return play.Ballots(3, PAIRS, pair, np.array(item), np.array(ballot), np.concatenate(votes))
 
 
@@ -128,9 +128,9 @@ def test_the_items_of_each_pair_are_halved_and_a_ballot_answers_with_a_vote_of_i
     for row, pool in zip(gold, chance.pool, strict=True):
         expected = [
             3 * int(ballots.pair[n]) + vote
-            for n, of in enumerate(items)
+            for n, of_item in enumerate(items)
             if not pool[n]
-            for votes in of
+            for votes in of_item
             for vote in votes
         ]
         assert sorted(row[row >= 0]) == sorted(expected)
@@ -242,8 +242,8 @@ def whole_pool(db, strategy, diversity):
 )
 def test_a_replay_picks_in_the_order_of_a_live_selection(judged, strategy, diversity):
     # Given a live selection of everything that is judged, by this strategy
-    wanted = SelectionParameters(pairs="judged", strategy=strategy, diversity=diversity, top_k=99, name="live")
-    select.select(judged.db, wanted)
+    parameters = SelectionParameters(pairs="judged", strategy=strategy, diversity=diversity, top_k=99, name="live")
+    select.select(judged.db, parameters)
     rows = judged.db.execute("SELECT pair_id, response_a_id, response_b_id FROM selections ORDER BY pair_id, rank")
     live: dict[int, list[tuple[int, int]]] = {}
     for pair, a, b in rows:
@@ -364,7 +364,7 @@ def test_every_policy_and_elo_and_diversity_play(judged, policy):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "message"),
     [
         ({"strategies": ["best"]}, "no strategy 'best'. There are: mad, evidence, band, random"),
         ({"pair_policies": ["best"]}, "no pair policy 'best'. There are: uniform, adaptive, closest, arena, d-optimal"),
@@ -378,11 +378,11 @@ def test_every_policy_and_elo_and_diversity_play(judged, policy):
         ({"min_words": 999}, "passes the filters"),
     ],
 )
-def test_errors_say_what_to_do(judged, parameters, said):
+def test_errors_say_what_to_do(judged, parameters, message):
     ensure_metric(judged.db, "empty")
     with pytest.raises(ParameterError) as error:
         replay.replay(judged.db, ReplayParameters(**parameters))
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_without_votes_or_links_there_is_nothing_to_replay(judged, db):

@@ -32,7 +32,7 @@ from madetl.report.boards import boards, rank_interval, undecided
 from madetl.report.content import BlockGroup, Code, Plot, Section, SideBySide, Table
 from madetl.report.plots import svg
 from madetl.report.scripts import script_of
-from madetl.report.tallies import bt_ratings, places, spearman, votes_of
+from madetl.report.tallies import bt_ratings, positions, spearman, votes_of
 from madetl.selection import select
 from madetl.selection.sets import SelectionParameters
 from madetl.similarity import measure
@@ -317,12 +317,12 @@ def test_places_end_where_the_final_ranking_is(studied: sqlite3.Connection) -> N
     votes = votes_of(rows.read(studied).votes.rows, rows.read(studied).names, "overall")
     grown = resilience.growth(votes, seed=1, rounds=7, steps=5)
     assert grown.sizes.tolist() == [36, 72, 108, 144, 180]
-    final = resilience.final_places(votes)
+    final = resilience.final_positions(votes)
     assert sorted(final.tolist()) == list(range(1, 9))
-    np.testing.assert_array_equal(grown.places[:, -1], np.tile(final, (7, 1)))
+    np.testing.assert_array_equal(grown.positions[:, -1], np.tile(final, (7, 1)))
     np.testing.assert_allclose(grown.correlation[:, -1], 1)
     again = resilience.growth(votes, seed=1, rounds=7, steps=5)
-    np.testing.assert_array_equal(grown.places, again.places)
+    np.testing.assert_array_equal(grown.positions, again.positions)
 
 
 def test_the_ranking_by_k_is_that_of_the_first_picks(studied: sqlite3.Connection) -> None:
@@ -334,7 +334,7 @@ def test_the_ranking_by_k_is_that_of_the_first_picks(studied: sqlite3.Connection
     assert steps == [1, 2, 3, 4, 5]
     for k, row in zip(steps, by_k, strict=True):
         fewer = [vote for vote, rank in zip(found.votes.rows, pick, strict=True) if rank <= k]
-        np.testing.assert_array_equal(row, resilience.final_places(votes_of(fewer, found.names, "overall")))
+        np.testing.assert_array_equal(row, resilience.final_positions(votes_of(fewer, found.names, "overall")))
     assert correlation[-1] == pytest.approx(1)
 
 
@@ -344,11 +344,11 @@ def test_spearman_and_places_agree_with_scipy() -> None:
     rng = np.random.default_rng(4)
     drawn = rng.integers(0, 5, (40, 9)).astype(float)
     final = rng.permutation(9).astype(float)
-    ranks = places(drawn)
+    ranks = positions(drawn)
     for row, mine in zip(drawn, ranks, strict=True):
         np.testing.assert_array_equal(mine, stats.rankdata(-row))
     expected = [stats.spearmanr(row, final).statistic for row in ranks]
-    np.testing.assert_allclose(spearman(ranks, places(-final[None])[0]), expected)
+    np.testing.assert_allclose(spearman(ranks, positions(-final[None])[0]), expected)
 
 
 def vote_rows(verdicts: list[tuple[int, int, int, str]]) -> list[dict[str, Any]]:
@@ -542,14 +542,14 @@ def test_people_are_counted_as_the_judgments_say(studied: sqlite3.Connection) ->
         assert row["hours"] == f"{sum(one['seconds'] for one in own) / 3600:.1f}"
 
 
-def test_agreement_is_counted_item_by_item(studied: sqlite3.Connection) -> None:
-    said: dict[tuple[int, int], dict[str, str]] = defaultdict(dict)
+def test_agreement_is_counted_response_pair_by_response_pair(studied: sqlite3.Connection) -> None:
+    given: dict[tuple[int, int], dict[str, str]] = defaultdict(dict)
     for row in studied.execute(
         "SELECT n.name, j.response_a_id AS a, j.response_b_id AS b, j.winner FROM judgments AS j"
         " JOIN annotators AS n ON n.id = j.annotator_id ORDER BY j.id"
     ):
-        said[row["a"], row["b"]].setdefault(row["name"], row["winner"])
-    both = [list(votes.values()) for votes in said.values() if len(votes) == 2]
+        given[row["a"], row["b"]].setdefault(row["name"], row["winner"])
+    both = [list(votes.values()) for votes in given.values() if len(votes) == 2]
     same = sum(a == b for a, b in both)
     text = " ".join(page_text(group) for group in every([sections(studied)["people"]], BlockGroup))  # type: ignore[arg-type]
     assert f"said the same in {same} of {len(both)} cases" in text

@@ -120,7 +120,7 @@ def test_within_a_pair_the_picks_are_those_of_the_strategy_without_what_people_j
         grow(pool, budget=30)
         judge(pool, by_strength(0.3))
 
-    of = {
+    by_pair = {
         pair: [
             row[0]
             for row in pool.db.execute(
@@ -129,8 +129,8 @@ def test_within_a_pair_the_picks_are_those_of_the_strategy_without_what_people_j
         ]
         for pair in picks(pool.db)
     }
-    assert of["ab"] == ids[1 : 1 + len(of["ab"])]
-    assert of["bc"] == ids[: len(of["bc"])]
+    assert by_pair["ab"] == ids[1 : 1 + len(by_pair["ab"])]
+    assert by_pair["bc"] == ids[: len(by_pair["bc"])]
 
 
 @pytest.mark.parametrize("strategy", ["mad", "evidence"])
@@ -140,12 +140,12 @@ def test_diversity_is_the_greedy_of_a_selection_that_was_made_at_once(pool, stra
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = [row[0] for row in pool.db.execute("SELECT id FROM instructions ORDER BY id")]
     pool.embed({i: list(map(float, v)) for i, v in zip(ids, vectors, strict=True)})
-    wanted = {"strategy": strategy, "diversity": 0.5, "instruction_metric": "m"}
-    select(pool.db, SelectionParameters(metric="m", top_k=ITEMS, name="at once", **wanted))
+    asked = {"strategy": strategy, "diversity": 0.5, "instruction_metric": "m"}
+    select(pool.db, SelectionParameters(metric="m", top_k=ITEMS, name="at once", **asked))
     whole = picked_instructions(pool.db, "at once")
 
     for _ in range(4):
-        grow(pool, budget=40, name="grown", **wanted)
+        grow(pool, budget=40, name="grown", **asked)
         judge_of(pool, "grown", by_strength(0.4))
 
     for pair, instructions in picked_instructions(pool.db, "grown").items():
@@ -259,7 +259,7 @@ def test_two_runs_at_the_same_time_keep_the_budget_and_the_batch(pool, db_file):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("asked", "message"),
     [
         ({"budget": None}, "Give --budget N"),
         ({"top_k": 3}, "--top-k is K picks of every model pair"),
@@ -270,13 +270,13 @@ def test_two_runs_at_the_same_time_keep_the_budget_and_the_batch(pool, db_file):
         ({"metric_": "x"}, "x"),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_nothing_is_stored(pool, wanted, message):
-    if "metric_" in wanted:
+def test_what_makes_no_sense_is_refused_and_nothing_is_stored(pool, asked, message):
+    if "metric_" in asked:
         with pytest.raises(ParameterError, match=message):
             select(pool.db, SelectionParameters(metric="x", adaptive=Adaptive(budget=5)))
     else:
         with pytest.raises(ParameterError, match=message):
-            grow(pool, **wanted)
+            grow(pool, **asked)
     assert not pool.db.execute("SELECT 1 FROM selection_sets").fetchall()
 
 
@@ -302,7 +302,7 @@ def test_one_pick_at_a_time_whatever_waits(pool):
         selection.grow(pool.db, "fixed", Adaptive(), run_id)
 
 
-def test_the_standing_counts_items_with_all_their_votes(pool):
+def test_votes_so_far_count_items_with_all_their_votes(pool):
     ids = [row[0] for row in pool.db.execute("SELECT id FROM instructions ORDER BY id")]
     pair = pool.response(ids[0], "a"), pool.response(ids[0], "c")
     for annotator, winner in (("x", "model_a"), ("y", "tie"), ("z", "model_b")):

@@ -433,13 +433,13 @@ def test_simulated_judgments_vary_as_those_that_were_given(dispersion, number):
 
     residuals = (votes.wins_squared - 2 * p[:, None] * votes.wins_votes + p[:, None] ** 2 * votes.votes_squared)[:, 0]
     for chance in (0.1, 0.5, 0.8):
-        of = p == chance
+        rows = p == chance
         variance = dispersion * chance * (1 - chance)
-        points = votes.wins[of, 0]
-        assert (votes.votes[of] == number).all()
-        assert points.mean() == pytest.approx(number * chance, abs=4 * np.sqrt(number * variance / of.sum()))
+        points = votes.wins[rows, 0]
+        assert (votes.votes[rows] == number).all()
+        assert points.mean() == pytest.approx(number * chance, abs=4 * np.sqrt(number * variance / rows.sum()))
         assert points.var() == pytest.approx(number * variance, rel=0.03)
-        assert residuals[of].mean() == pytest.approx(number * variance, rel=0.03)
+        assert residuals[rows].mean() == pytest.approx(number * variance, rel=0.03)
 
 
 def one_world(seed: int = 3, items: int = 6) -> tuple[w.Worlds, PairVotes, posterior.Posterior]:
@@ -460,10 +460,10 @@ def test_a_forecast_asks_until_each_order_is_sure_and_no_further():
 
     each = forecasts.of_each_order(world.pairs, votes, now, Plan(target=0.9, simulations=FEW, cap=50))
 
-    assert [(of.judgments.sum(axis=1) == 0).all() for of in each] == [bool(s >= 0.9) for s in sure]
-    for of in each:
-        totals = of.judgments.sum(axis=1)
-        assert (totals[~of.settled] == 50).all()
+    assert [(one.judgments.sum(axis=1) == 0).all() for one in each] == [bool(s >= 0.9) for s in sure]
+    for one in each:
+        totals = one.judgments.sum(axis=1)
+        assert (totals[~one.settled] == 50).all()
         assert (totals <= 50).all()
 
 
@@ -508,10 +508,10 @@ def test_the_order_of_the_models_ids_does_not_matter_beyond_noise():
     assert shares(after) == pytest.approx(shares(before), abs=0.05)
 
 
-def shares(of: Forecast) -> np.ndarray:
+def shares(one: Forecast) -> np.ndarray:
     """Which share of its judgments each pair gets, on average over the simulations that ask for any."""
-    totals = of.judgments.sum(axis=1, keepdims=True)
-    return (of.judgments / np.maximum(totals, 1))[totals[:, 0] > 0].mean(axis=0)
+    totals = one.judgments.sum(axis=1, keepdims=True)
+    return (one.judgments / np.maximum(totals, 1))[totals[:, 0] > 0].mean(axis=0)
 
 
 @pytest.mark.slow

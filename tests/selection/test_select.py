@@ -146,7 +146,7 @@ def test_a_selection_is_the_greedy_whether_made_at_once_or_extended(a_study, how
     models, rows, vectors = a_study
     strategy, diversity = how
     filters = {"min_words": 20, "max_length_ratio": 4.0} if filtered else OFF
-    wanted = {"strategy": strategy, "diversity": diversity, "instruction_metric": "m", **filters}
+    asked = {"strategy": strategy, "diversity": diversity, "instruction_metric": "m", **filters}
     with fresh_pool() as pool:
         measured, stored = fill(pool, models, rows, vectors)
         expected = {}
@@ -157,11 +157,11 @@ def test_a_selection_is_the_greedy_whether_made_at_once_or_extended(a_study, how
                 expected[pair] = greedy_picks
         if not expected:
             return
-        choose(pool, top_k=first_k + more, name="at once", **wanted)
+        choose(pool, top_k=first_k + more, name="at once", **asked)
         if (models[0], models[1]) in expected:  # else this would be an error: nothing to pick from
-            choose(pool, top_k=first_k, name="extended", models=models[:2], **wanted)
-        choose(pool, top_k=first_k, name="extended", **wanted)
-        choose(pool, top_k=first_k + more, name="extended", **wanted)
+            choose(pool, top_k=first_k, name="extended", models=models[:2], **asked)
+        choose(pool, top_k=first_k, name="extended", **asked)
+        choose(pool, top_k=first_k + more, name="extended", **asked)
         assert picked(pool.db, "at once") == expected
         assert picked(pool.db, "extended") == expected
 
@@ -361,22 +361,22 @@ def test_a_later_response_pair_stands_for_an_instruction_whose_first_is_not_elig
     assert picked(pool.db)["a", "b"][1][2] == other
 
 
-@pytest.mark.parametrize("wanted", [{}, {"diversity": 0.5}, {"strategy": "random"}])
-def test_scenario_models_and_judged_limit_what_is_picked(pool, wanted):
+@pytest.mark.parametrize("asked", [{}, {"diversity": 0.5}, {"strategy": "random"}])
+def test_scenario_models_and_judged_limit_what_is_picked(pool, asked):
     writing = pool.scores("a", "b", [0.1, 0.2, 0.3])
     coding = pool.scores("a", "b", [0.1, 0.2, 0.3], "Coding")
     pool.scores("a", "c", [0.1, 0.2, 0.3], "Coding")
     for instruction_id in (writing[1], coding[2]):
         responses = pool.responses[instruction_id, "a", 0], pool.responses[instruction_id, "b", 0]
         pool.study.judgment(*responses, "tie")
-    choose(pool, scenario="Coding", name="coding", **wanted)
+    choose(pool, scenario="Coding", name="coding", **asked)
     assert {pair: {row[0] for row in rows} for pair, rows in picked(pool.db, "coding").items()} == {
         ("a", "b"): set(coding),
         ("a", "c"): set(coding),
     }
-    choose(pool, models=["b", "a"], name="two models", **wanted)
+    choose(pool, models=["b", "a"], name="two models", **asked)
     assert list(picked(pool.db, "two models")) == [("a", "b")]
-    result = choose(pool, pairs="judged", name="judged", **wanted)
+    result = choose(pool, pairs="judged", name="judged", **asked)
     assert {row[0] for row in picked(pool.db, "judged")["a", "b"]} == {writing[1], coding[2]}
     assert (result.filters.measured, result.selected, result.judged) == (2, 2, 2)
 
@@ -549,7 +549,7 @@ def test_pairs_with_too_few_candidates_are_named_and_get_what_there_is(pool):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("asked", "message"),
     [
         ({"top_k": 0}, "--top-k must be at least 1, not 0"),
         ({"diversity": -1.0}, "--diversity must be 0 or more, not -1"),
@@ -570,10 +570,10 @@ def test_pairs_with_too_few_candidates_are_named_and_get_what_there_is(pool):
         ),
     ],
 )
-def test_parameters_that_make_no_sense(pool, wanted, message):
+def test_parameters_that_make_no_sense(pool, asked, message):
     pool.scores("a", "b", [0.5, 0.6])
     with pytest.raises(ParameterError, match=message):
-        choose(pool, **wanted)
+        choose(pool, **asked)
     assert not pool.db.execute("SELECT 1 FROM selection_sets").fetchall()
 
 

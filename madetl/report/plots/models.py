@@ -160,14 +160,14 @@ def fits(frame: Frame, pairs: Sequence[Fit]) -> Plot:
 
 
 def _together(pairs: Sequence[Fit]) -> dict[tuple[float, float], list[str]]:
-    """The numbers to write, those of dots that are too near for two labels as one; by the place of the first dot."""
-    places: dict[tuple[float, float], list[str]] = {}
+    """The numbers to write, those of dots that are too near for two labels as one; by the position of the first dot."""
+    labels_at: dict[tuple[float, float], list[str]] = {}
     for pair in pairs:
         if pair.number is not None:
             x, y = 100 * pair.predicted, 100 * pair.observed
-            near = (at for at in places if abs(at[0] - x) < 4 + 4 * len(places[at]) and abs(at[1] - y) < _NEAR)
-            places.setdefault(next(near, (x, y)), []).append(str(pair.number))
-    return places
+            near = (at for at in labels_at if abs(at[0] - x) < 4 + 4 * len(labels_at[at]) and abs(at[1] - y) < _NEAR)
+            labels_at.setdefault(next(near, (x, y)), []).append(str(pair.number))
+    return labels_at
 
 
 _NEAR = 4.5  # per cent of the axis: the height of a label

@@ -63,7 +63,7 @@ class Path:
     high: Sequence[float]
 
 
-def place_bands(frame: Frame, x: Sequence[int], paths: Sequence[Path], axis: str) -> Plot:
+def position_bands(frame: Frame, x: Sequence[int], paths: Sequence[Path], axis: str) -> Plot:
     """A small panel per model, all on the same scales, place 1 on top."""
     across = min(4 if len(paths) <= 12 else 5, len(paths))
     down = math.ceil(len(paths) / across)
@@ -100,16 +100,16 @@ def bumps(frame: Frame, x: Sequence[int], paths: Mapping[str, Sequence[float]]) 
 
     def paint(figure: Figure) -> None:
         plot = axes(figure, side, 8, side, 44)
-        for number, places in enumerate(paths.values()):
+        for number, positions in enumerate(paths.values()):
             colour, marker = COLOUR[SERIES[number % len(SERIES)]], _MARKERS[number // len(SERIES) % len(_MARKERS)]
-            plot.plot(x, places, color=colour, marker=marker, markersize=5, linewidth=1.8)
+            plot.plot(x, positions, color=colour, marker=marker, markersize=5, linewidth=1.8)
         for end, (at, align) in enumerate(((x[0], "right"), (x[-1], "left"))):
             ordered = sorted(paths, key=lambda name: (paths[name][-end], paths[name][-1]))
             for line, name in enumerate(ordered, 1):
                 offset = (10 if end else -10, 0)
                 plot.annotate(names[name], (at, line), offset, textcoords="offset points", ha=align, va="center",
                               annotation_clip=False)  # fmt: skip
-        _places_axis(plot, len(paths))
+        _positions_axis(plot, len(paths))
         plot.set_xticks(_some(x))
         plot.set_xlabel("picks of each pair of models, K")
 
@@ -160,7 +160,7 @@ def two_shares(frame: Frame, names: Sequence[str], shares: tuple[Sequence[float]
 _BARS = (("pool", "sky", ""), ("selected", "orange", "////"))
 
 
-def _places_axis(plot: Axes, models: int) -> None:
+def _positions_axis(plot: Axes, models: int) -> None:
     plot.set_ylim(models + 0.5, 0.5)
     plot.set_yticks([])
     plot.spines[:].set_visible(False)

@@ -82,8 +82,8 @@ def draw(name: str, title: str, size: tuple[int, int], paint: Callable[[Figure],
 def axes(figure: Figure, left: float, top: float, right: float, bottom: float, **options: Any) -> Axes:
     """Axes whose edges stand so many CSS pixels from those of the figure."""
     width, height = (float(inches) * 72 for inches in figure.get_size_inches())
-    place = (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
-    return figure.add_axes(place, **options)
+    position = (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
+    return figure.add_axes(position, **options)
 
 
 def labels(names: Sequence[str], longest: int = LONGEST) -> list[str]:

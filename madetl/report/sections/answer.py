@@ -101,10 +101,10 @@ def _neighbours(board: Leaderboard) -> str:
             chains[-1].append(isolated(below.model))
         else:
             chains.append([isolated(above.model), isolated(below.model)])
-    said = "; ".join(_chain(chain) for chain in chains)
+    text = "; ".join(_chain(chain) for chain in chains)
     if len(found) == neighbours:
         return "The votes do not tell any model from its neighbours in the ranking yet: every two intervals overlap."
-    return f"Neighbours that the votes cannot tell apart yet: {said}. More judgments between them may."
+    return f"Neighbours that the votes cannot tell apart yet: {text}. More judgments between them may."
 
 
 def _chain(names: list[str]) -> str:

@@ -116,10 +116,10 @@ def _scenario_notes(board: Leaderboard) -> Iterator[Block]:
 
 def _notes(boards: Boards) -> Iterator[Block]:
     """Each note of the overall boards once; components are said in the answer."""
-    said: set[str] = {"components"}
+    shown: set[str] = {"components"}
     for board, parameters in ((boards.first[0], boards.parameters), (boards.other[0], boards.other_parameters)):
         for note in board.notes:
-            if note.kind not in said:
-                said.add(note.kind)
+            if note.kind not in shown:
+                shown.add(note.kind)
                 text = f"{METHODS[parameters.method]}: {note.text}"
                 yield Remark(text, warning=note.kind not in _INFORMATION)

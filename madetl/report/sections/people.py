@@ -98,21 +98,21 @@ def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
     verdicts, ties, bad, decided, first, timed = (
         sum(row[key] for row in people) for key in ("verdicts", "ties", "both_bad", "decided", "first_won", "timed")
     )
-    said = [f"{percent(ties / verdicts)} of the verdicts are ties, {percent(bad / verdicts)} both bad."]
+    sentences = [f"{percent(ties / verdicts)} of the verdicts are ties, {percent(bad / verdicts)} both bad."]
     if won := share(first, decided):
         verdict = "no sign of a bias for a position" if won.lower <= 0.5 <= won.upper else "a bias for a position"
-        said.append(
+        sentences.append(
             f"The answer that stood first won {percent(won.share)} of {count(decided, 'decided verdict')} "
             f"(95 % interval {100 * won.lower:.0f} to {100 * won.upper:.0f}): {verdict}."
         )
     else:
-        said.append("No verdict tells which answer stood first, so a bias for a position cannot be seen.")
+        sentences.append("No verdict tells which answer stood first, so a bias for a position cannot be seen.")
     if timed:
         hours = sum(row["hours"] or 0 for row in people)
-        said.append(f"{count(timed, 'verdict')} with a known time took {duration(hours * 3600)} in all.")
+        sentences.append(f"{count(timed, 'verdict')} with a known time took {duration(hours * 3600)} in all.")
     else:
-        said.append("No verdict tells how long it took.")
-    return " ".join(said)
+        sentences.append("No verdict tells how long it took.")
+    return " ".join(sentences)
 
 
 def _position(study: ReportData) -> Plot:

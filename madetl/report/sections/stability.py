@@ -29,7 +29,7 @@ from madetl.report.content import (
     isolated,
     percent,
 )
-from madetl.report.plots.series import Path, band, bumps, place_bands
+from madetl.report.plots.series import Path, band, bumps, position_bands
 from madetl.report.rows import ReportData, SelectionData
 from madetl.report.tallies import votes_of
 
@@ -74,8 +74,8 @@ def _largest_component(study: ReportData, boards: Boards) -> tuple[Sequence[Mapp
 def _by_judgments(study: ReportData, votes: Votes) -> BlockGroup:
     grown = resilience.growth(votes, study.parameters.seed)
     source = [study.votes.source]
-    order = np.argsort(resilience.final_places(votes), kind="stable")
-    paths = [_path(votes.models[m], grown.places[:, :, m]) for m in order]
+    order = np.argsort(resilience.final_positions(votes), kind="stable")
+    paths = [_path(votes.models[m], grown.positions[:, :, m]) for m in order]
     how = (
         f"The {grown.sizes[-1]:,} judgments in {resilience.ROUNDS} random orders (seed {study.parameters.seed}), "
         f"ranked after every few. The band holds nine in ten of the orders. It closes at the right, since there all "
@@ -84,8 +84,8 @@ def _by_judgments(study: ReportData, votes: Votes) -> BlockGroup:
     sizes = [int(size) for size in grown.sizes]
     overall = _path("all", grown.correlation)
     caption = "The place of each model as judgments come in: median and band."
-    plot = place_bands(
-        Frame("places", caption, _places_table(paths, sizes, source)),
+    plot = position_bands(
+        Frame("places", caption, _positions_table(paths, sizes, source)),
         sizes,
         paths,
         "judgments",
@@ -115,7 +115,7 @@ def _enough(path: Path, sizes: Sequence[int]) -> str:
     )
 
 
-def _places_table(paths: Sequence[Path], sizes: Sequence[int], sources: Sequence[Source]) -> Table:
+def _positions_table(paths: Sequence[Path], sizes: Sequence[int], sources: Sequence[Source]) -> Table:
     at = list(dict.fromkeys(int(np.abs(np.array(sizes) - share * sizes[-1]).argmin()) for share in _SHARES))
     head = ["model", *(f"{sizes[n]:,} judgments" for n in at)]
     rows: list[list[Cell]] = [
@@ -151,11 +151,11 @@ def _by_k(study: ReportData, votes: Votes, rows: Sequence[Mapping[str, Any]]) ->
         return
     ranks = {(row["response_a_id"], row["response_b_id"]): row["rank"] for row in selection.picks.rows}
     pick = [ranks.get((row["response_a_id"], row["response_b_id"])) for row in rows]
-    steps, places, correlation = resilience.by_k(votes, pick)
+    steps, positions, correlation = resilience.by_k(votes, pick)
     if len(steps) < 2:
         yield BlockGroup("By K", [Missing("Picks of one rank only are judged: K = 1 has nothing to be compared with.")])
         return
-    yield BlockGroup("By K", [*_k_blocks(study, selection, votes, pick, (steps, places, correlation))])
+    yield BlockGroup("By K", [*_k_blocks(study, selection, votes, pick, (steps, positions, correlation))])
 
 
 def _judged_picks(selection: SelectionData, judged: set[tuple[int, int]]) -> int:
@@ -169,16 +169,16 @@ def _k_blocks(
     pick: Sequence[int | None],
     found: tuple[list[int], FloatArray, FloatArray],
 ) -> Iterator[Block]:
-    steps, places, correlation = found
+    steps, positions, correlation = found
     outside = sum(k is None for k in pick)
     votes_by_k = [sum(k is not None and k <= step for k in pick) for step in steps]
     yield Text(
         f"The ranking from the first 1, 2, … {steps[-1]} picks of each pair of models in the selection "
-        f"{selection.parameters['selection']}. {_stands_still(votes, steps, places)}"
+        f"{selection.parameters['selection']}. {_stands_still(votes, steps, positions)}"
         + (f" {count(outside, 'judgment')} of other pairs of answers left out." if outside else "")
     )
-    order = np.argsort(places[-1], kind="stable")
-    paths = {votes.models[m]: places[:, m].tolist() for m in order}
+    order = np.argsort(positions[-1], kind="stable")
+    paths = {votes.models[m]: positions[:, m].tolist() for m in order}
     sources = [study.votes.source, selection.picks.source]
     head = ["K", "judgments", "Spearman", *paths]
     rows: list[list[Cell]] = [
@@ -197,11 +197,11 @@ def _k_blocks(
     )
 
 
-def _stands_still(votes: Votes, steps: Sequence[int], places: FloatArray) -> str:
+def _stands_still(votes: Votes, steps: Sequence[int], positions: FloatArray) -> str:
     """From which K on the first place, and the whole ranking, are the final ones."""
-    first = [int(row.argmin()) for row in places]
+    first = [int(row.argmin()) for row in positions]
     since = next(steps[n] for n in range(len(steps)) if all(f == first[-1] for f in first[n:]))
-    whole = next(steps[n] for n in range(len(steps)) if (places[n:] == places[-1]).all())
+    whole = next(steps[n] for n in range(len(steps)) if (positions[n:] == positions[-1]).all())
     return (
         f"{isolated(votes.models[first[-1]])} is first from K = {since} on; all places are final from K = {whole} on."
     )

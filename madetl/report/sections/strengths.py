@@ -151,14 +151,14 @@ def _answers(row: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]], name
 
 
 def _verdict(row: Mapping[str, Any], names: Mapping[int, str]) -> str:
-    said = {
+    verdict = {
         "model_a": names[row["model_a_id"]],
         "model_b": names[row["model_b_id"]],
         "tie": "tie",
         "both_bad": "both bad",
     }[row["winner"]]
     comment = f" – “{isolated(row['comment'].strip())}”" if (row["comment"] or "").strip() else ""
-    return f"{isolated(row['annotator'])}: {isolated(said)}{comment}"
+    return f"{isolated(row['annotator'])}: {isolated(verdict)}{comment}"
 
 
 def _cut(text: str) -> str:

@@ -300,9 +300,9 @@ def _unjudged(names: Sequence[str]) -> Note | None:
     named = ", ".join(names[:_MOST_PAIRS]) + (
         f" and {len(names) - _MOST_PAIRS} more" if len(names) > _MOST_PAIRS else ""
     )
-    place = f"`madetl select --adaptive --place {shlex.quote(names[0])} --budget N`"
+    command = f"`madetl select --adaptive --place {shlex.quote(names[0])} --budget N`"
     return Note(
-        "unjudged", f"nobody has voted on an answer of {named}, so the order is without: {place} finds its place."
+        "unjudged", f"nobody has voted on an answer of {named}, so the order is without: {command} finds its place."
     )
 
 

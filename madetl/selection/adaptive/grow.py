@@ -1,7 +1,7 @@
 """What an adaptive selection picks next: model pairs by how little the votes say of their order, instructions as ever.
 
-The posterior and the draw of a pair are those of `sampling`, which a replay plays too; the instruction within the pair
-is what the selection's strategy would pick next. Nothing is written here.
+A replay uses the same posterior and draws a pair in the same way (`pair_policies`). The instruction within the pair is
+what the selection's strategy would pick next. Nothing is written here.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class _Growth:
         return not short.any() and bool((probability >= self._plan.stop_at).all())
 
     def _spread(self, values: Mapping[int, Any]) -> FloatArray:
-        """(1, pairs): a number per pair id at its pair's place."""
+        """(1, pairs): a number per pair id, put where its pair stands."""
         spread = np.zeros((1, len(self._votes.model_a)))
         for pair_id, value in values.items():
             spread[0, self._votes.pair(*self._sides[pair_id])] = value
