@@ -144,9 +144,8 @@ def _retrying(stage: str, model: str, failures: Rows) -> NextStep:
             counts[row["outcome"] in TRANSIENT] += row["requests"]
     command = f"{_ASKING[stage]} {shlex.quote(model)}"
     if counts[True]:
-        return NextStep(
-            stage, f"{counts[True]:,} requests to {model} failed for a passing reason, such as a rate limit", command
-        )
+        why = f"{counts[True]:,} requests to {model} failed for a passing reason, such as a rate limit"
+        return NextStep(stage, why, command)
     return NextStep(stage, f"{counts[False]:,} requests to {model} failed for good", f"{command} --retry-failed")
 
 

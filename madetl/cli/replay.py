@@ -41,7 +41,7 @@ def _budgets(_: click.Context, __: click.Parameter, value: str | None) -> list[i
 def _plot_file(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
     if value and value.suffix.lower() not in _FORMATS:
         raise click.BadParameter(f"{value.name} ends in none of {', '.join(_FORMATS)}.")
-    if value and not value.parent.is_dir():  # told before minutes of work are lost
+    if value and not value.parent.is_dir():  # checked before minutes of work
         raise click.BadParameter(f"there is no folder {value.parent}.")
     return value
 

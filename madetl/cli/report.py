@@ -39,7 +39,7 @@ def report(settings: Settings, *, output: Path, scenario: str | None, run_id: in
 
     Who leads and how sure that is; leaderboards, win rates, how stable the ranking is, what was selected, what each
     model lost, how people agree, what it cost, and how it was made. Every plot has its numbers and its SQL. Nothing in
-    the database changes; what is missing yet is said with the command that gets it.
+    the database changes. Where something is missing, the report names the command that adds it.
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise ParameterError(f"{output}: a report is HTML. Give a name that ends in .html.")

@@ -49,7 +49,7 @@ def fit(
 
 
 def _maximise(model_a: IntArray, model_b: IntArray, wins_a: FloatArray, wins_b: FloatArray, models: int) -> FloatArray:
-    """Damped Newton, all rounds in one batch, each until it stands still.
+    """Damped Newton, all rounds in one batch, each until it changes no more.
 
     The step is shortened to log(1 + d) / d, where d is the most that it changes a log-odds: for logistic likelihoods
     this never overshoots and needs no search (Bach, Self-concordant analysis for logistic regression, 2010).

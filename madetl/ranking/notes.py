@@ -18,7 +18,7 @@ def notes(votes: Votes, summary: Summary, rating: FloatArray, parameters: RankPa
     notes = [
         _order_note(parameters),
         _component_note(votes, summary),
-        _group_note(votes, summary, rating) if parameters.method == "bt" else None,
+        _one_way_note(votes, summary, rating) if parameters.method == "bt" else None,
         _elo_note(votes, summary, rating, parameters) if parameters.method == "elo" else None,
         _items_note(votes, parameters),
         _rounds_note(parameters),
@@ -48,8 +48,8 @@ def _component_note(votes: Votes, summary: Summary) -> Note | None:
     )
 
 
-def _group_note(votes: Votes, summary: Summary, rating: FloatArray) -> Note | None:
-    """Said where more than one group shares a component, since then a distance is infinite as far as votes go."""
+def _one_way_note(votes: Votes, summary: Summary, rating: FloatArray) -> Note | None:
+    """Names the strong components of a component that has several: by votes alone, they are infinitely far apart."""
     texts = []
     for component in range(summary.components):
         inside = summary.component == component

@@ -116,7 +116,7 @@ class Posterior:
         return order[:, :-1], order[:, 1:]
 
     def expecting(self, pending: FloatArray) -> Posterior:
-        """As sure as after `pending[r, p]` more votes on each pair, which are on their way; the means unchanged."""
+        """The same means, with the precision that `pending[r, p]` more votes on each pair, now awaited, would give."""
         if not pending.any():
             return self
         sides = bradley_terry.sides_of(self.model_a, self.model_b, self.mean.shape[1])

@@ -81,8 +81,8 @@ class Replay:
     """The policies, the baseline first, and what they were played on.
 
     `gold` and `pool` count the items of each replication, `eligible` those of the pool that are measured and pass the
-    filters of each strategy (on average). `ceiling` is the baseline's whole pool: a half of the votes agrees no better
-    with the other.
+    filters of each strategy (on average). `ceiling` is the baseline with its whole pool: what one half of the votes
+    says of the other.
     """
 
     metric: str
@@ -130,7 +130,7 @@ class Samples:
 
     @classmethod
     def joined(cls, blocks: Sequence[Samples]) -> Samples:
-        """Of several blocks of replications."""
+        """The samples of several blocks of replications as one."""
         measures = {name: np.concatenate([block.measures[name] for block in blocks]) for name in MEASURES}
         return cls(np.concatenate([block.judgments for block in blocks]), measures)
 
@@ -151,7 +151,7 @@ class Baseline:
         self._rising = play.rising(self._weights @ spearman)
 
     def worth(self, spearman: Sequence[FloatArray]) -> FloatArray:
-        """(1 + rounds, len(spearman)): of policies by the correlations of their replications; infinite: no budget."""
+        """(1 + rounds, policies): what each is worth by the correlations of its replications; infinite: no budget."""
         means = self._weights @ np.stack(spearman, axis=1)
         rows = zip(means, self._rising, strict=True)
         return np.stack([play.worth(mean, self.budgets, baseline) for mean, baseline in rows])
@@ -160,7 +160,7 @@ class Baseline:
 def replayed(policy: Policy, budgets: Sequence[int], samples: Mapping[int, Samples], baseline: Baseline) -> Replayed:
     """One policy at all budgets: means, standard errors and worth."""
     worth = baseline.worth([samples[budget].measures["spearman"] for budget in budgets])
-    if policy.baseline:  # which is worth what it is, though its curve was smoothed
+    if policy.baseline:  # it is worth its own budgets; its smoothed curve would differ a little
         worth[:] = np.minimum(budgets, baseline.budgets[-1])
     at = [_at_budget(budget, samples[budget], worth[:, n], baseline) for n, budget in enumerate(budgets)]
     return Replayed(policy, at)

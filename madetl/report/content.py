@@ -103,7 +103,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Answers:
-    """Two answers to one instruction, side by side, and what was said about them."""
+    """Two answers to one instruction, side by side, and the verdicts on them."""
 
     title: str
     note: str

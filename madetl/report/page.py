@@ -48,7 +48,7 @@ def write(
 
     Raises ParameterError for an unknown scenario or ranking run, and for a file that cannot be written.
     """
-    with whole_file(output) as part:  # before the work: a wrong path is said at once
+    with whole_file(output) as part:  # opened first, so that a wrong path fails before the work
         study = rows.read(db, scenario, run_id)
         ranked = boards(study)
         text = html(study, ranked, title=title, program=program, command_line=command_line)

@@ -83,7 +83,7 @@ class SelectionResult:
         return f"{self.name}: {done}, {len(self.pairs)} model pairs, {size}{why}"
 
 
-def total(counts: Sequence[sqlite3.Row]) -> FilterCounts:
+def total(counts: Sequence[sqlite3.Row] | Sequence[Mapping[str, Any]]) -> FilterCounts:
     """The sum of the rows of filter_counts.sql."""
     names = FilterCounts.__dataclass_fields__
     return FilterCounts(**{name: sum(row[name] for row in counts) for name in names})

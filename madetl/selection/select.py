@@ -164,7 +164,7 @@ def ending(db: sqlite3.Connection, name: str, plan: Adaptive) -> Ending | None:
 def grow(db: sqlite3.Connection, name: str, plan: Adaptive, run_id: int) -> int:
     """Adds the next pick to an adaptive selection, whatever waits for a vote; returns how many it added: 1, or 0.
 
-    For the page, which calls it in the transaction in which it deals. Raises ParameterError where it is not adaptive.
+    The page calls it in the transaction that assigns. Raises ParameterError where it is not adaptive.
     """
     from madetl.selection.adaptive import grow
 

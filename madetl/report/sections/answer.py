@@ -175,6 +175,6 @@ def _nothing_yet(study: ReportData) -> Iterator[Block]:
 
 def _next(study: ReportData) -> Iterator[Block]:
     for step in study.next:
-        if step.stage != "rank":  # said above, where it matters
+        if step.stage != "rank":  # the warnings above name that step where it is needed
             waits = step.why.startswith(("when ", "to see "))
             yield Missing(f"{sentence(step.why)}:" if waits else f"Not finished: {step.why}.", step.command)

@@ -115,7 +115,7 @@ def _scenario_notes(board: Leaderboard) -> Iterator[Block]:
 
 
 def _notes(boards: Boards) -> Iterator[Block]:
-    """Each note of the overall boards once; components are said in the answer."""
+    """Each note of the overall boards once; the answer names the components already."""
     shown: set[str] = {"components"}
     for board, parameters in ((boards.first[0], boards.parameters), (boards.other[0], boards.other_parameters)):
         for note in board.notes:

@@ -30,7 +30,7 @@ from madetl.report.plots.series import Hill, hills, two_shares
 from madetl.report.plots.svg import labels
 from madetl.report.rows import BIN_WIDTH, ReportData, SelectionData
 from madetl.report.scripts import script_of
-from madetl.selection.results import FilterCounts
+from madetl.selection.results import total
 from madetl.text import count_words
 
 _MOST_SELECTIONS = 4
@@ -158,13 +158,11 @@ def _levels_table(one: SelectionData) -> Table:
 
 
 def _filters(one: SelectionData) -> Table:
-    total = FilterCounts(
-        **{name: sum(row[name] for row in one.filters.rows) for name in FilterCounts.__dataclass_fields__}
-    )
-    removed = total.removed(one.parameters["min_words"], one.parameters["max_length_ratio"])
-    rows: list[list[Cell]] = [["measured", total.measured, None, Number("")]]
-    rows += [[f"− {what}", number, alone, _of(number, total.measured)] for what, number, alone in removed]
-    rows.append(["eligible", total.eligible, None, _of(total.eligible, total.measured)])
+    counts = total(one.filters.rows)
+    removed = counts.removed(one.parameters["min_words"], one.parameters["max_length_ratio"])
+    rows: list[list[Cell]] = [["measured", counts.measured, None, Number("")]]
+    rows += [[f"− {what}", number, alone, _of(number, counts.measured)] for what, number, alone in removed]
+    rows.append(["eligible", counts.eligible, None, _of(counts.eligible, counts.measured)])
     head = ["pairs of answers", "number", "by itself", "of all"]
     return Table("What the filters removed", head, rows, [one.filters.source])
 

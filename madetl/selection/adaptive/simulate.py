@@ -72,7 +72,7 @@ def play(
     votes: PairVotes | None = None,
     targets: Callable[[Posterior], tuple[IntArray, IntArray]] | None = None,
 ) -> Iterator[State]:
-    """Yields the state after each batch of votes, up to `judgments`; a replication without items left stands still.
+    """Yields the state after each batch of votes, up to `judgments`; a replication without items left changes no more.
 
     In a batch the pairs are drawn before the first vote comes back, each in view of those drawn before. `votes`: those
     that each replication begins with, to which the others are added in place. `targets` says which orders matter, as
