@@ -1,8 +1,8 @@
 """Stage 4: MAD selection, the response pairs that people should judge. Reads `similarities`, writes `selections`.
 
 How to pick stands in `selection.strategies` (the top K without diversity in sql/selection/mad_picks.sql), what may be
-picked in sql/selection/eligible.sql, what a selection is, and whether a run may extend it, in `selection.sets`, and what
-a run tells in `selection.results`.
+picked in sql/selection/eligible.sql, what a selection is, and whether a run may extend it, in `selection.sets`, and
+what a run tells in `selection.results`.
 """
 
 from __future__ import annotations
