@@ -266,8 +266,8 @@ def placed(policy: str, worlds: Worlds) -> Iterator[np.ndarray]:
 def beside(now: Posterior, model: int) -> tuple[np.ndarray, np.ndarray]:
     """The orders of a model and its neighbours; at an end of the order, its one neighbour stands there twice."""
     order = now.order()
-    place = np.argmax(order == model, axis=1)
-    first = np.stack([np.maximum(place - 1, 0), np.minimum(place, order.shape[1] - 2)], axis=1)
+    position = np.argmax(order == model, axis=1)
+    first = np.stack([np.maximum(position - 1, 0), np.minimum(position, order.shape[1] - 2)], axis=1)
     return np.take_along_axis(order, first, 1), np.take_along_axis(order, first + 1, 1)
 
 

@@ -146,8 +146,8 @@ def test_whoever_asks_what_is_eligible_gets_the_same(
     instructions, annotators = table(db, "instructions"), table(db, "annotators")
     judged: dict[tuple[int, int], set[str]] = {}
     for one in table(db, "judgments").values():
-        kinds = judged.setdefault((one["response_a_id"], one["response_b_id"]), set())
-        kinds.add(annotators[one["annotator_id"]]["kind"])
+        whose = judged.setdefault((one["response_a_id"], one["response_b_id"]), set())
+        whose.add(annotators[one["annotator_id"]]["kind"])
     scope = {"metric_id": 1, "scenario": scenario, "pairs": pairs, "model_ids": None, "set_id": None, "width": 0.1}
     scope |= {"min_words": min_words, "max_length_ratio": max_length_ratio, "top_k": 99, "pair_policy": "uniform"}
 

@@ -95,8 +95,9 @@ def result(
     """Reads back what the selection holds after the run."""
     row = set_row(db, request.name)
     assert row is not None, "a run that ends well leaves its selection"
-    held = db.execute(_HELD, {"set_id": row["id"], "run_id": run_id}).fetchone()
-    pairs = _pairs(db, {"set_id": row["id"], "run_id": run_id, "pair_ids": json.dumps(pair_ids)})
+    this = {"set_id": row["id"], "run_id": run_id}
+    held = db.execute(sqlfiles.query("selection/selection_counts"), this).fetchone()
+    pairs = _pairs(db, this | {"pair_ids": json.dumps(pair_ids)})
     return SelectionResult(
         name=row["name"],
         run_id=run_id,
@@ -121,20 +122,6 @@ def _stopped(db: sqlite3.Connection, request: SelectionRequest, row: sqlite3.Row
     from madetl.selection.adaptive import grow
 
     return grow.stopped(db, replace(request, found=row))
-
-
-_HELD = """
-    SELECT
-        count(*) AS selected,
-        count(*) FILTER (WHERE s.run_id = :run_id) AS new,
-        count(*) FILTER (WHERE EXISTS (
-            SELECT 1
-            FROM judgments AS j
-            JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
-            WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id)) AS judged
-    FROM selections AS s
-    WHERE s.set_id = :set_id
-"""
 
 
 def _pairs(db: sqlite3.Connection, parameters: Mapping[str, Any]) -> list[PairPicks]:

@@ -119,8 +119,10 @@ class _Keys:
 
     def __init__(self, db: sqlite3.Connection, seed: int) -> None:
         self._seed = seed
-        self._texts = {row["id"]: f"{row['scenario']}\0{row['hash']}" for row in db.execute(_INSTRUCTIONS)}
-        self._names = {row["id"]: f"{row['a']}\0{row['b']}" for row in db.execute(_PAIR_NAMES)}
+        instructions = db.execute("SELECT id, scenario, hash FROM instructions")
+        self._texts = {row["id"]: f"{row['scenario']}\0{row['hash']}" for row in instructions}
+        pairs = db.execute(sqlfiles.query("selection/pair_names"))
+        self._names = {row["id"]: f"{row['first']}\0{row['second']}" for row in pairs}
 
     def of(self, pair: int, instructions: NDArray[np.int64]) -> NDArray[np.uint64]:
         """A number for each of these instructions of a model pair."""
@@ -129,15 +131,6 @@ class _Keys:
         prefix = f"{self._seed}\0{self._names[pair]}\0"
         keys = (_key(prefix + self._texts[instruction]) for instruction in instructions.tolist())
         return np.fromiter(keys, dtype=np.uint64, count=len(instructions))
-
-
-_INSTRUCTIONS = "SELECT id, scenario, hash FROM instructions"
-_PAIR_NAMES = """
-    SELECT p.id, min(a.name, b.name) AS a, max(a.name, b.name) AS b
-    FROM pairs AS p
-    JOIN models AS a ON a.id = p.model_a_id
-    JOIN models AS b ON b.id = p.model_b_id
-"""
 
 
 def _key(text: str) -> int:
@@ -170,17 +163,11 @@ def _by_pair_and_instruction(rows: Any, pairs: Sequence[int], ids: Any) -> tuple
 
 def _measured(db: sqlite3.Connection, picked: Sequence[tuple[int, float | None]]) -> list[Pick]:
     """The picks of some similarities' ids, in their order."""
-    rows = db.execute(_PICKED, (json.dumps([similarity for similarity, _ in picked]),))
+    ids = json.dumps([similarity for similarity, _ in picked])
+    rows = db.execute(sqlfiles.query("selection/picked_similarities"), {"ids": ids})
     found = {row["id"]: row for row in rows}
     return [_pick(found[similarity], cost) for similarity, cost in picked]
 
 
 def _pick(row: sqlite3.Row, cost: float | None) -> Pick:
     return Pick(row["pair_id"], row["instruction_id"], row["response_a_id"], row["response_b_id"], row["score"], cost)
-
-
-_PICKED = """
-    SELECT id, pair_id, instruction_id, response_a_id, response_b_id, score
-    FROM similarities
-    WHERE id IN (SELECT value FROM json_each(?))
-"""

@@ -16,11 +16,11 @@ WITH answered AS (
 running AS (
     SELECT
         instruction_id,
-        row_number() OVER walk AS place,
+        row_number() OVER walk AS position,
         sum(answers) OVER walk AS answers
     FROM answered
     WINDOW walk AS (ORDER BY instruction_id)
 )
 SELECT max(instruction_id) AS last_id
 FROM running
-WHERE answers <= :answers OR place = 1;
+WHERE answers <= :answers OR position = 1;

@@ -36,14 +36,14 @@ def people(db: sqlite3.Connection, *names: str) -> list[int]:
 
 
 def judge_all(db, study: PageStudy, who: int, choice: annotate.Choice = "first") -> list[int]:
-    """Judges until nothing is left; the numbers of the items in order."""
-    items = []
+    """Judges until nothing is left; the numbers of the assignments in order."""
+    assignments = []
     number = annotate.begin(db, study, who)
     while number is not None:
         assert annotate.judge(db, study, who, number, choice)
-        items.append(number)
+        assignments.append(number)
         number = assign.current_assignment(db, study, who)
-    return items
+    return assignments
 
 
 def column(db, sql: str, *values) -> list:
@@ -62,13 +62,13 @@ class TestOnePerson:
         small_study(db, 5)
         study = begun(db)
         [ann] = people(db, "ann")
-        items = judge_all(db, study, ann)
-        assert len(items) == len(set(items)) == 15
+        assignments = judge_all(db, study, ann)
+        assert len(assignments) == len(set(assignments)) == 15
         assert column(db, "SELECT DISTINCT judgments FROM selected_pairs") == [1]
         assert annotate.begin(db, study, ann) is None
         assert annotate.progress(db, study, ann) == annotate.AnnotatorProgress(15, 15, 15, 15)
 
-    def test_an_open_item_stays_until_it_is_answered(self, db):
+    def test_an_open_assignment_stays_until_it_is_answered(self, db):
         small_study(db, 2)
         study = begun(db)
         [ann] = people(db, "ann")
@@ -91,8 +91,8 @@ class TestOnePerson:
         )  # fmt: skip
         assert (row["source"], row["source_id"], row["assignment_id"]) == ("page", f"item:{number}", number)
         assert row["run_id"] == study.run_id
-        [item] = db.execute("SELECT * FROM assignments").fetchall()
-        assert (item["state"], item["decided_at"]) == ("judged", row["created_at"])
+        [assignment] = db.execute("SELECT * FROM assignments").fetchall()
+        assert (assignment["state"], assignment["decided_at"]) == ("judged", row["created_at"])
 
     @pytest.mark.parametrize(
         ("shown_first", "choice", "winner"),
@@ -115,7 +115,7 @@ class TestOnePerson:
         assert column(db, "SELECT winner FROM judgments") == [winner]
         assert annotate.last_decision(db, study, ann)["choice"] == choice
 
-    def test_an_item_is_answered_once_however_often_the_form_is_sent(self, db):
+    def test_an_assignment_is_answered_once_however_often_the_form_is_sent(self, db):
         small_study(db, 2)
         study = begun(db)
         [ann] = people(db, "ann")
@@ -125,7 +125,7 @@ class TestOnePerson:
         assert not annotate.skip(db, study, ann, number)
         assert column(db, "SELECT count(*) FROM judgments") == [1]
 
-    def test_nobody_answers_an_item_that_is_not_theirs(self, db):
+    def test_nobody_answers_an_assignment_that_is_not_theirs(self, db):
         small_study(db, 2)
         study = begun(db)
         ann, bob = people(db, "ann", "bob")
@@ -165,7 +165,7 @@ class TestBlindOrder:
         assert set(shown.values()) == {5}
         assert len(shown) == 2 * 3 * 2
 
-    def test_items_come_in_an_order_that_tells_no_pair_and_differs_between_people(self, db):
+    def test_assignments_come_in_an_order_that_tells_no_pair_and_differs_between_people(self, db):
         small_study(db, 10)
         study = begun(db, overlap=2)
         orders = []
@@ -179,7 +179,7 @@ class TestBlindOrder:
         assert orders[0] != orders[1]
         assert sorted(orders[0]) == sorted(orders[1])
 
-    def test_an_items_number_says_nothing_of_when_it_was_dealt(self, db):
+    def test_an_assignments_number_says_nothing_of_when_it_was_dealt(self, db):
         small_study(db, 10)
         numbers = judge_all(db, begun(db), *people(db, "ann"))
         assert sum(later > earlier for earlier, later in pairwise(numbers)) in range(10, 20)  # of 29
@@ -211,7 +211,7 @@ class TestSeveralPeople:
         assert numbers[3] is None
         assert len(set(column(db, "SELECT selection_id FROM assignments"))) == 3
 
-    def test_every_item_has_a_verdict_before_any_has_two(self, db):
+    def test_every_pair_has_a_verdict_before_any_has_two(self, db):
         small_study(db, 4)
         study = begun(db, overlap=2)
         who = people(db, "ann", "bob", "cleo")
@@ -224,7 +224,7 @@ class TestSeveralPeople:
         assert set(counts) == {2}
         assert all(annotate.begin(db, study, one) is None for one in who)
 
-    def test_an_item_left_open_goes_to_somebody_else_after_a_while(self, db):
+    def test_an_assignment_left_open_goes_to_somebody_else_after_a_while(self, db):
         small_study(db, 1, MODELS[:2])
         study = begun(db)
         ann, bob = people(db, "ann", "bob")
@@ -239,7 +239,7 @@ class TestSeveralPeople:
         assert annotate.judge(db, study, bob, his, "first")
         assert column(db, "SELECT count(*) FROM judgments") == [2]
 
-    def test_an_open_item_is_taken_up_again_where_nobody_needed_it(self, db):
+    def test_an_open_assignment_is_taken_up_again_where_nobody_needed_it(self, db):
         small_study(db, 1, MODELS[:2])
         study = begun(db)
         ann, bob = people(db, "ann", "bob")
@@ -251,7 +251,7 @@ class TestSeveralPeople:
         annotate.judge(db, study, bob, his, "tie")
         assert annotate.begin(db, study, ann) is None
 
-    def test_of_several_who_have_an_item_open_the_first_keeps_it(self, db):
+    def test_of_several_who_have_a_pair_open_the_first_keeps_it(self, db):
         small_study(db, 1, MODELS[:2])
         ann, bob, cleo = people(db, "ann", "bob", "cleo")
         numbers = [annotate.begin(db, begun(db, overlap=3), who) for who in (ann, bob, cleo)]
@@ -319,7 +319,7 @@ class TestSeveralPeople:
 
 
 class TestUndo:
-    def test_the_item_comes_back_as_it_was_and_the_row_stays_as_the_trace(self, db):
+    def test_the_pair_comes_back_as_it_was_and_the_row_stays_as_the_trace(self, db):
         small_study(db, 2)
         study = begun(db)
         [ann] = people(db, "ann")
@@ -371,7 +371,7 @@ class TestUndo:
             pass
         assert column(db, "SELECT count(*) FROM assignments WHERE state = 'open'") == [3]
 
-    def test_a_skip_stays_where_somebody_else_has_the_item_now(self, db):
+    def test_a_skip_stays_where_somebody_else_has_the_pair_now(self, db):
         small_study(db, 1, MODELS[:2])
         study = begun(db)
         ann, bob = people(db, "ann", "bob")
@@ -393,7 +393,7 @@ class TestUndo:
 
 
 class TestSkip:
-    def test_skipped_items_come_back_in_their_order_when_asked_for(self, db):
+    def test_skipped_pairs_come_back_in_their_order_when_asked_for(self, db):
         small_study(db, 2)
         study = begun(db)
         [ann] = people(db, "ann")
@@ -430,8 +430,8 @@ class TestRepeats:
         study = begun(db, repeat=0.25)
         [ann] = people(db, "ann")
         assert annotate.progress(db, study, ann).total == 75
-        items = judge_all(db, study, ann)
-        assert len(items) == 60 + 15
+        assignments = judge_all(db, study, ann)
+        assert len(assignments) == 60 + 15
         assert annotate.progress(db, study, ann).done == 75
         rows = db.execute("SELECT selection_id, repeat, shown_first FROM assignments ORDER BY dealt_at").fetchall()
         position = {(row["selection_id"], row["repeat"]): n for n, row in enumerate(rows)}
@@ -448,11 +448,11 @@ class TestRepeats:
         assert all(a != b for a, b in pairwise(picks))
         assert max(Counter(picks).values()) == 2
 
-    def test_few_items_have_no_repeat(self, db):
+    def test_few_pairs_have_no_repeat(self, db):
         small_study(db, 2)
         assert len(judge_all(db, begun(db, repeat=0.05), *people(db, "ann"))) == 6
 
-    def test_twenty_items_have_one_at_five_per_cent(self, db):
+    def test_twenty_pairs_have_one_at_five_per_cent(self, db):
         small_study(db, 20, MODELS[:2])
         assert len(judge_all(db, begun(db, repeat=0.05), *people(db, "ann"))) == 21
 
@@ -465,9 +465,9 @@ class TestWithSheets:
         ann, bob = people(db, "ann", "bob")
         study = begun(db)
         assert annotate.begin(db, study, bob) is not None  # a sheet keeps nothing from others
-        items = judge_all(db, study, ann)
-        assert len(items) == 8
-        assert set(items) < set(before)
+        assignments = judge_all(db, study, ann)
+        assert len(assignments) == 8
+        assert set(assignments) < set(before)
         after = {row["id"]: row["shown_first"] for row in db.execute("SELECT id, shown_first FROM assignments")}
         assert after.items() >= before.items()
 
@@ -499,7 +499,7 @@ class TestWithSheets:
             assign.person(db, "gpt-4")
 
 
-def test_items_whose_answers_name_a_model_are_marked(db, study):
+def test_pairs_whose_answers_name_a_model_are_marked(db, study):
     instruction = study.instruction("Who are you?")
     study.model("other-9")
     a, b, c = (

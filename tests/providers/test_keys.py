@@ -93,9 +93,9 @@ def test_a_key_that_is_none_is_not_repeated():
     ],
 )
 def test_credentials_in_an_address_are_refused_and_not_repeated(url: str):
-    for place in ({"base_url": url}, {"OPENAI_BASE_URL": url}):
+    for source in ({"base_url": url}, {"OPENAI_BASE_URL": url}):
         with pytest.raises(ParameterError) as raised:
-            _access(**place, OPENAI_API_KEY=KEY)
+            _access(**source, OPENAI_API_KEY=KEY)
         assert "hunter22" not in str(raised.value)
 
 

@@ -328,9 +328,9 @@ class TestSettings:
         other = chat_metric(db, server, temperature=1.0)
         assert ["with another prompt or sampling" in warning for warning in ask.warnings(db, other)] == [True]
         assert re.match(r"gpt-4.1@[0-9a-f]{8}: 6 pairs measured", ScoresToAsk(db, other).run().summary)
-        with pytest.raises(ParameterError, match=r"2 metrics are called 'gpt-4\.1'") as said:
+        with pytest.raises(ParameterError, match=r"2 metrics are called 'gpt-4\.1'") as caught:
             measure(db, server)
-        assert "You compare" not in str(said.value)  # the whole prompt would hide the names
+        assert "You compare" not in str(caught.value)  # the whole prompt would hide the names
         [second] = [row[0] for row in db.execute("SELECT hash FROM metrics WHERE id = 2")]
         assert ask.settings_for(db, f"gpt-4.1@{second[:8]}", {}).temperature == 1.0
 

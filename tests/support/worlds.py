@@ -111,14 +111,16 @@ def sure_and_right(worlds: Worlds, found: Posterior) -> tuple[np.ndarray, np.nda
 
 def calibration(sure: np.ndarray, right: np.ndarray) -> list[tuple[int, float, float]]:
     """For each of `BINS`: how many orders were called so sure, how sure on average, and the share that is right."""
-    place = np.digitize(sure.ravel(), BINS[1:-1])
-    bins = [place == i for i in range(len(BINS) - 1)]
+    bin_of = np.digitize(sure.ravel(), BINS[1:-1])
+    bins = [bin_of == i for i in range(len(BINS) - 1)]
     return [
-        (int(of.sum()), float(sure.ravel()[of].mean()), float(right.ravel()[of].mean())) if of.any() else (0, 0.0, 0.0)
-        for of in bins
+        (int(one.sum()), float(sure.ravel()[one].mean()), float(right.ravel()[one].mean()))
+        if one.any()
+        else (0, 0.0, 0.0)
+        for one in bins
     ]
 
 
-def margin(share: float, of: int) -> float:
+def margin(share: float, count: int) -> float:
     """Two standard errors of a share."""
-    return float(norm.ppf(0.975) * np.sqrt(share * (1 - share) / max(of, 1)))
+    return float(norm.ppf(0.975) * np.sqrt(share * (1 - share) / max(count, 1)))

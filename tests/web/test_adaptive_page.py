@@ -1,4 +1,4 @@
-"""The page that picks as people judge: real HTTP with several people at once, from the first item to the last page."""
+"""The page that picks as people judge: real HTTP with several people at once, from the first pair to the last page."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def enter(link: str) -> Plain:
 
 
 def work(link: str, winner: Winner = by_letter, most: int = 1000) -> Plain:
-    """Judges until the last page, or `most` items."""
+    """Judges until the last page, or `most` verdicts."""
     page = enter(link)
     while most and at_item(page):
         page.judge(winner(*shown(page)))
@@ -122,7 +122,7 @@ def verdicts(file: Path) -> dict[tuple[int, int], list[int]]:
 
 
 class TestSeveralAtOnce:
-    def test_nobody_gets_the_item_of_another_and_the_budget_is_kept(self, file):
+    def test_nobody_gets_the_pair_of_another_and_the_budget_is_kept(self, file):
         with serving(file, "--adaptive", "--budget", 30, "--floor", 2, "--repeat", 0, annotators=PEOPLE) as page:
             assert f"Selection {DEFAULT}: 0 of 30 verdicts given." in page.output
             ended = all_at_once(list(page.links.values()))
@@ -139,17 +139,17 @@ class TestSeveralAtOnce:
         closing = f"30 verdicts given by {people} annotators: the budget is used up. Next: madetl rank"
         assert page.output.splitlines()[-1] == closing
 
-    @pytest.mark.parametrize(("budget", "items"), [(16, 8), (5, 3)])
-    def test_with_overlap_each_item_gets_two_people(self, file, budget, items):
+    @pytest.mark.parametrize(("budget", "pairs"), [(16, 8), (5, 3)])
+    def test_with_overlap_each_pair_gets_two_people(self, file, budget, pairs):
         with serving(
             file, "--adaptive", "--budget", budget, "--overlap", 2, "--repeat", 0, annotators=PEOPLE[:3]
         ) as page:
-            assert f"0 of {2 * items} verdicts given" in page.output
+            assert f"0 of {2 * pairs} verdicts given" in page.output
             all_at_once(list(page.links.values()))
         found = verdicts(file).values()
-        assert [len(set(people)) for people in found] == [2] * items
-        assert [len(people) for people in found] == [2] * items
-        assert f"{2 * items} verdicts given" in page.output
+        assert [len(set(people)) for people in found] == [2] * pairs
+        assert [len(people) for people in found] == [2] * pairs
+        assert f"{2 * pairs} verdicts given" in page.output
         assert "the budget is used up." in page.output
 
     def test_repeats_do_not_count_against_the_budget(self, file):
@@ -174,7 +174,7 @@ class TestGrowth:
         assert probabilities <= {1.0, round(0.1 / 6, 9)} | decided
         assert len(probabilities) >= 2
 
-    def test_an_item_is_picked_when_somebody_needs_it_and_not_before(self, file):
+    def test_a_pair_is_picked_when_somebody_needs_it_and_not_before(self, file):
         with serving(file, "--adaptive", "--budget", 30, annotators=PEOPLE[:2]) as page:
             assert rows(file, "SELECT count(*) FROM selections") == [(0,)]
             ann, bob = enter(page.links["ann"]), enter(page.links["bob"])
@@ -246,8 +246,8 @@ class TestStopping:
             bob.judge(by_letter(*shown(bob)))
             assert "You have given 1 verdict." in text(bob)
             assert "The ranking is settled" in text(bob)
-        given, open_items = rows(three, "SELECT count(*), sum(state = 'open') FROM assignments")[0]
-        assert (rows(three, "SELECT count(*) FROM judgments"), open_items) == ([(given,)], 0)
+        given, still_open = rows(three, "SELECT count(*), sum(state = 'open') FROM assignments")[0]
+        assert (rows(three, "SELECT count(*) FROM judgments"), still_open) == ([(given,)], 0)
 
     def test_the_closing_line_counts_what_is_open(self, three):
         with serving(
@@ -322,7 +322,7 @@ class TestWhatIsRefused:
 
 
 class TestTheWay:
-    def test_skipping_gives_another_item_and_leaves_one_for_the_end(self, file):
+    def test_skipping_gives_another_pair_and_leaves_one_for_the_end(self, file):
         with serving(file, "--adaptive", "--budget", 4, "--repeat", 0) as page:
             ann = enter(page.links["ann"])
             skipped = ann.fields()["item"], shown(ann)
@@ -347,7 +347,7 @@ class TestTheWay:
         assert len(verdicts(file)) == 2
         assert rows(file, "SELECT count(*) FROM selections") == [(2,)]
 
-    def test_undo_brings_the_item_back_and_picks_nothing(self, file):
+    def test_undo_brings_the_pair_back_and_picks_nothing(self, file):
         with serving(file, "--adaptive", "--budget", 3, "--repeat", 0) as page:
             ann = enter(page.links["ann"])
             first = ann.at.text.partition("<footer>")[0].partition("<main>")[2]
@@ -393,7 +393,7 @@ class TestTheWay:
             assert "All 10 verdicts of the study are there." in text(bob)
             assert "Nothing is left for you to do." in text(bob)
 
-    def test_an_item_left_open_too_long_goes_to_another_before_one_is_picked(self, file):
+    def test_an_assignment_left_open_too_long_goes_to_another_before_one_is_picked(self, file):
         with serving(file, "--adaptive", "--budget", 10, annotators=PEOPLE[:2]) as page:
             ann = enter(page.links["ann"])
             left = shown(ann)

@@ -199,7 +199,7 @@ def test_undo_and_coming_back_on_another_device(window, file):
             assert other.progress() == "1 of 6"
             other.settle()
             other.press(Keys.ARROW_DOWN)
-        # The first window still shows the item: it is told, and nothing is counted twice.
+        # The first window still shows the pair: it is told, and nothing is counted twice.
         window.press(Keys.ARROW_LEFT)
         assert "judged already" in window.find(".note").text
     assert choices(file) == ["second", "tie"]

@@ -32,7 +32,7 @@ from tests.support.soak import several
 
 @pytest.fixture
 def file(db_file: Path) -> Path:
-    """A file with the small study: two instructions, three models, six items."""
+    """A file with the small study: two instructions, three models, six pairs of answers."""
     with database.writing(db_file) as db:
         small_study(db, 2)
     return db_file
@@ -659,7 +659,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.slow
-def test_two_different_answers_to_one_model_pair_are_two_items(db_file):
+def test_two_different_answers_to_one_model_pair_are_two_assignments(db_file):
     with database.writing(db_file) as db:
         study = Study(db)
         one, two = study.instruction("One"), study.instruction("Two")
