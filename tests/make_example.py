@@ -59,9 +59,9 @@ def grades(pool: Sequence[Item]) -> Grades:
     """What each annotator thinks of each answer."""
     with (SOURCES / "grades.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    by_place = {scenario: [item for item in pool if item.scenario == scenario] for scenario in SCENARIOS}
+    by_scenario = {scenario: [item for item in pool if item.scenario == scenario] for scenario in SCENARIOS}
     return {
-        (by_place[row["scenario"]][int(row["item"]) - 1].instruction, row["annotator"]): {
+        (by_scenario[row["scenario"]][int(row["item"]) - 1].instruction, row["annotator"]): {
             model: int(row[model]) for model in pool[0].answers
         }
         for row in rows

@@ -48,7 +48,7 @@ class Ballots:
     half_points: IntArray  # (votes,): model_a's, 2 for a win, 1 for a tie, 0 for a loss
 
     def battles(self, votes: IntArray) -> IntArray:
-        """The battles of these votes: three kinds of each pair, model_a lost, a tie, model_a won."""
+        """The battles of these votes as codes. A pair has three: model_a lost, a tie, model_a won."""
         return np.asarray(3 * self.pair[self.item[self.ballot[votes]]] + self.half_points[votes])
 
 

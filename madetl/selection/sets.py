@@ -1,6 +1,6 @@
 """Rows of `selection_sets`: what a selection was asked for, under which name, and whether a run may extend it.
 
-Picking is `madetl.selection.select`'; this module finds, compares and writes the one row that names a selection.
+`madetl.selection.select` picks; this module finds, compares and writes the one row that names a selection.
 """
 
 from __future__ import annotations
