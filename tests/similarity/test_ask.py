@@ -347,7 +347,7 @@ class TestSettings:
 @pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("enough", several([60], range(5, 175, 5)))
+@pytest.mark.parametrize("enough", several([60], range(40, 175, 3)))
 def test_a_run_that_was_stopped_asks_only_what_is_missing(db_file: Path, how: signal.Signals, enough: int):
     with database.writing(db_file) as db:
         fill(Study(db), 60)
