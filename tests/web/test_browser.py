@@ -231,7 +231,9 @@ def test_with_other_keys_held_or_just_after_the_page_came_no_verdict_is_given(wi
         for what in ("ctrlKey: true", "altKey: true", "metaKey: true", "shiftKey: true", "repeat: true"):
             window.script(held % what)
         # Pressed by the page itself, so that a slow machine is as quick as the second half of a double click.
-        early = f"document.addEventListener('DOMContentLoaded', () => {{ window.early = {held % 'cancelable: true'}; }})"
+        early = (
+            f"document.addEventListener('DOMContentLoaded', () => {{ window.early = {held % 'cancelable: true'}; }})"
+        )
         added = window.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": early})
         window.driver.refresh()
         window.settle()
