@@ -404,7 +404,9 @@ class TestManyAtOnce:
         assert set(rows(db_file, "SELECT count(*), count(DISTINCT annotator_id) FROM judgments"
                                  " GROUP BY response_a_id, response_b_id")) == {(10, 10)}  # fmt: skip
         assert rows(db_file, "SELECT state, count(*) FROM assignments GROUP BY state") == [("judged", verdicts)]
-        summary = f"{verdicts:,} verdicts given by {self.PEOPLE} annotators"
+        asked = sum(number > 0 for number in given)  # who comes last may find nothing left to judge
+        assert asked > self.PEOPLE / 2
+        summary = f"{verdicts:,} verdicts given by {asked} annotators"
         assert rows(db_file, "SELECT summary FROM runs") == [(summary,)]
 
 
