@@ -49,8 +49,9 @@ CREATE TABLE ratings_new (
     lower             REAL NOT NULL,                            -- 95 % interval
     upper             REAL NOT NULL,
     rank              INTEGER CHECK (rank >= 1),                -- 1 + models whose lower is above this one's upper;
-                                                                -- NULL: the interval has no width
-    probability_best  REAL CHECK (probability_best BETWEEN 0 AND 1),  -- of being the best model; NULL: not computed
+                                                                -- NULL: drawing votes again changes nothing here
+    probability_best  REAL CHECK (probability_best BETWEEN 0 AND 1),  -- of being the best of its component; NULL: not
+                                                                -- computed
     battles           INTEGER NOT NULL CHECK (battles >= 0),
     component         INTEGER NOT NULL DEFAULT 1 CHECK (component >= 1),  -- differs where no chain of battles connects
     remark            TEXT,
@@ -58,7 +59,7 @@ CREATE TABLE ratings_new (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO ratings_new (run_id, scenario, model_id, method, annotators, rating, lower, upper, rank, battles, component,
                          remark)
-SELECT run_id, scenario, model_id, method, annotators, rating, lower, upper, iif(lower < upper, rank, NULL), battles,
+SELECT run_id, scenario, model_id, method, annotators, rating, lower, upper, iif(upper - lower > 1e-6, rank, NULL), battles,
        component, remark
 FROM ratings;
 DROP TABLE ratings;
@@ -273,7 +274,7 @@ FROM latest AS l
 JOIN ratings AS r ON r.run_id = l.run_id AND r.scenario = l.scenario
 JOIN runs AS u ON u.id = l.run_id
 JOIN models AS m ON m.id = r.model_id
-ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rank IS NULL, r.rank, r.rating DESC;
+ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rating DESC;
 
 -- One row per scenario ('overall' for all) and two annotators who both judged a response pair of it, people and judge
 -- models alike. agreement is the share of their common response pairs on which they said the same; kappa (Cohen's) is
