@@ -9,7 +9,7 @@ import click
 
 from madetl.cli import output
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import json_option, scenario_option, seed_option
+from madetl.cli.options import json_option, scenarios_option, seed_option, selections_option
 
 if TYPE_CHECKING:
     from madetl.judgment.agreement import Habits, PairOfAnnotators, Report, ScenarioAgreement, TwoVerdicts
@@ -21,14 +21,19 @@ _MOST_ROWS = 30  # rows of a table that are printed; --json has all of them
 
 @click.command(
     cls=Command,
-    epilog=examples("madetl agreement", "madetl agreement --scenario Writing", "madetl agreement --json"),
+    epilog=examples(
+        "madetl agreement",
+        "madetl agreement --scenario Writing --scenario Coding",
+        "madetl agreement --selection pilot --json",
+    ),
 )
-@scenario_option
+@scenarios_option
+@selections_option
 @click.option("--rounds", type=int, default=1000, show_default=True, help="How often to resample for alpha's interval.")
 @seed_option
 @json_option
 @click.pass_obj
-def agreement(settings: Settings, *, scenario: str | None, rounds: int, seed: int, as_json: bool) -> None:
+def agreement(settings: Settings, /, as_json: bool, **options: Any) -> None:
     """Show how well annotators agree, with one another and with themselves.
 
     Krippendorff's alpha over all people, with the middle 95 % over resampled pairs of answers; Cohen's kappa and the
@@ -40,7 +45,7 @@ def agreement(settings: Settings, *, scenario: str | None, rounds: int, seed: in
     from madetl.store import database
 
     with database.reading(settings.db) as db:
-        found = stage.report(db, scenario=scenario, rounds=rounds, seed=seed)
+        found = stage.report(db, **options)
     if as_json:
         output.print_json(asdict(found))
     else:

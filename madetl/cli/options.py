@@ -18,6 +18,14 @@ scenarios_option = click.option(
     callback=lambda _, __, value: tuple(dict.fromkeys(value)),
     help="Only instructions of this scenario; may be repeated.  [default: all]",
 )
+selections_option = click.option(
+    "--selection",
+    "selections",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _, __, value: tuple(dict.fromkeys(value)),
+    help="Only votes on what this selection picked; may be repeated.  [default: all votes]",
+)
 seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Seed of what is drawn at random.")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import scenario_option
+from madetl.cli.options import scenarios_option, selections_option
 from madetl.errors import MissingExtraError, ParameterError
 
 
@@ -19,13 +19,15 @@ from madetl.errors import MissingExtraError, ParameterError
     epilog=examples(
         "madetl report -o report.html",
         "madetl report --scenario Writing -o writing.html",
+        "madetl report --selection pilot -o pilot.html",
         "madetl report --run 7 -o report.html",
     ),
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file to write, .html."
 )
-@scenario_option
+@scenarios_option
+@selections_option
 @click.option(
     "--run",
     "run_id",
@@ -34,7 +36,9 @@ from madetl.errors import MissingExtraError, ParameterError
     help="Report run N of `madetl rank`.  [default: the latest of people's votes]",
 )
 @click.pass_obj
-def report(settings: Settings, *, output: Path, scenario: str | None, run_id: int | None) -> None:
+def report(
+    settings: Settings, *, output: Path, scenarios: tuple[str, ...], selections: tuple[str, ...], run_id: int | None
+) -> None:
     """Write a report: one HTML file that needs nothing else, to mail, print or keep.
 
     Who leads and how sure that is; leaderboards, win rates, how stable the ranking is, what was selected, what each
@@ -54,7 +58,8 @@ def report(settings: Settings, *, output: Path, scenario: str | None, run_id: in
             title=settings.db.stem,
             program=program,
             command_line=lambda command, parameters: command_line(program, command, parameters),
-            scenario=scenario,
+            scenarios=scenarios,
+            selections=selections,
             run_id=run_id,
         )
     judgments = f"{done.judgments:,} judgment{'' if done.judgments == 1 else 's'}"

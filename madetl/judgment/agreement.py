@@ -7,7 +7,7 @@ themselves; habits (ties, position, time) rest on every verdict. `reliability` a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -25,7 +25,7 @@ from madetl.judgment.reliability import (
     share,
 )
 from madetl.records import Note
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenarios, check_selections, names_json
 from madetl.store.sqlfiles import query
 
 CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
@@ -121,29 +121,40 @@ class Report:
     notes: list[Note] = field(default_factory=list)
 
 
-def report(db: sqlite3.Connection, *, scenario: str | None = None, rounds: int = 1000, seed: int = 42) -> Report:
-    """How well annotators agree, overall and per scenario. `rounds` and `seed` are those of alpha's bootstrap.
+def report(
+    db: sqlite3.Connection,
+    *,
+    scenarios: Sequence[str] = (),
+    selections: Sequence[str] = (),
+    rounds: int = 1000,
+    seed: int = 42,
+) -> Report:
+    """How well annotators agree in these scenarios and on what these selections picked (none: all).
 
-    Raises ParameterError where the scenario is unknown or nobody has judged anything.
+    Overall and per scenario. `rounds` and `seed` are those of alpha's bootstrap. Raises ParameterError where a scenario
+    or a selection is unknown, or nobody has judged anything.
     """
     if rounds < 1:
         raise ParameterError(f"{rounds} rounds: give 1 or more.")
-    check_scenario(db, scenario)
+    check_scenarios(db, scenarios)
+    check_selections(db, selections)
     db.execute("BEGIN")  # all queries see one moment of the database, though others may be storing verdicts
     try:
-        found = _Rows.read(db, scenario)
+        found = _Rows.read(db, {"scenarios": names_json(scenarios), "selections": names_json(selections)})
     finally:
         db.rollback()
     if not found.habits:
-        where = f" in scenario {scenario}" if scenario else ""
+        where = f" in scenario {', '.join(scenarios)}" if scenarios else ""
+        where += f" of what {', '.join(selections)} picked" if selections else ""
         raise ParameterError(
             f"Nobody has judged anything{where} yet. `madetl annotate` opens a page to judge on; "
             "`madetl export annotations -o sheet.csv` makes a sheet."
         )
-    scenarios = [
-        _scenario(name, found, rounds, seed) for name in dict.fromkeys(row["scenario"] for row in found.habits)
-    ]
-    return Report(scenarios, notes(scenarios))
+    names = list(dict.fromkeys(row["scenario"] for row in found.habits))
+    if len(scenarios) == 1:  # it is overall, too
+        names.remove(OVERALL)
+    boards = [_scenario(name, found, rounds, seed) for name in names]
+    return Report(boards, notes(boards))
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,7 @@ class _Rows:
     pairs: Sequence[sqlite3.Row]
 
     @classmethod
-    def read(cls, db: sqlite3.Connection, scenario: str | None) -> _Rows:
+    def read(cls, db: sqlite3.Connection, scope: Mapping[str, str | None]) -> _Rows:
         queries = (
             "judgment/verdict_counts",
             "judgment/verdict_habits",
@@ -165,7 +176,7 @@ class _Rows:
             "judgment/judges_and_people",
             "judgment/pairs_of_annotators",
         )
-        return cls(*(db.execute(query(name), {"scenario": scenario}).fetchall() for name in queries))
+        return cls(*(db.execute(query(name), scope).fetchall() for name in queries))
 
 
 def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreement:
@@ -187,7 +198,7 @@ def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreem
         alpha_unordered=krippendorff_alpha(table, response_pairs, unordered=True, rounds=rounds, seed=seed),
         everybody=[one for one in habits if one.annotator is None],
         annotators=[one for one in habits if one.annotator is not None],
-        pairs=[_pair(row) for row in found.pairs if row["scenario"] == name],
+        pairs=_pairs(_in_scenario(found.pairs, name)),
         judges=_judges(_in_scenario(found.judges, name)),
     )
 
@@ -214,21 +225,34 @@ def _habits(row: sqlite3.Row, repeats: Sequence[sqlite3.Row]) -> Habits:
     )
 
 
-def _pair(row: sqlite3.Row) -> PairOfAnnotators:
-    return PairOfAnnotators(**dict(zip(row.keys()[1:], tuple(row)[1:], strict=True)))
+def _pairs(rows: Iterable[sqlite3.Row]) -> list[PairOfAnnotators]:
+    """Those of one kind first, people before judge models; of these, those with most in common first."""
+
+    def who(row: sqlite3.Row) -> tuple[str, ...]:
+        return tuple(row[name] for name in ("annotator_a", "kind_a", "annotator_b", "kind_b"))
+
+    found = [
+        PairOfAnnotators(*_equal([(row["winner_a"], row["winner_b"], row["response_pairs"]) for row in group]), *names)
+        for names, group in groupby(sorted(rows, key=who), key=who)
+    ]
+    return sorted(found, key=lambda one: (one.kind_a != one.kind_b, one.kind_a != "person", -one.response_pairs))
 
 
 def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:
     def name(row: sqlite3.Row) -> Any:
         return row["judge"]
 
-    found = []
-    for judge, group in groupby(sorted(rows, key=name), key=name):
-        table = confusion([(row["judged"], row["people"], row["response_pairs"]) for row in group], CATEGORIES)
-        agreed, both = int(np.trace(table)), int(table.sum())
-        kappas = cohen_kappa(table), cohen_kappa(table, unordered=True)
-        found.append(Judge(both, agreed, agreed / both, *kappas, judge))
-    return found
+    return [
+        Judge(*_equal([(row["judged"], row["people"], row["response_pairs"]) for row in group]), judge)
+        for judge, group in groupby(sorted(rows, key=name), key=name)
+    ]
+
+
+def _equal(rows: Sequence[tuple[str, str, int]]) -> tuple[int, int, float, float | None, float | None]:
+    """The numbers of `TwoVerdicts`, out of rows (one's verdict, the other's, on how many response pairs)."""
+    table = confusion(rows, CATEGORIES)
+    agreed, both = int(np.trace(table)), int(table.sum())
+    return both, agreed, agreed / both, cohen_kappa(table), cohen_kappa(table, unordered=True)
 
 
 # The notes: each function looks at one thing that a reader must know

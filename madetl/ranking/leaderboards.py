@@ -55,6 +55,13 @@ class Leaderboard:
     notes: list[Note]
     order: list[Neighbours] = field(default_factory=list)
 
+    @property
+    def in_order(self) -> list[LeaderboardLine]:
+        """The lines in the order that can be believed, component after component."""
+        lines = {line.model: line for line in self.ratings}
+        names = dict.fromkeys(name for step in self.order for name in (step.better, step.worse))
+        return [lines[name] for name in names if name in lines]
+
 
 def leaderboard(
     votes: Votes, parameters: RankParameters, progress: Callable[[int], None] = lambda rounds_done: None

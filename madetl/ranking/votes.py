@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from madetl.errors import ParameterError
 from madetl.ranking import components, elo
+from madetl.store.scope import names_json
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float64]
@@ -27,16 +28,18 @@ MAX_ROUNDS = 100_000
 class RankParameters:
     """How to rank. `annotators` (names) and `judges` choose whose votes count; without either, people's.
 
-    `without` names those of them who are left out. `votes`: with 'all' each is a battle; with 'majority' each response
-    pair is one battle, as most of its annotators judged it. `anchor` is a model and the rating that it shall have: the
-    scale of its component is shifted. Raises ParameterError.
+    `without` names those of them who are left out. `scenarios` and `selections` are names (none: all): votes count in
+    these scenarios, on what these selections picked. `votes`: with 'all' each is a battle; with 'majority' each
+    response pair is one battle, as most of its annotators judged it. `anchor` is a model and the rating that it shall
+    have: the scale of its component is shifted. Raises ParameterError.
     """
 
     method: Literal["elo", "bt"] = "elo"
     rounds: int = 1000
     resample: Literal["bootstrap", "permute"] = "bootstrap"
     seed: int = 42
-    scenario: str | None = None
+    scenarios: tuple[str, ...] = ()
+    selections: tuple[str, ...] = ()
     annotators: tuple[str, ...] = ()
     judges: bool = False
     without: tuple[str, ...] = ()
@@ -45,10 +48,20 @@ class RankParameters:
     k_factor: float = elo.K_FACTOR
 
     @property
-    def whose(self) -> dict[str, str | None]:
-        """Whose votes count, as parameters of sql/ranking/counted_votes.sql."""
-        kind = None if self.annotators else "model" if self.judges else "person"
-        return {"kind": kind, "names": json.dumps(self.annotators), "without": json.dumps(self.without)}
+    def counted(self) -> dict[str, str | None]:
+        """Which votes count, as parameters of sql/ranking/counted_votes.sql."""
+        return {
+            "scenarios": names_json(self.scenarios),
+            "selections": names_json(self.selections),
+            "kind": None if self.annotators else "model" if self.judges else "person",
+            "names": json.dumps(self.annotators),
+            "without": json.dumps(self.without),
+        }
+
+    @property
+    def by_bradley_terry(self) -> RankParameters:
+        """The same by Bradley–Terry."""
+        return replace(self, method="bt", resample="bootstrap", k_factor=elo.K_FACTOR)
 
     def __post_init__(self) -> None:
         if self.method == "bt" and self.resample == "permute":

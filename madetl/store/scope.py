@@ -42,8 +42,18 @@ def check_scenarios(db: sqlite3.Connection, names: Sequence[str] | None) -> None
         _check("scenario", names, scenarios(db))
 
 
-def scenarios_json(names: Iterable[str] | None) -> str | None:
-    """Names of scenarios as queries take them (:scenarios): a JSON array, sorted; None and () are None (all)."""
+def check_selections(db: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Raises ParameterError where no selection is called one of these names."""
+    _check("selection", list(names), selections(db))
+
+
+def selections(db: sqlite3.Connection) -> list[str]:
+    """The names of all selections, in the order in which they were begun."""
+    return [row[0] for row in db.execute("SELECT name FROM selection_sets ORDER BY id")]
+
+
+def names_json(names: Iterable[str] | None) -> str | None:
+    """Names as queries take them (:scenarios, :selections): a JSON array, sorted; None and () are None (all)."""
     distinct = sorted(set(names or ()))
     return json.dumps(distinct, ensure_ascii=False) if distinct else None
 

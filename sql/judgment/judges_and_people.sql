@@ -1,7 +1,7 @@
 -- The verdicts of judge models beside those of most people: how far a judge model could replace people.
 -- Grain: one row per scenario, judge model, its verdict and people's; response_pairs says on how many it was so.
 -- Of each annotator the first verdict counts; people's is the one that most of them gave, a tie where none has most.
--- Parameters: :scenario (NULL: all).
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql; NULL: all).
 WITH counts AS (
     SELECT
         response_a_id,
@@ -11,7 +11,11 @@ WITH counts AS (
         sum(winner = 'tie') AS t,
         sum(winner = 'both_bad') AS x
     FROM first_verdicts
-    WHERE kind = 'person' AND (:scenario IS NULL OR scenario = :scenario)
+    WHERE kind = 'person'
+        AND (:scenarios IS NULL OR scenario IN (SELECT value FROM json_each(:scenarios)))
+        AND (:selections IS NULL OR (response_a_id, response_b_id) IN (
+            -- include ranking/selected_responses
+        ))
     GROUP BY response_a_id, response_b_id
 ),
 people AS (

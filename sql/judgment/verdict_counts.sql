@@ -1,7 +1,7 @@
 -- How often people gave each verdict on a response pair: what Krippendorff's alpha is made of.
 -- Grain: one row per scenario and combination of counts; response_pairs says how many have it. Of each person the first
 -- verdict counts.
--- Parameters: :scenario (NULL: all).
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql; NULL: all).
 WITH counts AS (
     SELECT
         scenario,
@@ -10,7 +10,11 @@ WITH counts AS (
         sum(winner = 'tie') AS tie,
         sum(winner = 'both_bad') AS both_bad
     FROM first_verdicts
-    WHERE kind = 'person' AND (:scenario IS NULL OR scenario = :scenario)
+    WHERE kind = 'person'
+        AND (:scenarios IS NULL OR scenario IN (SELECT value FROM json_each(:scenarios)))
+        AND (:selections IS NULL OR (response_a_id, response_b_id) IN (
+            -- include ranking/selected_responses
+        ))
     GROUP BY response_a_id, response_b_id
 )
 SELECT scenario, model_a, model_b, tie, both_bad, count(*) AS response_pairs

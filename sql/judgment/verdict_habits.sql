@@ -2,7 +2,7 @@
 -- Grain: one row per scenario ('overall' for all) and annotator, and one with annotator NULL for all of a kind. Every
 -- verdict counts, repeats too. decided: verdicts for one of the answers where it is known which stood first;
 -- seconds (their median) and hours are of the `timed` verdicts.
--- Parameters: :scenario (NULL: all scenarios, and the rows 'overall').
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql; NULL: all).
 WITH verdicts AS (
     SELECT
         v.scenario,
@@ -17,7 +17,10 @@ WITH verdicts AS (
         ifnull(v.comment, '') <> '' AS commented
     FROM votes AS v
     LEFT JOIN assignments AS d ON d.id = v.assignment_id
-    WHERE :scenario IS NULL OR v.scenario = :scenario
+    WHERE (:scenarios IS NULL OR v.scenario IN (SELECT value FROM json_each(:scenarios)))
+        AND (:selections IS NULL OR (v.response_a_id, v.response_b_id) IN (
+            -- include ranking/selected_responses
+        ))
 ),
 by_scenario AS (
     SELECT scenario, annotator, kind, response_pair, winner, decided, first_won, repeated, seconds, commented
@@ -25,7 +28,6 @@ by_scenario AS (
     UNION ALL
     SELECT 'overall', annotator, kind, response_pair, winner, decided, first_won, repeated, seconds, commented
     FROM verdicts
-    WHERE :scenario IS NULL
 ),
 of_whom AS (
     SELECT scenario, annotator, kind, annotator AS voter, response_pair, winner, decided, first_won, repeated, seconds,

@@ -2,7 +2,7 @@
 -- battles of rank --votes majority.
 -- Grain: one row per response pair. Of each annotator the first verdict counts; where no verdict has most, it is a tie.
 -- half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a loss.
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 ),

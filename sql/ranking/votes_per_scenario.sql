@@ -1,7 +1,7 @@
 -- What each leaderboard rests on: battles, ties, items and annotators.
 -- Grain: one row per scenario with votes, and the row 'overall' for all of them together. An item is an instruction
 -- with all its votes for one model pair.
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 ),

@@ -1,6 +1,6 @@
 -- What a selection picked, with the number of verdicts each pick has.
 -- Grain: one row per response pair picked.
--- Parameters: :set_id, :scenario (NULL: all).
+-- Parameters: :set_id, :scenarios (JSON array of names; NULL: all).
 SELECT
     s.pair_id,
     s.rank,
@@ -13,5 +13,5 @@ SELECT
 FROM selections AS s
 JOIN instructions AS i ON i.id = s.instruction_id
 WHERE s.set_id = :set_id
-    AND (:scenario IS NULL OR i.scenario = :scenario)
+    AND (:scenarios IS NULL OR i.scenario IN (SELECT value FROM json_each(:scenarios)))
 ORDER BY s.pair_id, s.rank;

@@ -1,6 +1,6 @@
 -- The instructions that a selection could pick from, and which of them it picked for any pair of models.
 -- Grain: one row per instruction of which the selection's metric has measured anything.
--- Parameters: :set_id, :metric_id, :scenario (NULL: all).
+-- Parameters: :set_id, :metric_id, :scenarios (JSON array of names; NULL: all).
 SELECT
     i.id AS instruction_id,
     i.scenario,
@@ -8,6 +8,6 @@ SELECT
     i.input,
     EXISTS (SELECT 1 FROM selections AS s WHERE s.instruction_id = i.id AND s.set_id = :set_id) AS picked
 FROM instructions AS i
-WHERE (:scenario IS NULL OR i.scenario = :scenario)
+WHERE (:scenarios IS NULL OR i.scenario IN (SELECT value FROM json_each(:scenarios)))
     AND EXISTS (SELECT 1 FROM similarities AS m WHERE m.instruction_id = i.id AND m.metric_id = :metric_id)
 ORDER BY i.id;

@@ -24,7 +24,7 @@ picked AS (
     FROM selections AS k
     JOIN instructions AS i ON i.id = k.instruction_id
     WHERE k.set_id = :set_id
-        AND (:scenario IS NULL OR i.scenario = :scenario)
+        AND (:scenarios IS NULL OR i.scenario IN (SELECT value FROM json_each(:scenarios)))
     GROUP BY k.pair_id
 )
 SELECT

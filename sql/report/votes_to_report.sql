@@ -1,6 +1,6 @@
 -- The votes that a report is about, in the order in which they were stored.
 -- Grain: one row per judgment. half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a loss.
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 )
