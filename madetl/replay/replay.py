@@ -25,7 +25,7 @@ from madetl.selection import instruction_vectors, sets, strategies
 from madetl.selection.adaptive.pair_policies import FLOOR, POLICIES
 from madetl.selection.orders import DRAWN, STRATEGIES, Strategy
 from madetl.selection.sets import SelectionParameters, SelectionRequest
-from madetl.store import sqlfiles
+from madetl.store import pool, sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
 from madetl.store.scope import model_names
 
@@ -47,7 +47,7 @@ class ReplayParameters:
     alike. The filters are as in `SelectionParameters`. Raises ParameterError.
     """
 
-    metric: str = sets.NGRAMS
+    metric: str | None = None
     strategies: Sequence[Strategy] = ("random", "mad", "band", "evidence")
     pair_policies: Sequence[str] = ("uniform", "adaptive")
     budgets: Sequence[int] | None = None
@@ -92,7 +92,8 @@ class ReplayParameters:
             instruction_metric=self.instruction_metric,
             min_words=self.min_words,
             max_length_ratio=self.max_length_ratio,
-            scenario=self.scenario,
+            scenarios=[self.scenario] if self.scenario else [],
+            generation=pool.ALL,  # what was judged, whichever it is
             models=self.models,
             pairs="judged",
             seed=self.seed,
@@ -166,7 +167,7 @@ def _read(db: sqlite3.Connection, parameters: ReplayParameters) -> _Material:
         # Each strategy has filters of its own; metric, scenario and models are the same.
         requests = {str(one): sets.unnamed(db, parameters.selection(one)) for one in parameters.strategies}
         request = next(iter(requests.values()))
-        scope = {name: request.scope[name] for name in ("metric_id", "scenario", "model_ids")}
+        scope = {name: request.scope[name] for name in ("metric_id", "model_ids")} | {"scenario": parameters.scenario}
         rows = db.execute(sqlfiles.query("replay/votes_to_replay"), scope).fetchall()
         if not rows:
             raise ParameterError(_nothing_to_replay(db, parameters))

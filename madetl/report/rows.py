@@ -17,7 +17,7 @@ from madetl.judgment import agreement
 from madetl.ranking.votes import RankParameters
 from madetl.report.content import OVERALL, Source
 from madetl.store import sqlfiles
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenario, scenarios_json
 
 LOSSES_PER_MODEL = 3
 BIN_WIDTH = 0.02  # of the histograms of similarity
@@ -199,8 +199,9 @@ def _voters(parameters: RankParameters) -> str:
 
 
 def _selection(db: sqlite3.Connection, row: Mapping[str, Any], scenario: str | None) -> SelectionData:
-    """`row` is the selection's; where it is of one scenario, its pool is that scenario's."""
-    scope = {"scenario": scenario or row["scenario"]}
+    """`row` is the selection's; its pool is that of the scenario, or of its own scenarios."""
+    scope = {"scenario": scenario, "scenarios": scenarios_json([scenario]) if scenario else row["scenarios"]}
+    scope["generation"] = row["generation"]
     pool = {name: row[name] for name in ("metric_id", "min_words", "max_length_ratio")}
     # What nobody had judged when it was picked has been judged since: it counts as all.
     pool["pairs"] = "judged" if row["candidates"] == "judged" else "all"

@@ -4,7 +4,8 @@
 SELECT
     t.id AS set_id,
     t.name AS selection,
-    t.scenario,
+    t.scenarios,
+    t.generation,
     t.metric_id,
     m.name AS metric,
     t.strategy,
@@ -18,5 +19,5 @@ SELECT
     t.seed
 FROM selection_sets AS t
 JOIN metrics AS m ON m.id = t.metric_id
-WHERE :scenario IS NULL OR t.scenario IS NULL OR t.scenario = :scenario
+WHERE :scenario IS NULL OR t.scenarios IS NULL OR :scenario IN (SELECT value FROM json_each(t.scenarios))
 ORDER BY (SELECT max(s.id) FROM selections AS s WHERE s.set_id = t.id) DESC, t.id DESC;

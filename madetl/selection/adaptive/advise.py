@@ -25,7 +25,7 @@ from madetl.selection.adaptive import forecasts
 from madetl.selection.adaptive.forecasts import Forecast, Plan
 from madetl.selection.sets import NGRAMS
 from madetl.store import sqlfiles
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenario, scenarios_json
 
 FEW_ITEMS = 3  # judged ones per pair of models; below, what models are usually like says more than the votes
 _MOST_PAIRS = 3  # that one sentence names
@@ -319,8 +319,9 @@ def _command(
     if metric is None:
         return "madetl similarity"
     rows = db.execute(sqlfiles.query("selection/selections_so_far"))
-    known = [dict(row) for row in rows if (row["pair_policy"], row["scenario"]) == ("adaptive", scenario)]
-    row = known[-1] if known else {"pair_policy": "adaptive", "scenario": scenario, "metric_id": metric["id"]}
+    scenarios = scenarios_json([scenario] if scenario else None)
+    known = [dict(row) for row in rows if (row["pair_policy"], row["scenarios"]) == ("adaptive", scenarios)]
+    row = known[-1] if known else {"pair_policy": "adaptive", "scenarios": scenarios, "metric_id": metric["id"]}
     budget = max(row["budget"], row["judged"] + judgments) if known else judgments
     only = f" --models {shlex.quote(','.join(models))}" if models else ""
     return f"madetl select{sets.options(db, row)}{only} --budget {budget} --stop-at {target:g}"
