@@ -98,7 +98,7 @@ def _named(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, str]:
 
 def _new(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, int]:
     """`new_model_pairs`: how many model pairs the selection has nothing of yet."""
-    names = ("set_id", "pair_policy", "metric_id", "scenario", "min_words", "max_length_ratio")
+    names = ("set_id", "pair_policy", "metric_id", "scenarios", "generation", "min_words", "max_length_ratio")
     parameters = {name: row[name] for name in names} | {"pairs": row["candidates"]}
     return dict(db.execute(sqlfiles.query("status/new_model_pairs"), parameters).fetchone())
 
@@ -162,7 +162,7 @@ def _measuring(metrics: Rows, models: Rows) -> Iterator[NextStep]:
 def _selecting(selections: Rows, metrics: Rows) -> Iterator[NextStep]:
     measured = [row for row in metrics if row["measured"]]
     if measured and not selections:
-        option = "" if measured[0]["metric"] == "char-ngram" else _option("--metric", measured[0]["metric"])
+        option = "" if len(measured) == 1 else _option("--metric", measured[0]["metric"])
         yield NextStep("select", "nothing is selected for judging yet", f"select{option} --top-k 10")
     for row in selections:
         if row["new_model_pairs"]:

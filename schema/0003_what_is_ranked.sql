@@ -66,6 +66,27 @@ DROP TABLE ratings;
 ALTER TABLE ratings_new RENAME TO ratings;
 CREATE INDEX ratings_model ON ratings (model_id);
 
+-- Which instructions a selection picks from, as it was begun: it stays with them when others are written later.
+ALTER TABLE selection_sets ADD COLUMN scenarios TEXT CHECK (scenarios IS NULL OR json_valid(scenarios));  -- JSON array
+                                                                -- of names in their order; NULL: all
+UPDATE selection_sets SET scenarios = json_array(scenario) WHERE scenario IS NOT NULL;
+ALTER TABLE selection_sets DROP COLUMN scenario;
+-- 'evolved' (all rewritings), 'seeds', 'all' (so did selections before this version), or one generation's number. Where
+-- nobody said which, a JSON object: scenario -> the word that held when the selection first met the scenario.
+ALTER TABLE selection_sets ADD COLUMN generation TEXT NOT NULL DEFAULT 'all' CHECK (
+    generation IN ('evolved', 'seeds', 'all')
+    OR iif(json_valid(generation), json_type(generation) IN ('integer', 'object'), 0)
+);
+CREATE INDEX instructions_generation ON instructions (scenario, generation);
+
+-- One row per instruction that models are compared on where nobody says which generation: the rewritings of a scenario,
+-- of all rounds, or its seeds where it has none. Others are chosen by sql/store/pool.sql.
+CREATE VIEW pool AS
+SELECT i.id, i.scenario, i.generation, i.instruction, i.input
+FROM instructions AS i
+WHERE i.generation > 0
+    OR NOT EXISTS (SELECT 1 FROM instructions AS r WHERE r.scenario = i.scenario AND r.generation > 0);
+
 -- One row per judgment, whether it counts or not, with who gave it and what it is about, in canonical order. An item is
 -- the instruction with its two models: all of one (instruction_id, model_a_id, model_b_id). half_points are model_a's:
 -- 2 for a win, 1 for a tie or both_bad, 0 for a loss. by_people: given by a person or a crowd, not by a judge model.
@@ -318,37 +339,39 @@ FROM counts AS c
 JOIN annotators AS na ON na.id = c.a_id
 JOIN annotators AS nb ON nb.id = c.b_id;
 
--- One row per stage and what it works on (a model, a metric, a selection), per scenario: what is done, what is left.
+-- One row per stage and what it works on (a model, a metric, a selection), per scenario: what is done of the view pool,
+-- what is left; of a selection, what is judged of its picks.
 CREATE VIEW progress AS
-WITH answered AS (
-    SELECT i.scenario, r.model_id, count(DISTINCT r.instruction_id) AS done
-    FROM responses AS r
-    JOIN instructions AS i ON i.id = r.instruction_id
-    GROUP BY i.scenario, r.model_id
+WITH answers AS (  -- of each model to an instruction of the pool
+    SELECT p.scenario, r.instruction_id, r.model_id, count(*) AS n
+    FROM pool AS p
+    JOIN responses AS r ON r.instruction_id = p.id
+    GROUP BY r.instruction_id, r.model_id
 ),
-pool AS (
-    SELECT scenario, count(*) AS instructions FROM instructions GROUP BY scenario
+answered AS (
+    SELECT scenario, model_id, count(*) AS done FROM answers GROUP BY scenario, model_id
 ),
--- Answers per instruction and model; pairs of different models' answers = (all² − Σ own²) / 2.
-answers AS (
-    SELECT instruction_id, model_id, count(*) AS n FROM responses GROUP BY instruction_id, model_id
+sizes AS (
+    SELECT scenario, count(*) AS instructions FROM pool GROUP BY scenario
 ),
+-- Pairs of different models' answers to an instruction = (all² − Σ own²) / 2.
 possible AS (
-    SELECT i.scenario, sum(p.pairs) AS pairs
-    FROM (SELECT instruction_id, (sum(n) * sum(n) - sum(n * n)) / 2 AS pairs FROM answers GROUP BY instruction_id) AS p
-    JOIN instructions AS i ON i.id = p.instruction_id
-    GROUP BY i.scenario
+    SELECT scenario, sum(pairs) AS pairs
+    FROM (
+        SELECT scenario, (sum(n) * sum(n) - sum(n * n)) / 2 AS pairs FROM answers GROUP BY scenario, instruction_id
+    )
+    GROUP BY scenario
 ),
 measured AS (
-    SELECT s.metric_id, i.scenario, count(*) AS done
+    SELECT s.metric_id, p.scenario, count(*) AS done
     FROM similarities AS s
-    JOIN instructions AS i ON i.id = s.instruction_id
-    GROUP BY s.metric_id, i.scenario
+    JOIN pool AS p ON p.id = s.instruction_id
+    GROUP BY s.metric_id, p.scenario
 )
-SELECT 'inference' AS stage, m.name AS name, a.scenario, a.done, p.instructions - a.done AS pending
+SELECT 'inference' AS stage, m.name AS name, a.scenario, a.done, z.instructions - a.done AS pending
 FROM answered AS a
 JOIN models AS m ON m.id = a.model_id
-JOIN pool AS p ON p.scenario = a.scenario
+JOIN sizes AS z ON z.scenario = a.scenario
 UNION ALL
 SELECT 'similarity', t.name, d.scenario, d.done, p.pairs - d.done
 FROM measured AS d

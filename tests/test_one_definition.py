@@ -202,15 +202,8 @@ def test_whoever_asks_what_is_eligible_gets_the_same(
     for one in table(db, "judgments").values():
         whose = judged.setdefault((one["response_a_id"], one["response_b_id"]), set())
         whose.add(annotators[one["annotator_id"]]["kind"])
-    given = {
-        "metric_id": 1,
-        "scenario": scenario,
-        "scenarios": scenario and json.dumps([scenario]),
-        "pairs": pairs,
-        "model_ids": None,
-        "set_id": None,
-        "width": 0.1,
-    }
+    given = {"metric_id": 1, "pairs": pairs, "model_ids": None, "set_id": None, "width": 0.1, "generation": "all"}
+    given |= {"scenario": scenario, "scenarios": scenario and json.dumps([scenario])}
     given |= {"min_words": min_words, "max_length_ratio": max_length_ratio, "top_k": 99, "pair_policy": "uniform"}
 
     def passes(row: dict[str, Any]) -> bool:

@@ -138,6 +138,7 @@ def _show_forecast(study: Study, settings: Settings, as_json: bool) -> None:
     click.echo(f"{sum(step.requests for step in found.steps):,} requests, {usd(found.cost)}", nl=False)
     click.echo(" and what has no price or no answers to go by yet" if unknown else "")
     click.echo(f"{found.judgments:,} judgments of people, at most")
+    click.echo(f"Pool: {found.pool}")
 
 
 COMMANDS: list[click.Command] = [run_command]

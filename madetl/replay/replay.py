@@ -25,7 +25,7 @@ from madetl.selection import instruction_vectors, sets, strategies
 from madetl.selection.adaptive.pair_policies import FLOOR, POLICIES
 from madetl.selection.orders import DRAWN, STRATEGIES, Strategy
 from madetl.selection.sets import SelectionParameters, SelectionRequest
-from madetl.store import sqlfiles
+from madetl.store import pool, sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
 from madetl.store.scope import check_scenarios, check_selections, model_names
 
@@ -48,7 +48,7 @@ class ReplayParameters:
     `SelectionParameters`. Raises ParameterError.
     """
 
-    metric: str = sets.NGRAMS
+    metric: str | None = None
     strategies: Sequence[Strategy] = ("random", "mad", "band", "evidence")
     pair_policies: Sequence[str] = ("uniform", "adaptive")
     budgets: Sequence[int] | None = None
@@ -94,7 +94,8 @@ class ReplayParameters:
             instruction_metric=self.instruction_metric,
             min_words=self.min_words,
             max_length_ratio=self.max_length_ratio,
-            scenario=self.scenarios[0] if len(self.scenarios) == 1 else None,
+            scenarios=self.scenarios,
+            generation=pool.ALL,  # what was judged, whichever it is
             models=self.models,
             pairs="judged",
             seed=self.seed,

@@ -156,7 +156,8 @@ def _read(
         scenarios=_rows(db, "report/scenario_records", counted),
         losses=_rows(db, "report/clearest_losses", {"per_model": LOSSES_PER_MODEL} | counted),
         selections=[
-            _selection(db, dict(row), scenarios) for row in _rows(db, "report/selections_to_report", scope).rows
+            _selection(db, dict(row), parameters.scenarios)
+            for row in _rows(db, "report/selections_to_report", scope).rows
         ],
         annotators=_rows(db, "report/annotator_figures", scope),
         common=_rows(db, "report/verdicts_in_common", scope),
@@ -239,8 +240,11 @@ def _voters(parameters: RankParameters) -> str:
     return "judge models" if parameters.judges else "people"
 
 
-def _selection(db: sqlite3.Connection, row: Mapping[str, Any], scope: dict[str, Any]) -> SelectionData:
-    """`row` is the selection's, `scope` the scenarios; its pool is those of its own that are among them."""
+def _selection(db: sqlite3.Connection, row: Mapping[str, Any], scenarios: Sequence[str]) -> SelectionData:
+    """`row` is the selection's; its pool is that of those of its own scenarios that are reported."""
+    own = json.loads(row["scenarios"] or "[]")
+    both = [name for name in scenarios if name in own] if scenarios and own else scenarios or own
+    scope = {"scenarios": names_json(both), "generation": row["generation"]}
     pool = {name: row[name] for name in ("metric_id", "min_words", "max_length_ratio")}
     # What nobody had judged when it was picked has been judged since: it counts as all.
     pool["pairs"] = "judged" if row["candidates"] == "judged" else "all"

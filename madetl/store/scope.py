@@ -30,12 +30,6 @@ def model_names(db: sqlite3.Connection) -> dict[int, str]:
     return dict(db.execute("SELECT id, name FROM models").fetchall())
 
 
-def check_scenario(db: sqlite3.Connection, scenario: str | None) -> None:
-    """Raises ParameterError where no instruction is of this scenario; None (all scenarios) passes."""
-    if scenario is not None:
-        _check("scenario", [scenario], scenarios(db))
-
-
 def check_scenarios(db: sqlite3.Connection, names: Sequence[str] | None) -> None:
     """Raises ParameterError where one of these scenarios has no instruction; None and () (all scenarios) pass."""
     if names:

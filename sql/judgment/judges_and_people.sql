@@ -1,7 +1,7 @@
 -- The verdicts of judge models beside those of most people: how far a judge model could replace people.
 -- Grain: one row per scenario, judge model, its verdict and people's; response_pairs says on how many it was so.
 -- Of each annotator the first verdict counts; people's is the one that most of them gave, a tie where none has most.
--- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql; NULL: all).
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 WITH counts AS (
     SELECT
         response_a_id,

@@ -1,7 +1,7 @@
 -- The verdicts of every two annotators who judged the same response pairs: how far they agree.
 -- Grain: one row per scenario, two annotators, and what either said; response_pairs says on how many it was so. Of each
 -- annotator the first verdict counts.
--- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql; NULL: all).
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 WITH scoped AS (
     SELECT scenario, annotator_id, annotator, kind, response_a_id, response_b_id, winner
     FROM first_verdicts

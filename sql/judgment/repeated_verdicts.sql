@@ -1,7 +1,7 @@
 -- The verdicts that annotators gave when they were asked the same again: how far they agree with themselves.
 -- Grain: one row per scenario, annotator, first verdict and verdict on the repeat, both in canonical order; repeats
 -- says how many there are. Each repeat is compared with the verdict on the pair's first assignment.
--- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql; NULL: all).
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 SELECT
     again.scenario,
     again.annotator,

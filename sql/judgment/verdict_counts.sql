@@ -1,7 +1,7 @@
 -- How often people gave each verdict on a response pair: what Krippendorff's alpha is made of.
 -- Grain: one row per scenario and combination of counts; response_pairs says how many have it. Of each person the first
 -- verdict counts.
--- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql; NULL: all).
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 WITH counts AS (
     SELECT
         scenario,

@@ -2,7 +2,7 @@
 -- Grain: one row per scenario ('overall' for all) and annotator, and one with annotator NULL for all of a kind. Every
 -- verdict counts, repeats too. decided: verdicts for one of the answers where it is known which stood first;
 -- seconds (their median) and hours are of the `timed` verdicts.
--- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql; NULL: all).
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 WITH verdicts AS (
     SELECT
         v.scenario,

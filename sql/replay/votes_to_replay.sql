@@ -2,8 +2,8 @@
 -- Grain: one row per vote. Those of one model pair stand together, within it those of one instruction, and within that
 -- those of one response pair. half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a loss.
 -- similarity_id is NULL where the response pair is not measured with the metric.
--- Parameters: :metric_id, :model_ids (JSON array of models.id that both must be of; NULL: all); :scenarios, :selections,
---   :kind, :names and :without as in ranking/counted_votes.sql.
+-- Parameters: :metric_id, :model_ids (JSON array of models.id that both must be of; NULL: all); :scenarios,
+--   :selections, :kind, :names and :without as in ranking/counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 )

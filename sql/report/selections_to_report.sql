@@ -4,7 +4,8 @@
 SELECT
     t.id AS set_id,
     t.name AS selection,
-    t.scenario,
+    t.scenarios,
+    t.generation,
     t.metric_id,
     m.name AS metric,
     t.strategy,
@@ -18,6 +19,7 @@ SELECT
     t.seed
 FROM selection_sets AS t
 JOIN metrics AS m ON m.id = t.metric_id
-WHERE (:scenarios IS NULL OR t.scenario IS NULL OR t.scenario IN (SELECT value FROM json_each(:scenarios)))
+WHERE (:scenarios IS NULL OR t.scenarios IS NULL OR EXISTS (
+        SELECT 1 FROM json_each(t.scenarios) AS own WHERE own.value IN (SELECT value FROM json_each(:scenarios))))
     AND (:selections IS NULL OR t.name IN (SELECT value FROM json_each(:selections)))
 ORDER BY (SELECT max(s.id) FROM selections AS s WHERE s.set_id = t.id) DESC, t.id DESC;

@@ -1,6 +1,6 @@
 -- How alike the answers of each pair of models are: the median of what a selection could pick from, beside its picks.
 -- Grain: one row per pair of models with an eligible response pair. picked, lowest and highest are of the selection.
--- Parameters: :set_id; the others as in eligible.sql.
+-- Parameters: :set_id; :scenarios (of the picks, too) and the others as in eligible.sql.
 WITH eligible AS NOT MATERIALIZED (
     -- include selection/eligible
 ),

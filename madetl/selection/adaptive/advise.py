@@ -328,10 +328,10 @@ def _command(
     metric = db.execute(sqlfiles.query("selection/metric_to_select_by"), {"usual": NGRAMS}).fetchone()
     if metric is None:
         return "madetl similarity"
-    scenario = scenarios[0] if len(scenarios) == 1 else None
+    names = names_json(scenarios)
     rows = db.execute(sqlfiles.query("selection/selections_so_far"))
-    known = [dict(row) for row in rows if (row["pair_policy"], row["scenario"]) == ("adaptive", scenario)]
-    row = known[-1] if known else {"pair_policy": "adaptive", "scenario": scenario, "metric_id": metric["id"]}
+    known = [dict(row) for row in rows if (row["pair_policy"], row["scenarios"]) == ("adaptive", names)]
+    row = known[-1] if known else {"pair_policy": "adaptive", "scenarios": names, "metric_id": metric["id"]}
     budget = max(row["budget"], row["judged"] + judgments) if known else judgments
     only = f" --models {shlex.quote(','.join(models))}" if models else ""
     return f"madetl select{sets.options(db, row)}{only} --budget {budget} --stop-at {target:g}"
