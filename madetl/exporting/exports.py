@@ -18,6 +18,7 @@ from typing import Any
 
 from madetl.errors import ParameterError
 from madetl.formats import writing
+from madetl.store.annotators import stored_names
 from madetl.store.metrics import find_metric, metric_label
 from madetl.store.selections import find_set
 from madetl.store.sqlfiles import query
@@ -30,10 +31,10 @@ class Voters:
     judges: bool = False
     names: Sequence[str] = ()
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self, db: sqlite3.Connection) -> dict[str, Any]:
         """The parameters :kind and :names of the queries."""
         if self.names:
-            return {"kind": None, "names": json.dumps(list(self.names), ensure_ascii=False)}
+            return {"kind": None, "names": json.dumps(stored_names(db, self.names), ensure_ascii=False)}
         return {"kind": "model" if self.judges else "person", "names": None}
 
     def __str__(self) -> str:
@@ -59,7 +60,7 @@ def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | 
         raise ParameterError(f"{output}: a name for battles ends in .json, .jsonl or .parquet.")
     with _snapshot(db):
         _check_voters(db, voters)
-        rows = db.execute(query("exporting/arena_battles"), voters.parameters() | {"scenario": scenario})
+        rows = db.execute(query("exporting/arena_battles"), voters.parameters(db) | {"scenario": scenario})
         battles = [_battle(row) for row in rows]
     if not battles:
         raise ParameterError(_no_judgments(voters, scenario))
@@ -205,7 +206,7 @@ def _no_scores(db: sqlite3.Connection, metrics: Sequence[int]) -> list[str]:
 def _pair_rows(
     db: sqlite3.Connection, voters: Voters, selection: str | None, scenario: str | None, metrics: Sequence[int]
 ) -> list[sqlite3.Row]:
-    parameters = voters.parameters() | {"scenario": scenario}
+    parameters = voters.parameters(db) | {"scenario": scenario}
     if selection is not None:
         set_id = find_set(db, selection)["id"]
         return db.execute(query("exporting/mad_eval_selected"), parameters | {"set_id": set_id}).fetchall()

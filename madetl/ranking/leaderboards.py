@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Leaderboard:
 
     scenario: str
     ratings: list[LeaderboardLine]
-    counts: dict[str, int]
+    counts: dict[str, Any]
     notes: list[Note]
 
 

@@ -1,6 +1,6 @@
 -- Returns the battles as Chatbot Arena's data sets have them: who gave which answer, in the order shown.
 -- Grain: one row per judgment.
--- Parameters: :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
+-- Parameters: :kind 'person' (crowds too) or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
 -- :scenario (NULL: all).
 -- Source: the columns of lmsys/chatbot_arena_conversations.
 SELECT
@@ -20,7 +20,7 @@ SELECT
     b.response_b AS response_2
 FROM battles AS b
 JOIN instructions AS i ON i.id = b.instruction_id
-WHERE (:kind IS NULL OR b.annotator_kind = :kind)
+WHERE (:kind IS NULL OR (b.annotator_kind <> 'model') = (:kind = 'person'))
     AND (:names IS NULL OR b.annotator IN (SELECT value FROM json_each(:names)))
     AND (:scenario IS NULL OR b.scenario = :scenario)
 ORDER BY b.judgment_id;

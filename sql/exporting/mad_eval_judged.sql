@@ -1,6 +1,6 @@
 -- Returns what MAD-Eval's pair files hold, for every response pair that somebody judged, in canonical order.
 -- Grain: one row per judgment.
--- Parameters: :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
+-- Parameters: :kind 'person' (crowds too) or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
 --   :scenario (NULL: all); :metric_id the metric whose scores are given (NULL: none).
 SELECT
     ma.name AS model_a,
@@ -21,7 +21,7 @@ JOIN models AS ma ON ma.id = v.model_a_id
 JOIN models AS mb ON mb.id = v.model_b_id
 LEFT JOIN similarities AS s
     ON s.metric_id = :metric_id AND s.response_a_id = v.response_a_id AND s.response_b_id = v.response_b_id
-WHERE (:kind IS NULL OR v.kind = :kind)
+WHERE (:kind IS NULL OR v.by_people = (:kind = 'person'))
     AND (:names IS NULL OR v.annotator IN (SELECT value FROM json_each(:names)))
     AND (:scenario IS NULL OR v.scenario = :scenario)
 ORDER BY ma.id, mb.id, v.judgment_id;

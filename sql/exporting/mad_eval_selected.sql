@@ -1,12 +1,12 @@
 -- Returns what MAD-Eval's pair files hold, for the response pairs of one selection, in canonical order.
 -- Grain: one row per selected pair and judgment; a pair without a judgment has one row, its winner NULL.
--- Parameters: :set_id the selection; :kind 'person' or 'model' (NULL: both);
+-- Parameters: :set_id the selection; :kind 'person' (crowds too) or 'model' (NULL: both);
 -- :names JSON array of annotators (NULL: all);
 --   :scenario (NULL: all).
 WITH counted AS (
     SELECT v.judgment_id, v.response_a_id, v.response_b_id, v.winner
     FROM votes AS v
-    WHERE (:kind IS NULL OR v.kind = :kind)
+    WHERE (:kind IS NULL OR v.by_people = (:kind = 'person'))
         AND (:names IS NULL OR v.annotator IN (SELECT value FROM json_each(:names)))
 )
 SELECT

@@ -1,5 +1,5 @@
 -- People's votes with the response pairs that they are on: what a replay splits into gold and pool.
--- Grain: one row per judgment of a person. Those of one model pair stand together, within it those of one instruction,
+-- Grain: one row per vote of a person, or of a crowd. Those of one model pair stand together, within it those of one instruction,
 -- and within that those of one response pair. half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a
 -- loss. similarity_id is NULL where the response pair is not measured with the metric.
 -- Parameters: :metric_id, :scenario (NULL: all), :model_ids (JSON array of models.id that both must be of; NULL: all).
@@ -14,7 +14,7 @@ SELECT
 FROM votes AS v
 LEFT JOIN similarities AS s
     ON s.metric_id = :metric_id AND s.response_a_id = v.response_a_id AND s.response_b_id = v.response_b_id
-WHERE v.kind = 'person'
+WHERE v.by_people
     AND (:scenario IS NULL OR v.scenario = :scenario)
     AND (:model_ids IS NULL
         OR (v.model_a_id IN (SELECT value FROM json_each(:model_ids))

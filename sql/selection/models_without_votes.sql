@@ -2,7 +2,7 @@
 -- Grain: one row per model, by name.
 -- Parameters: :scenario (NULL: all).
 WITH voted AS (
-    SELECT model_a_id, model_b_id FROM votes WHERE kind = 'person' AND (:scenario IS NULL OR scenario = :scenario)
+    SELECT model_a_id, model_b_id FROM votes WHERE by_people AND (:scenario IS NULL OR scenario = :scenario)
 )
 SELECT m.name
 FROM models AS m

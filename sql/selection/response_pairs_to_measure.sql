@@ -15,7 +15,7 @@ possible AS (
     GROUP BY instruction_id
 ),
 judged AS (
-    SELECT max(kind = 'person') AS by_people
+    SELECT max(by_people) AS by_people
     FROM votes
     WHERE (:scenario IS NULL OR scenario = :scenario)
         AND (:model_ids IS NULL
