@@ -24,11 +24,64 @@ CREATE TABLE annotators_new (
 INSERT INTO annotators_new SELECT id, name, kind, created_at FROM annotators;
 DROP TABLE annotators;
 ALTER TABLE annotators_new RENAME TO annotators;
+-- What the imports of Arena's and MAD-Eval's files called whoever judged there was never one person.
+UPDATE annotators
+SET kind = 'crowd'
+WHERE kind = 'person'
+    AND name IN ('arena', 'mad-eval')
+    AND EXISTS (SELECT 1 FROM judgments AS j WHERE j.annotator_id = annotators.id AND j.source LIKE annotators.name || ':%')
+    AND NOT EXISTS (SELECT 1 FROM assignments AS a WHERE a.annotator_id = annotators.id);
 
 -- counted: the annotator's vote on the response pair. revised: it was, until the annotator gave another one.
 -- repeat: given when asked again, to see self-agreement.
 ALTER TABLE judgments ADD COLUMN
     status TEXT NOT NULL DEFAULT 'counted' CHECK (status IN ('counted', 'revised', 'repeat'));
+-- What a person or a judge model gave when asked again, and their second verdicts, never count; the first one does.
+UPDATE judgments
+SET status = 'repeat'
+WHERE assignment_id IN (SELECT a.id FROM assignments AS a WHERE a.repeat > 0);
+UPDATE judgments
+SET status = 'repeat'
+WHERE status = 'counted'
+    AND annotator_id IN (SELECT n.id FROM annotators AS n WHERE n.kind <> 'crowd')
+    AND id > (
+        SELECT min(j.id)
+        FROM judgments AS j
+        WHERE j.annotator_id = judgments.annotator_id
+            AND j.response_a_id = judgments.response_a_id
+            AND j.response_b_id = judgments.response_b_id
+            AND j.status = 'counted');
+
+-- One vote per person or judge model and response pair; of a crowd each row is one.
+CREATE TRIGGER judgments_count_once BEFORE INSERT ON judgments
+WHEN new.status = 'counted'
+    AND (SELECT n.kind FROM annotators AS n WHERE n.id = new.annotator_id) <> 'crowd'
+    AND EXISTS (
+        SELECT 1
+        FROM judgments AS j
+        WHERE j.annotator_id = new.annotator_id
+            AND j.response_a_id = new.response_a_id
+            AND j.response_b_id = new.response_b_id
+            AND j.status = 'counted')
+BEGIN
+    SELECT raise(ABORT, 'this annotator has a counted judgment of these two responses already');
+END;
+CREATE TRIGGER judgments_still_count_once
+BEFORE UPDATE OF annotator_id, response_a_id, response_b_id, status ON judgments
+WHEN new.status = 'counted'
+    AND (SELECT n.kind FROM annotators AS n WHERE n.id = new.annotator_id) <> 'crowd'
+    AND EXISTS (
+        SELECT 1
+        FROM judgments AS j
+        WHERE j.id <> old.id
+            AND j.annotator_id = new.annotator_id
+            AND j.response_a_id = new.response_a_id
+            AND j.response_b_id = new.response_b_id
+            AND j.status = 'counted')
+BEGIN
+    SELECT raise(ABORT, 'this annotator has a counted judgment of these two responses already');
+END;
+
 -- Of an Arena battle: turns of its conversation; 1 where the models' names were hidden.
 ALTER TABLE judgments ADD COLUMN turn INTEGER CHECK (turn > 0);
 ALTER TABLE judgments ADD COLUMN anony INTEGER CHECK (anony IN (0, 1));
@@ -126,34 +179,7 @@ JOIN instructions AS i ON i.id = ra.instruction_id;
 CREATE VIEW votes AS
 SELECT * FROM verdicts WHERE status = 'counted';
 
--- One row per response pair that an annotator judged: their first verdict on it, which counts where everybody is to be
--- heard once. What the annotator said when asked again (a repeat), or gave as a second verdict, comes after.
-CREATE VIEW first_verdicts AS
-SELECT
-    v.scenario,
-    v.instruction_id,
-    v.model_a_id,
-    v.model_b_id,
-    v.response_a_id,
-    v.response_b_id,
-    v.annotator_id,
-    v.annotator,
-    v.kind,
-    v.winner,
-    v.judgment_id
-FROM votes AS v
-JOIN (
-    SELECT
-        j.id,
-        row_number() OVER (
-            PARTITION BY j.annotator_id, j.response_a_id, j.response_b_id ORDER BY ifnull(d.repeat, 0), j.id
-        ) AS number
-    FROM judgments AS j
-    LEFT JOIN assignments AS d ON d.id = j.assignment_id
-) AS n ON n.id = v.judgment_id
-WHERE n.number = 1;
-
--- One row per judgment, in the columns of Chatbot Arena's data sets: model_a is the model that was shown first
+-- One row per vote, in the columns of Chatbot Arena's data sets: model_a is the model that was shown first
 -- (where that is unknown, the canonical one).
 CREATE VIEW battles AS
 SELECT
@@ -185,7 +211,7 @@ JOIN instructions AS i ON i.id = v.instruction_id
 JOIN models AS ma ON ma.id = v.model_a_id
 JOIN models AS mb ON mb.id = v.model_b_id;
 
--- One row per selected pair: what people are asked to judge, in canonical order, with the verdicts it has so far.
+-- One row per selected pair: what people are asked to judge, in canonical order, with the votes it has so far.
 CREATE VIEW selected_pairs AS
 SELECT
     s.id AS selection_id,
@@ -204,7 +230,7 @@ SELECT
     ra.response AS response_a,
     rb.response AS response_b,
     (SELECT count(*) FROM judgments AS j
-     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id) AS judgments,
+     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id AND j.status = 'counted') AS judgments,
     EXISTS (  -- no sheet and no page can hide what an answer says itself: such votes may not be blind
         SELECT 1
         FROM models AS n
@@ -298,16 +324,17 @@ JOIN models AS m ON m.id = r.model_id
 ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rating DESC;
 
 -- One row per scenario ('overall' for all) and two annotators who both judged a response pair of it, people and judge
--- models alike. agreement is the share of their common response pairs on which they said the same; kappa (Cohen's) is
+-- models alike; a crowd is many people, and so agrees with nobody. agreement is the share of their common response pairs on which they said the same; kappa (Cohen's) is
 -- what is left of it beyond chance, NULL where both always gave one and the same verdict. Canonical order is the order
 -- in which models were imported: where the first ones win, chance seems to agree. kappa_unordered takes either order of
 -- the two answers to be as likely, and depends on no order.
 CREATE VIEW agreement AS
 WITH common AS (
     SELECT a.scenario, a.annotator_id AS a_id, b.annotator_id AS b_id, a.winner AS a, b.winner AS b
-    FROM first_verdicts AS a
-    JOIN first_verdicts AS b
+    FROM votes AS a
+    JOIN votes AS b
         ON b.response_a_id = a.response_a_id AND b.response_b_id = a.response_b_id AND b.annotator_id > a.annotator_id
+    WHERE a.kind <> 'crowd' AND b.kind <> 'crowd'
 ),
 scoped AS (
     SELECT scenario, a_id, b_id, a, b FROM common

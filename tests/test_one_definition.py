@@ -57,7 +57,8 @@ def select(db: sqlite3.Connection) -> None:
         set_id = db.execute(sql, (name,)).lastrowid
         for rank, (a, b) in enumerate(judged[::every], 1):
             sql = """
-                INSERT INTO selections (set_id, pair_id, rank, instruction_id, response_a_id, response_b_id, score, cost)
+                INSERT INTO selections
+                    (set_id, pair_id, rank, instruction_id, response_a_id, response_b_id, score, cost)
                 SELECT ?, p.id, ?, ra.instruction_id, ra.id, rb.id, 0.5, 0.5
                 FROM responses AS ra
                 JOIN responses AS rb ON rb.id = ?

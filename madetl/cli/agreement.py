@@ -37,9 +37,9 @@ def agreement(settings: Settings, /, as_json: bool, **options: Any) -> None:
     """Show how well annotators agree, with one another and with themselves.
 
     Krippendorff's alpha over all people, with the middle 95 % over resampled pairs of answers; Cohen's kappa and the
-    plain share of equal verdicts for every two annotators, judge models too. Of each annotator the first verdict on a
-    pair of answers counts; repeats say how far annotators agree with themselves. For each annotator: ties, how often
-    the answer shown first won, the median time.
+    plain share of equal verdicts for every two annotators, judge models too. Of each annotator the vote on a pair of
+    answers counts; repeats say how far annotators agree with themselves. A crowd's votes are nobody's in particular: no
+    alpha, no kappa. For each annotator: ties, how often the answer shown first won, the median time.
     """
     from madetl.judgment import agreement as stage
     from madetl.store import database
@@ -66,7 +66,7 @@ def _print(found: Report) -> None:
     where = "" if first.scenario == "overall" else f" ({first.scenario})"
     habits = [_habits_row({"annotator": one.annotator, "kind": one.kind}, one) for one in first.annotators]
     if len(habits) > _MOST_ROWS:
-        habits.sort(key=lambda row: -row["verdicts"])
+        habits.sort(key=lambda row: -row["votes"])
     _print_some(_without_empty(habits), f"Annotators{where}")
     if first.pairs:
         _print_some(
@@ -106,10 +106,11 @@ def _people_row(one: ScenarioAgreement) -> dict[str, Any]:
 
 def _habits_row(whose: dict[str, Any], one: Habits) -> dict[str, Any]:
     return whose | {
-        "verdicts": one.verdicts,
+        "votes": one.votes,
         "pairs of answers": one.response_pairs,
         "ties": _percent(one.ties),
         "both bad": one.both_bad or None,
+        "revised": one.revised or None,
         "first-shown wins": _with_interval(one.first_wins),
         "same when asked again": _with_interval(one.again),
         "median seconds": None if one.seconds is None else round(one.seconds, 1),

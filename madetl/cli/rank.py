@@ -75,8 +75,8 @@ def _anchor(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     type=click.Choice(["all", "majority"]),
     default="all",
     show_default=True,
-    help="all: every vote is a battle, repeats too. majority: one battle per response pair, as most annotators judged "
-    "it first; a tie where no verdict has most.",
+    help="all: every vote is a battle, one per annotator and response pair (of a crowd one per row), repeats never. "
+    "majority: one battle per response pair, as most voted; a tie where no verdict has most.",
 )
 @click.option(
     "--anchor",

@@ -18,6 +18,7 @@ from typing import Any
 
 from madetl.errors import ParameterError
 from madetl.formats import writing
+from madetl.ranking.rank import of_stored_names
 from madetl.ranking.votes import RankParameters
 from madetl.store.metrics import find_metric, metric_label
 from madetl.store.scope import check_scenarios, check_selections, names_json
@@ -43,7 +44,7 @@ def arena(db: sqlite3.Connection, output: Path, votes: RankParameters) -> Export
     if suffix not in {".json", ".jsonl", ".parquet"}:
         raise ParameterError(f"{output}: a name for battles ends in .json, .jsonl or .parquet.")
     with _snapshot(db):
-        _check_votes(db, votes)
+        votes = _known(db, votes)
         rows = db.execute(query("exporting/arena_battles"), votes.counted)
         battles = [_battle(row) for row in rows]
     if not battles:
@@ -78,7 +79,7 @@ def mad_eval(
     if selection is not None and metric is not None:
         raise ParameterError("A selection's pairs have the scores of its own metric: give --selection or --metric.")
     with _snapshot(db):
-        _check_votes(db, votes)
+        votes = _known(db, votes)
         metrics = _metrics(db, metric) if selection is None else []
         rows = _pair_rows(db, votes, selection, metrics)
     if not rows:
@@ -264,10 +265,13 @@ def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
         db.rollback()
 
 
-def _check_votes(db: sqlite3.Connection, votes: RankParameters) -> None:
+def _known(db: sqlite3.Connection, votes: RankParameters) -> RankParameters:
+    """The same with annotators' names as they are stored. Raises ParameterError where a name is unknown."""
+    votes = of_stored_names(db, votes)
     _check_known(db, "annotators", "annotator", votes.annotators)
     check_scenarios(db, votes.scenarios)
     check_selections(db, votes.selections)
+    return votes
 
 
 def _check_known(db: sqlite3.Connection, table: str, word: str, names: Sequence[str]) -> None:

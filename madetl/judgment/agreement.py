@@ -1,7 +1,9 @@
 """How well annotators agree: reads judgments and makes a report for each scenario. Nothing is stored.
 
-Between annotators, the first verdict of each on a response pair counts; repeats tell how far an annotator agrees with
-themselves; habits (ties, position, time) rest on every verdict. `reliability` and SQL compute the numbers.
+Between annotators, the vote of each on a response pair counts; repeats tell how far an annotator agrees with
+themselves; habits (ties, position) rest on the votes. A crowd is many people, nobody knows how many: its votes are no
+one person's, and take part in habits and in the majority that judge models are held against. `reliability` and SQL
+compute the numbers.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from madetl.judgment.reliability import (
 from madetl.records import Note
 from madetl.store.scope import check_scenarios, check_selections, names_json
 from madetl.store.sqlfiles import query
+from madetl.text import counted
 
 CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
 OVERALL = "overall"
@@ -70,16 +73,17 @@ class Habits:
     """How an annotator judges. `annotator` is None for all annotators of the kind together.
 
     `first_wins`: the share of first-shown answers among the wins whose order is known. `seconds` is a median, None
-    where no time is known. `again`: verdicts on repeats that were the same as before. `later`: further verdicts on a
-    response pair, neither first nor asked for again.
+    where no time is known. `repeats`: verdicts on what they had judged; `again`: those that were the same as the vote.
+    `revised`: verdicts that another one of the same annotator replaced.
     """
 
     annotator: str | None
     kind: str
     annotators: int
-    verdicts: int
+    votes: int
     response_pairs: int
-    later: int
+    repeats: int
+    revised: int
     ties: Share | None
     both_bad: int
     first_wins: Share | None
@@ -101,7 +105,7 @@ class ScenarioAgreement:
 
     scenario: str
     people: int
-    verdicts: int
+    votes: int
     response_pairs: int
     shared: int
     same: float | None
@@ -190,7 +194,7 @@ def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreem
     return ScenarioAgreement(
         scenario=name,
         people=people.annotators if people else 0,
-        verdicts=people.verdicts if people else 0,
+        votes=people.votes if people else 0,
         response_pairs=int(response_pairs.sum()),
         shared=int(response_pairs[table.sum(axis=1) >= 2].sum()),
         same=observed_agreement(table, response_pairs),
@@ -214,9 +218,9 @@ def _habits(row: sqlite3.Row, repeats: Sequence[sqlite3.Row]) -> Habits:
     return Habits(
         **{
             name: row[name]
-            for name in ("annotator", "kind", "annotators", "verdicts", "response_pairs", "later", "both_bad")
+            for name in ("annotator", "kind", "annotators", "votes", "response_pairs", "repeats", "revised", "both_bad")
         },
-        ties=share(row["ties"], row["verdicts"]),
+        ties=share(row["ties"], row["votes"]),
         first_wins=share(row["first_won"] or 0, row["decided"]),
         seconds=row["seconds"],
         again=share(int(np.trace(table)), int(table.sum())),
@@ -261,7 +265,7 @@ def _equal(rows: Sequence[tuple[str, str, int]]) -> tuple[int, int, float, float
 def notes(scenarios: Sequence[ScenarioAgreement]) -> list[Note]:
     """The notes on the first of the scenarios, which holds all verdicts that the report is about."""
     first = scenarios[0]
-    about_all = (_overlap, _alike, _lopsided, _later, _order, _time, _repeats)
+    about_all = (_overlap, _crowds, _alike, _lopsided, _revised, _order, _time, _repeats)
     found = [_few(scenarios), *(about(first) for about in about_all)]
     return [note for note in found if note]
 
@@ -270,9 +274,10 @@ def _overlap(found: ScenarioAgreement) -> Note | None:
     """Where people's agreement is unknown: why, and which command changes that."""
     if found.shared:
         return None
-    why = {0: "No person has judged anything", 1: "Only one person has judged"}.get(
-        found.people, "No pair of answers was judged by two people"
-    )
+    crowd = any(one.kind == "crowd" for one in found.everybody)
+    none = "Only a crowd has judged" if crowd else "No person has judged anything"
+    one = "Only one person has judged, beside a crowd" if crowd else "Only one person has judged"
+    why = {0: none, 1: one}.get(found.people, "No pair of answers was judged by two people")
     return Note(
         "overlap",
         f"{why}, so how well people agree is unknown. `madetl annotate --overlap 2` deals every pair of "
@@ -311,14 +316,26 @@ def _lopsided(found: ScenarioAgreement) -> Note | None:
     )
 
 
-def _later(found: ScenarioAgreement) -> Note | None:
-    later = sum(one.later for one in found.everybody)
-    if not later:
+def _crowds(found: ScenarioAgreement) -> Note | None:
+    crowds = [one for one in found.annotators if one.kind == "crowd"]
+    if not crowds:
         return None
+    named = ", ".join(f"{one.annotator} ({counted(one.votes, 'vote')})" for one in crowds)
     return Note(
-        "later",
-        f"{later:,} further verdict{'s' if later != 1 else ''} of annotators on pairs of answers that they had judged "
-        "before (and were not asked to repeat): the first counts between annotators.",
+        "crowds",
+        f"{named}: many people under one name. Which of these votes are one person's is unknown, so they are in no "
+        "alpha and in no kappa of two annotators.",
+    )
+
+
+def _revised(found: ScenarioAgreement) -> Note | None:
+    revised = sum(one.revised for one in found.everybody)
+    if not revised:
+        return None
+    verdicts = f"{counted(revised, 'verdict')} of annotators {'was' if revised == 1 else 'were'} revised"
+    return Note(
+        "revised",
+        f"{verdicts}: what came after counts. `madetl query verdicts` has them, with the status revised.",
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Leaderboard:
 
     scenario: str
     ratings: list[LeaderboardLine]
-    counts: dict[str, int]
+    counts: dict[str, Any]
     notes: list[Note]
     order: list[Neighbours] = field(default_factory=list)
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madetl.errors import ParameterError
 from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, leaderboard
-from madetl.ranking.votes import RankParameters, Votes, item_outcomes
+from madetl.ranking.votes import RankParameters, Votes, in_words, item_outcomes
 from madetl.records import Note
 from madetl.store import runs, sqlfiles
+from madetl.store.annotators import stored_names
 from madetl.store.database import insert_rows, transaction
 from madetl.store.scope import check_selections, model_names, names_json
 
@@ -79,6 +80,7 @@ def rank(
 
     Raises ParameterError where there is nothing to rank, or an annotator, a scenario or an anchor is unknown.
     """
+    parameters = of_stored_names(db, parameters)
     voters = _voters(db, parameters)
     votes = read_votes(db, parameters)
     by_selection = _by_selection(db, parameters)
@@ -116,6 +118,7 @@ def _from(before: int, total: int, progress: Callable[[int, int], None]) -> Call
 
 def read_votes(db: sqlite3.Connection, parameters: RankParameters) -> list[Votes]:
     """The votes of each leaderboard that `parameters` ask for, 'overall' first. Raises what `rank` raises."""
+    parameters = of_stored_names(db, parameters)
     voters = _voters(db, parameters)
     check_selections(db, parameters.selections)
     db.execute("BEGIN")  # one moment of the database, though others may be writing votes
@@ -129,6 +132,12 @@ def read_votes(db: sqlite3.Connection, parameters: RankParameters) -> list[Votes
         db.execute("ROLLBACK")
     _check_anchor(votes, parameters)
     return votes
+
+
+def of_stored_names(db: sqlite3.Connection, parameters: RankParameters) -> RankParameters:
+    """The parameters with annotators' names as they are stored, however they were typed."""
+    names, without = (stored_names(db, given) for given in (parameters.annotators, parameters.without))
+    return replace(parameters, annotators=names, without=without)
 
 
 def _voters(db: sqlite3.Connection, parameters: RankParameters) -> _Voters:
@@ -154,7 +163,7 @@ def _nothing_to_rank(db: sqlite3.Connection, voters: _Voters, selections: Sequen
     """What is missing, and the next command."""
     votes = {"person": 0, "model": 0}
     for row in db.execute(sqlfiles.query("ranking/votes_per_annotator")):
-        votes[row["kind"]] += row["votes"]
+        votes["model" if row["kind"] == "model" else "person"] += row["votes"]
     if not any(votes.values()):
         return (
             "There are no votes to rank. Make a sheet with `madetl export annotations -o sheet.csv`, and when it is "
@@ -200,6 +209,7 @@ def _votes_of(db: sqlite3.Connection, counts: sqlite3.Row, parameters: RankParam
     if counts["scenario"] != OVERALL:
         bindings |= {"scenarios": names_json([counts["scenario"]])}
     counted = {key: counts[key] for key in ("battles", "ties", "both_bad", "items", "annotators")}
+    counted["crowds"] = sorted(json.loads(counts["crowds"]))
     with_order = parameters.method == "elo"
     if parameters.votes == "majority":
         *columns, tie, both_bad = _columns(db, "ranking/majority_verdicts", bindings)
@@ -237,7 +247,7 @@ def _summary(parameters: RankParameters, voters: _Voters, board: Leaderboard) ->
     return (
         f"{parameters.method}, {parameters.rounds:,} rounds of {parameters.resample}, {voters.words}{selections}: "
         f"{len(board.ratings)} models, {counts['battles']:,} battles on {counts['items']:,} items "
-        f"by {counts['annotators']:,} annotator{'' if counts['annotators'] == 1 else 's'} ({board.scenario})"
+        f"by {in_words(counts['annotators'], 'annotator', counts['crowds'])} ({board.scenario})"
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from madetl.errors import ParameterError
 from madetl.ranking import components, elo
 from madetl.store.scope import names_json
+from madetl.text import counted
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float64]
@@ -84,6 +85,13 @@ class RankParameters:
             raise ParameterError(f"The anchor's rating is {self.anchor[1]}: give a finite number.")
 
 
+def in_words(individuals: int, noun: str, crowds: Sequence[str], plural: str | None = None) -> str:
+    """Who voted: '2 annotators and a crowd (arena)'. Nobody knows how many people a crowd is."""
+    one = counted(individuals, noun) if plural is None or individuals == 1 else f"{individuals:,} {plural}"
+    many = f"{'a crowd' if len(crowds) == 1 else f'{len(crowds)} crowds'} ({', '.join(crowds)})"
+    return " and ".join([one] * bool(individuals or not crowds) + [many] * bool(crowds))
+
+
 def numbered(*columns: IntArray) -> tuple[IntArray, IntArray]:
     """The distinct rows of these columns in ascending order, as columns, and for each row the number of its own."""
     distinct, number = np.unique(np.stack(columns), axis=1, return_inverse=True)
@@ -131,14 +139,14 @@ class Votes:
     model_b: IntArray
     outcomes: OutcomeCounts
     battles: Battles | None  # None: the method does not ask for the order
-    counts: dict[str, int]  # battles, ties, both_bad, items, annotators
+    counts: dict[str, Any]  # battles, ties, both_bad, items, annotators, and the names of crowds
 
     @classmethod
     def from_columns(
         cls,
         scenario: str,
         names: Mapping[int, str],
-        counts: dict[str, int],
+        counts: dict[str, Any],
         outcomes: IntArray,
         battles: IntArray | None = None,
     ) -> Votes:

@@ -57,6 +57,9 @@ class SelectionData:
     pool: Result
 
 
+_BY_DIFFERENCE = ("mad", "evidence")  # strategies of selections
+
+
 @dataclass(frozen=True)
 class ReportData:
     """All that a report tells about: the scenarios and selections of `parameters` (none: all).
@@ -94,6 +97,17 @@ class ReportData:
     def board(self) -> str:
         """The name of the leaderboard that comes first."""
         return _board(self.parameters.scenarios)
+
+    @property
+    def votes_on_picks(self) -> int:
+        """How many of the votes are on answers that a selection picked because they differ."""
+        picks = {
+            (pick["response_a_id"], pick["response_b_id"])
+            for selection in self.selections
+            if selection.parameters["strategy"] in _BY_DIFFERENCE
+            for pick in selection.picks.rows
+        }
+        return sum((vote["response_a_id"], vote["response_b_id"]) in picks for vote in self.votes.rows)
 
     @property
     def names(self) -> dict[int, str]:

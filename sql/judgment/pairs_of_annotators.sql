@@ -1,11 +1,12 @@
 -- The verdicts of every two annotators who judged the same response pairs: how far they agree.
--- Grain: one row per scenario, two annotators, and what either said; response_pairs says on how many it was so. Of each
--- annotator the first verdict counts.
+-- Grain: one row per scenario, two annotators, and what either said; response_pairs says on how many it was so. Crowds
+-- are left out, as in the view agreement.
 -- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 WITH scoped AS (
     SELECT scenario, annotator_id, annotator, kind, response_a_id, response_b_id, winner
-    FROM first_verdicts
-    WHERE (:scenarios IS NULL OR scenario IN (SELECT value FROM json_each(:scenarios)))
+    FROM votes
+    WHERE kind <> 'crowd'
+        AND (:scenarios IS NULL OR scenario IN (SELECT value FROM json_each(:scenarios)))
         AND (:selections IS NULL OR (response_a_id, response_b_id) IN (
             -- include ranking/selected_responses
         ))

@@ -2,7 +2,7 @@
 -- Grain: one row per annotator with a verdict.
 -- Parameters: :scenarios, :selections as in judgment/verdict_habits.sql.
 SELECT
-    annotator, kind, verdicts, response_pairs, ties, both_bad, decided, first_won, comments, timed,
+    annotator, kind, votes, response_pairs, repeats, revised, ties, both_bad, decided, first_won, comments, timed,
     seconds AS seconds_median, hours
 FROM (
     -- include judgment/verdict_habits

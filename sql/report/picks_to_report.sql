@@ -1,4 +1,4 @@
--- What a selection picked, with the number of verdicts each pick has.
+-- What a selection picked, with the number of votes each pick has.
 -- Grain: one row per response pair picked.
 -- Parameters: :set_id, :scenarios (JSON array of names; NULL: all).
 SELECT
@@ -9,7 +9,7 @@ SELECT
     s.response_b_id,
     s.score,
     (SELECT count(*) FROM judgments AS j
-     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id) AS verdicts
+     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id AND j.status = 'counted') AS votes
 FROM selections AS s
 JOIN instructions AS i ON i.id = s.instruction_id
 WHERE s.set_id = :set_id

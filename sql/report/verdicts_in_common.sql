@@ -1,4 +1,4 @@
--- How often two annotators said the same about the same two answers; of several verdicts the first of each counts.
+-- How often two annotators said the same about the same two answers; crowds apart.
 -- Grain: one row per two annotators with a response pair in common.
 -- Parameters: :scenarios, :selections as in judgment/pairs_of_annotators.sql.
 SELECT

@@ -1,7 +1,7 @@
 -- Models that answered instructions while no person has judged one of their answers there.
 -- Grain: one row per model, by name.
--- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql: models and
---   votes of what these picked).
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql: models
+--   and votes of what these picked).
 WITH voted AS (
     SELECT model_a_id, model_b_id
     FROM votes AS v

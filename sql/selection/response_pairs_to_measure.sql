@@ -17,7 +17,7 @@ possible AS (
     GROUP BY instruction_id
 ),
 judged AS (
-    SELECT max(kind = 'person') AS by_people
+    SELECT max(by_people) AS by_people
     FROM votes
     WHERE instruction_id IN (SELECT instruction_id FROM answers)
         AND (:model_ids IS NULL

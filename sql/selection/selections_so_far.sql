@@ -24,7 +24,7 @@ SELECT
             AND EXISTS (
                 SELECT 1
                 FROM judgments AS j
-                JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
+                JOIN annotators AS n ON n.id = j.annotator_id AND n.kind <> 'model'
                 WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id
             )
     ) AS judged

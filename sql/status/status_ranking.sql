@@ -3,9 +3,4 @@
 SELECT
     (SELECT max(run_id) FROM leaderboard WHERE scenario = 'overall') AS run_id,
     (SELECT ifnull(sum(battles) / 2, 0) FROM leaderboard WHERE scenario = 'overall') AS ranked,  -- each has two sides
-    (
-        SELECT count(*)
-        FROM judgments AS j
-        JOIN annotators AS n ON n.id = j.annotator_id
-        WHERE n.kind = 'person'
-    ) AS votes;
+    (SELECT count(*) FROM votes WHERE by_people) AS votes;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine
+from madetl.ranking.votes import in_words
 from madetl.report.boards import METHODS, Boards, leader, rank_interval, undecided
 from madetl.report.content import (
     Block,
@@ -77,9 +78,10 @@ def _overlap(a: LeaderboardLine, b: LeaderboardLine) -> bool:
 def _basis(study: ReportData, board: Leaderboard) -> str:
     counts = board.counts
     people = {
-        "people": count(counts["annotators"], "person", "people"),
+        "people": in_words(counts["annotators"], "person", counts["crowds"], "people"),
         "judge models": count(counts["annotators"], "judge model"),
-        "annotators": f"{count(counts['annotators'], 'annotator')} ({listed(study.parameters.annotators)})",
+        "annotators": count(len(study.parameters.annotators), "annotator")
+        + f" ({listed(study.parameters.annotators)})",
     }[study.voters]
     ties = counts["ties"] + counts["both_bad"]
     return (
