@@ -615,7 +615,7 @@ def test_prompts_are_shown_in_full(db: sqlite3.Connection, tmp_path: Path) -> No
         ("import judgments", {"files": ["s.csv"], "annotator": "ann", "scenario": None},
          "madetl import judgments s.csv --annotator ann"),
         ("select", {"metric": "char-ngram", "top_k": 7, "diversity": 0.5, "models": ["a", "b"], "name": "x"},
-         "madetl select --top-k 7 --diversity 0.5 --models a,b --name x"),
+         "madetl select --metric char-ngram --top-k 7 --diversity 0.5 --models a,b --name x"),
         ("select", {"adaptive": True, "budget": 60, "batch": None, "floor": 1, "stop_at": 0.95, "place": "a b"},
          "madetl select --adaptive --budget 60 --stop-at 0.95 --place 'a b'"),
         ("rank", {"method": "bt", "annotators": ["ana", "ben"], "judges": False, "anchor": ["gpt-4", 1200.0]},
