@@ -102,7 +102,7 @@ CREATE TABLE ratings_new (
     lower             REAL NOT NULL,                            -- 95 % interval
     upper             REAL NOT NULL,
     rank              INTEGER CHECK (rank >= 1),                -- 1 + models whose lower is above this one's upper;
-                                                                -- NULL: drawing votes again changes nothing here
+                                                                -- NULL: nothing was drawn that changes the rating
     probability_best  REAL CHECK (probability_best BETWEEN 0 AND 1),  -- of being the best of its component; NULL: not
                                                                 -- computed
     battles           INTEGER NOT NULL CHECK (battles >= 0),
@@ -112,9 +112,19 @@ CREATE TABLE ratings_new (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO ratings_new (run_id, scenario, model_id, method, annotators, rating, lower, upper, rank, battles, component,
                          remark)
-SELECT run_id, scenario, model_id, method, annotators, rating, lower, upper, iif(upper - lower > 1e-6, rank, NULL), battles,
-       component, remark
-FROM ratings;
+SELECT r.run_id, r.scenario, r.model_id, r.method, r.annotators, r.rating, r.lower, r.upper,
+       iif(r.upper - r.lower > 1e-6 AND json_extract(u.parameters, '$.resample') IS NOT 'permute', r.rank, NULL), r.battles,
+       r.component, r.remark
+FROM ratings AS r
+JOIN runs AS u ON u.id = r.run_id;
+-- The runs of rankings say which scenarios in a list.
+UPDATE runs
+SET parameters = json_set(
+    json_remove(parameters, '$.scenario'),
+    '$.scenarios',
+    json(iif(
+        json_extract(parameters, '$.scenario') IS NULL, '[]', json_array(json_extract(parameters, '$.scenario')))))
+WHERE command = 'rank' AND json_type(parameters, '$.scenario') IS NOT NULL;
 DROP TABLE ratings;
 ALTER TABLE ratings_new RENAME TO ratings;
 CREATE INDEX ratings_model ON ratings (model_id);
@@ -298,10 +308,13 @@ JOIN models AS o ON o.id = c.opponent_id;
 -- a 95 % interval where resample is 'bootstrap'; where it is 'permute', what the order of battles alone changes.
 CREATE VIEW leaderboard AS
 WITH latest AS (
-    SELECT scenario, max(run_id) AS run_id
-    FROM ratings
-    WHERE method = 'elo' AND annotators = 'people'
-    GROUP BY scenario
+    SELECT r.scenario, max(r.run_id) AS run_id
+    FROM ratings AS r
+    JOIN runs AS u ON u.id = r.run_id
+    WHERE r.method = 'elo' AND r.annotators = 'people'
+        -- 'overall' of some of the scenarios is not that of all
+        AND (r.scenario <> 'overall' OR ifnull(json_array_length(u.parameters, '$.scenarios'), 0) = 0)
+    GROUP BY r.scenario
 )
 SELECT
     r.scenario,
