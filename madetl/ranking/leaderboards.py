@@ -28,7 +28,8 @@ class LeaderboardLine:
     """One line of a leaderboard. `rank` is 1 + the models of the same component whose lower bound is above `upper`.
 
     It is None where the interval has no width but for the order of battles, since the same votes are drawn every time:
-    such a model counts against no other. `probability_best`: of being the strongest model of its component, whatever the method (None: not known).
+    such a model counts against no other. `probability_best`: of being the strongest model of its component, whatever
+    the method (None: not known).
     """
 
     rank: int | None
