@@ -1,6 +1,6 @@
-"""What is a vote, a first verdict, an item, eligible: all who ask get the same answer, that of a plain count in Python.
+"""What is a vote, an item, eligible: all who ask get the same answer, that of a plain count in Python.
 
-The database has repeats, second and undone verdicts, several answers of one model, people and a judge model.
+The database has repeats, second and undone verdicts, several answers of one model, people, a crowd and a judge model.
 """
 
 from __future__ import annotations
@@ -46,15 +46,22 @@ def table(db: sqlite3.Connection, name: str) -> dict[int, dict[str, Any]]:
 
 
 def plain_votes(db: sqlite3.Connection, parameters: RankParameters) -> list[dict[str, Any]]:
-    """The judgments that count, in order, each with its scenario and its item: counted without a JOIN."""
+    """The judgments that count, in order, each with its scenario and its item: counted without a JOIN.
+
+    A person and a judge model have one per response pair, the first one that answers no repeat; a crowd one per row.
+    """
+    firsts = {judgment["id"] for judgment in first_verdicts(db).values()}
     annotators, responses, instructions = (table(db, name) for name in ("annotators", "responses", "instructions"))
     found = []
     for judgment in table(db, "judgments").values():
         who = annotators[judgment["annotator_id"]]
         a, b = responses[judgment["response_a_id"]], responses[judgment["response_b_id"]]
         scenario = instructions[a["instruction_id"]]["scenario"]
-        kind = "model" if parameters.judges else "person"
-        counts = who["name"] in parameters.annotators if parameters.annotators else who["kind"] == kind
+        counts = judgment["id"] in firsts or who["kind"] == "crowd"
+        if parameters.annotators:
+            counts = counts and who["name"] in parameters.annotators
+        else:
+            counts = counts and (who["kind"] == "model") == parameters.judges
         if counts and who["name"] not in parameters.without and parameters.scenario in (None, scenario):
             item = (a["instruction_id"], a["model_id"], b["model_id"])
             found.append(judgment | {"scenario": scenario, "item": item, "annotator": who["name"]})
@@ -102,7 +109,7 @@ def test_what_reads_peoples_votes_reads_the_same(db: sqlite3.Connection, scenari
     assert len(replayed) == len(expected)
     wins = db.execute("SELECT sum(battles) FROM win_rates WHERE scenario = ?", (scenario or "overall",)).fetchone()[0]
     assert wins == 2 * len(expected)
-    shown = db.execute("SELECT scenario FROM battles WHERE annotator_kind = 'person'").fetchall()
+    shown = db.execute("SELECT scenario FROM battles WHERE annotator_kind <> 'model'").fetchall()
     assert sum(scenario in (None, row["scenario"]) for row in shown) == len(expected)
 
 
@@ -119,12 +126,9 @@ def first_verdicts(db: sqlite3.Connection) -> dict[tuple[int, int, int], dict[st
     return found
 
 
-def test_whoever_takes_first_verdicts_takes_the_same(db: sqlite3.Connection) -> None:
-    expected = first_verdicts(db)
+def test_whoever_compares_annotators_takes_the_vote_of_each(db: sqlite3.Connection) -> None:
     annotators = table(db, "annotators")
-    assert {row["judgment_id"] for row in db.execute("SELECT judgment_id FROM first_verdicts")} == {
-        judgment["id"] for judgment in expected.values()
-    }
+    expected = {key: one for key, one in first_verdicts(db).items() if annotators[key[0]]["kind"] != "crowd"}
     # agreement, its two users, and the majority that may be ranked
     both = [(a, b) for a in expected for b in expected if a[1:] == b[1:] and a[0] < b[0]]
     same = sum(expected[a]["winner"] == expected[b]["winner"] for a, b in both)
@@ -132,9 +136,23 @@ def test_whoever_takes_first_verdicts_takes_the_same(db: sqlite3.Connection) -> 
     assert (sum(row["response_pairs"] for row in common), sum(row["agreed"] for row in common)) == (len(both), same)
     [overall, *_] = agreement.report(db, rounds=1).scenarios
     assert sum(one.response_pairs for one in overall.pairs) == len(both)
-    by_people = {key[1:] for key in expected if annotators[key[0]]["kind"] == "person"}
-    assert overall.response_pairs == len(by_people)
+    by_persons = {key[1:] for key in expected if annotators[key[0]]["kind"] == "person"}
+    assert overall.response_pairs == len(by_persons)
+    by_people = {(one["response_a_id"], one["response_b_id"]) for one in plain_votes(db, RankParameters())}
     assert len(ask(db, "ranking/majority_verdicts", scenario=None, **RankParameters().whose)) == len(by_people)
+
+
+def test_whoever_says_how_many_have_voted_says_the_same(db: sqlite3.Connection) -> None:
+    votes = Counter(one["annotator"] for one in plain_votes(db, RankParameters()))
+    votes += Counter(one["annotator"] for one in plain_votes(db, RankParameters(judges=True)))
+    assert {row["name"]: row["votes"] for row in ask(db, "ranking/votes_per_annotator")} == votes
+    assert {row["annotator"]: row["votes"] for row in ask(db, "status/status_annotators")} == votes
+    figures = ask(db, "report/annotator_figures", scenario=None)
+    assert {row["annotator"]: row["votes"] for row in figures} == votes
+    assert {one.annotator: one.votes for one in agreement.report(db, rounds=1).scenarios[0].annotators} == votes
+    assert ask(db, "status/status_ranking")[0]["votes"] == len(plain_votes(db, RankParameters()))
+    sides = Counter(row["model"] for row in ask(db, "store/model_list") for _ in range(row["judgments"]))
+    assert sides.total() == 2 * votes.total()
 
 
 @pytest.mark.parametrize("pairs", PAIRS)
@@ -158,7 +176,7 @@ def test_whoever_asks_what_is_eligible_gets_the_same(
             and scenario in (None, instructions[row["instruction_id"]]["scenario"])
             and (min_words == 0 or row["shorter_words"] > min_words)
             and (max_length_ratio == 0 or row["length_ratio"] < max_length_ratio)
-            and {"all": True, "judged": bool(by), "unjudged": "person" not in by}[pairs]
+            and {"all": True, "judged": bool(by), "unjudged": not by - {"model"}}[pairs]
         )
 
     expected = {key: row for key, row in table(db, "similarities").items() if passes(row)}
@@ -182,4 +200,4 @@ def test_whoever_asks_what_is_eligible_gets_the_same(
 def test_the_report_reads_the_ranking_that_leaves_somebody_out(db: sqlite3.Connection) -> None:
     db.execute("UPDATE runs SET parameters = ? WHERE id = 5", (json.dumps({"method": "elo", "without": ["bob"]}),))
     data = report.read(db)
-    assert {row["annotator"] for row in data.votes.rows} == {"ann"}
+    assert {row["annotator"] for row in data.votes.rows} == {"ann", "arena", "mad-eval"}

@@ -131,10 +131,11 @@ def import_arena(
 
 @dataclass(frozen=True)
 class _Whose:
-    """Whose votes a file holds that does not say, and the rule by which votes are taken."""
+    """Whose votes a file holds that does not say, the rule by which votes are taken, and the options that say so."""
 
     annotator: str
     rule: VoteRule
+    given: dict[str, Any]
 
     @classmethod
     def named(cls, annotator: str | None, crowds: Sequence[str], default: str, again: Again) -> _Whose:
@@ -144,7 +145,8 @@ class _Whose:
                 raise ParameterError(f"--{option} is empty; give it a name.")
         alone = crowds[0].strip() if len(crowds) == 1 else default
         rule = VoteRule(again, tuple(dict.fromkeys((*(crowd.strip() for crowd in crowds), default))))
-        return cls(annotator.strip() if annotator else alone, rule)
+        given = {"annotator": annotator, "crowds": list(crowds)}
+        return cls(annotator.strip() if annotator else alone, rule, given)
 
 
 def _battles(
@@ -160,7 +162,7 @@ def _battles(
     def store(db: sqlite3.Connection, records: Sequence[BattleRecord], run_id: int, file: str) -> Counter[str]:
         return battles.store(db, records, run_id, file, whose.rule, metric=metric)
 
-    parameters = {"scenario": scenario, "annotator": whose.annotator, "metric": metric} | whose.rule.parameters
+    parameters = {"scenario": scenario, "metric": metric} | whose.given | whose.rule.parameters
     return _Format(name, ["judgments", "responses", "scores"], parameters, read, store, whose.rule.warnings)
 
 

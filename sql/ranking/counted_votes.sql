@@ -1,7 +1,7 @@
 -- The votes that count: the one definition of whose, which the queries of rankings, records and reports include.
 -- Grain: one row per vote, as in the view votes.
--- Parameters: :scenario (NULL: all), :kind ('person': people, crowds too; 'model': judge models; NULL: only those in :names),
---             :names and :without (JSON arrays of annotators' names; those of :without do not count).
+-- Parameters: :scenario (NULL: all), :kind ('person': people, crowds too; 'model': judge models; NULL: only those in
+--             :names), :names and :without (JSON arrays of annotators' names; those of :without do not count).
 SELECT
     v.judgment_id, v.scenario, v.instruction_id, v.model_a_id, v.model_b_id, v.response_a_id, v.response_b_id,
     v.annotator_id, v.annotator, v.kind, v.winner, v.half_points, v.comment

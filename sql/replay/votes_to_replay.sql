@@ -1,7 +1,7 @@
 -- People's votes with the response pairs that they are on: what a replay splits into gold and pool.
--- Grain: one row per vote of a person, or of a crowd. Those of one model pair stand together, within it those of one instruction,
--- and within that those of one response pair. half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a
--- loss. similarity_id is NULL where the response pair is not measured with the metric.
+-- Grain: one row per vote of a person, or of a crowd. Those of one model pair stand together, within it those of one
+-- instruction, and within that those of one response pair. half_points are model_a's: 2 for a win, 1 for a tie or
+-- both_bad, 0 for a loss. similarity_id is NULL where the response pair is not measured with the metric.
 -- Parameters: :metric_id, :scenario (NULL: all), :model_ids (JSON array of models.id that both must be of; NULL: all).
 SELECT
     v.model_a_id,
