@@ -24,15 +24,16 @@ CREATE TABLE annotators_new (
 INSERT INTO annotators_new SELECT id, name, kind, created_at FROM annotators;
 DROP TABLE annotators;
 ALTER TABLE annotators_new RENAME TO annotators;
--- What the imports of Arena's and MAD-Eval's files called whoever judged there was never one person.
+-- What the imports of Arena's and MAD-Eval's files called whoever judged there was never one person, nor is Arena's own
+-- word for its visitors.
 UPDATE annotators
 SET kind = 'crowd'
 WHERE kind = 'person'
-    AND name IN ('arena', 'mad-eval')
+    AND name IN ('arena', 'arena_user', 'mad-eval')
     AND EXISTS (
         SELECT 1
         FROM judgments AS j
-        WHERE j.annotator_id = annotators.id AND j.source LIKE annotators.name || ':%')
+        WHERE j.annotator_id = annotators.id AND j.source LIKE replace(annotators.name, '_user', '') || ':%')
     AND NOT EXISTS (SELECT 1 FROM assignments AS a WHERE a.annotator_id = annotators.id);
 
 -- counted: the annotator's vote on the response pair. revised: it was, until the annotator gave another one.
