@@ -20,6 +20,7 @@ from madetl.formats.checking import (
     checked,
     filled,
     finite,
+    from_cell,
     read_each,
     scenario_of,
 )
@@ -160,7 +161,7 @@ def _winner(rows: FileRows, row: FileRow, word: str) -> Winner:
 def _judge(row: FileRow) -> str | None:
     """Who judged: the field judge, or one like judge_hash. A list of names (a model and its prompt) is one name."""
     for field in sorted(field for field in row.fields if field == "judge" or field.startswith("judge_")):
-        value = row.fields[field]
+        value = from_cell(row.fields[field])
         name = " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
         if name.strip():
             return name.strip()

@@ -36,7 +36,7 @@ ReferenceAnswer = Annotated[str | None, BeforeValidator(_scalar_text)]
 """An optional text that files also give as a number or a truth value; some files write NaN where there is none."""
 
 
-def _from_cell(value: Any) -> Any:
+def from_cell(value: Any) -> Any:
     """What the cell of a table holds: JSON where a list or an object is written in it, nothing where it is blank."""
     if not isinstance(value, str):
         return value
@@ -50,7 +50,7 @@ def _from_cell(value: Any) -> Any:
         return value  # the text that was found, for the message
 
 
-FromCell = BeforeValidator(_from_cell)
+FromCell = BeforeValidator(from_cell)
 """For an optional field that is no text: tables have it as JSON in a cell, and blank where there is none."""
 Number = Annotated[float | None, FromCell]
 """An optional number."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from madetl.errors import InputError
@@ -97,8 +97,12 @@ def _check_header(file: str, line: int, header: list[str], numbered: bool) -> No
     if "" in names:
         column = names.index("") + 1 + numbered
         raise InputError(file, f"column {column} of the header has no name.", line=line)
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise InputError(
-            file, "the header has this column twice (letter case does not count).", line=line, field=twice[0]
-        )
+    refuse_twice(file, line, names)
+
+
+def refuse_twice(file: str, line: int | None, names: Sequence[str]) -> None:
+    """Raises InputError where two columns have one name, up to letter case and the blanks around it."""
+    plain = [name.strip().lower() for name in names]
+    twice = next((name for name in plain if plain.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(file, "this column is there twice (letter case does not count).", line=line, field=twice)

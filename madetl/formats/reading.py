@@ -13,12 +13,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from madetl.errors import InputError
 from madetl.formats import delimited
 from madetl.formats.opening import STANDARD_INPUT, decoded, read_bytes, unpacked_name
 from madetl.text import storable
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _STANDARD_INPUT_NAME = "standard input"
 _DEEPEST = 100  # lists and objects in one another: more than any file has, and less than Python's own limit
@@ -186,14 +189,26 @@ def _from_parquet(name: str, path: Path, data: bytes) -> Iterator[tuple[int, Any
             path = Path(folder) / "input.parquet"
             path.write_bytes(data)
         try:
+            file = {"file": glob.escape(str(path))}
+            names = _parquet_columns(duck, file)
+            delimited.refuse_twice(name, None, names)
             # hive_partitioning: a folder called a=b adds no column
-            found = duck.execute(
-                "SELECT * FROM read_parquet($file, hive_partitioning = false)", {"file": glob.escape(str(path))}
-            )
-            names = [column[0] for column in found.description or []]
+            found = duck.execute("SELECT * FROM read_parquet($file, hive_partitioning = false)", file)
             yield from ((line, dict(zip(names, row, strict=True))) for line, row in enumerate(found.fetchall(), 1))
         except duckdb.Error as error:
             raise InputError(name, f"not a Parquet file: {str(error).splitlines()[0]}.") from error
+
+
+def _parquet_columns(duck: DuckDBPyConnection, file: dict[str, str]) -> list[str]:
+    """The names of a file's columns as they are: DuckDB numbers those that differ in letter case alone."""
+    schema = duck.execute("SELECT name, coalesce(num_children, 0) FROM parquet_schema($file)", file).fetchall()
+    columns, left = [], iter(schema[1:])  # the first is the whole; a column is followed by what stands in it
+    for name, inside in left:
+        columns.append(name)
+        unread = inside
+        while unread:
+            unread += next(left)[1] - 1
+    return columns
 
 
 def _end_of_space(text: str, start: int) -> int:
@@ -215,9 +230,7 @@ def _storable_object(file: str, line: int, value: Any) -> tuple[dict[str, Any], 
 def _in_lower_case(file: str, line: int, fields: dict[str, Any]) -> dict[str, Any]:
     found = {name.strip().lower(): value for name, value in fields.items()}
     if len(found) < len(fields):
-        names = [name.strip().lower() for name in fields]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(file, "this column is there twice (letter case does not count).", line=line, field=twice)
+        delimited.refuse_twice(file, line, list(fields))
     return found
 
 

@@ -229,6 +229,19 @@ def test_parquet_may_be_packed(tmp_path: Path) -> None:
     assert texts(plain.read_instructions(read_rows(str(packed)), "S")) == ["q"]
 
 
+@pytest.mark.parametrize("second", [b"instruction", b"Instruction"])
+def test_parquet_with_a_column_twice(tmp_path: Path, second: bytes) -> None:
+    file = tmp_path / "t.parquet"
+    duckdb.sql(
+        "COPY (SELECT 1 AS s, {'instruction': [1]} AS t, 'a' AS instruction, 'b' AS inztruction)"
+        f" TO '{file}' (FORMAT parquet)"
+    )
+    assert [*read_rows(str(file)).rows[0].fields] == ["s", "t", "instruction", "inztruction"]
+    file.write_bytes(file.read_bytes().replace(b"inztruction", second))
+    with pytest.raises(InputError, match="field instruction: this column is there twice"):
+        read_rows(str(file))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -246,8 +259,8 @@ def test_parquet_may_be_packed(tmp_path: Path) -> None:
         ),
         ("t.jsonl", b'{"a": 1}\n{"a": [{"b": 1, "b": 2}]}', 'line 2: an object has the key "b" twice'),
         ("t.json", b'[{"Instruction": "a", "instruction ": "b"}]', "field instruction: this column is there twice"),
-        ("t.csv", b'"Winner","winner"\n"a","b"\n', "field winner: the header has this column twice"),
-        ("t.csv", b",a,A\n1,2,3\n", "field a: the header has this column twice"),
+        ("t.csv", b'"Winner","winner"\n"a","b"\n', "field winner: this column is there twice"),
+        ("t.csv", b",a,A\n1,2,3\n", "field a: this column is there twice"),
         *(
             (name, text, "lists and objects stand in one another, more than 100 deep")
             for depth in (101, 900, 100_000)
