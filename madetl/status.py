@@ -5,6 +5,7 @@ Rows come in through the queries of sql/status, plain values go out; nothing cha
 
 from __future__ import annotations
 
+import json
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ def status(db: sqlite3.Connection) -> Status:
         selections = [row | _named(db, row) | _new(db, row) for row in _rows(db, "selection/selections_so_far")]
         [ranking] = _rows(db, "status/status_ranking")
         overall = (
-            "SELECT rank, model, rating, lower, upper, battles, resample FROM leaderboard WHERE scenario = 'overall'"
+            "SELECT rank, model, probability_best, rating, lower, upper, battles, resample, selections "
+            "FROM leaderboard WHERE scenario = 'overall'"
         )
         leaderboard = [dict(row) for row in db.execute(overall)]
         annotators = _rows(db, "status/status_annotators")
@@ -190,7 +192,8 @@ def _ranking(ranking: dict[str, Any]) -> Iterator[NextStep]:
         yield NextStep("rank", f"{ranking['votes']:,} votes of people are not ranked yet", "rank")
     elif ranking["votes"] != ranking["ranked"]:
         why = f"the latest ranking counts {ranking['ranked']:,} votes of people, and there are {ranking['votes']:,}"
-        yield NextStep("rank", why, "rank")
+        options = [_option("--selection", name) for name in json.loads(ranking["selections"] or "[]")]
+        yield NextStep("rank", why, "rank" + "".join(options))
 
 
 def _option(name: str, value: str) -> str:

@@ -24,12 +24,16 @@ CREATE TABLE annotators_new (
 INSERT INTO annotators_new SELECT id, name, kind, created_at FROM annotators;
 DROP TABLE annotators;
 ALTER TABLE annotators_new RENAME TO annotators;
--- What the imports of Arena's and MAD-Eval's files called whoever judged there was never one person.
+-- What the imports of Arena's and MAD-Eval's files called whoever judged there was never one person, nor is Arena's own
+-- word for its visitors.
 UPDATE annotators
 SET kind = 'crowd'
 WHERE kind = 'person'
-    AND name IN ('arena', 'mad-eval')
-    AND EXISTS (SELECT 1 FROM judgments AS j WHERE j.annotator_id = annotators.id AND j.source LIKE annotators.name || ':%')
+    AND name IN ('arena', 'arena_user', 'mad-eval')
+    AND EXISTS (
+        SELECT 1
+        FROM judgments AS j
+        WHERE j.annotator_id = annotators.id AND j.source LIKE replace(annotators.name, '_user', '') || ':%')
     AND NOT EXISTS (SELECT 1 FROM assignments AS a WHERE a.annotator_id = annotators.id);
 
 -- counted: the annotator's vote on the response pair. revised: it was, until the annotator gave another one.
@@ -102,7 +106,7 @@ CREATE TABLE ratings_new (
     lower             REAL NOT NULL,                            -- 95 % interval
     upper             REAL NOT NULL,
     rank              INTEGER CHECK (rank >= 1),                -- 1 + models whose lower is above this one's upper;
-                                                                -- NULL: drawing votes again changes nothing here
+                                                                -- NULL: nothing was drawn that changes the rating
     probability_best  REAL CHECK (probability_best BETWEEN 0 AND 1),  -- of being the best of its component; NULL: not
                                                                 -- computed
     battles           INTEGER NOT NULL CHECK (battles >= 0),
@@ -112,9 +116,19 @@ CREATE TABLE ratings_new (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO ratings_new (run_id, scenario, model_id, method, annotators, rating, lower, upper, rank, battles, component,
                          remark)
-SELECT run_id, scenario, model_id, method, annotators, rating, lower, upper, iif(upper - lower > 1e-6, rank, NULL), battles,
-       component, remark
-FROM ratings;
+SELECT r.run_id, r.scenario, r.model_id, r.method, r.annotators, r.rating, r.lower, r.upper,
+       iif(r.upper - r.lower > 1e-6 AND json_extract(u.parameters, '$.resample') IS NOT 'permute', r.rank, NULL), r.battles,
+       r.component, r.remark
+FROM ratings AS r
+JOIN runs AS u ON u.id = r.run_id;
+-- The runs of rankings say which scenarios in a list.
+UPDATE runs
+SET parameters = json_set(
+    json_remove(parameters, '$.scenario'),
+    '$.scenarios',
+    json(iif(
+        json_extract(parameters, '$.scenario') IS NULL, '[]', json_array(json_extract(parameters, '$.scenario')))))
+WHERE command = 'rank' AND json_type(parameters, '$.scenario') IS NOT NULL;
 DROP TABLE ratings;
 ALTER TABLE ratings_new RENAME TO ratings;
 CREATE INDEX ratings_model ON ratings (model_id);
@@ -229,8 +243,11 @@ SELECT
     i.reference_answer,
     ra.response AS response_a,
     rb.response AS response_b,
-    (SELECT count(*) FROM judgments AS j
-     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id AND j.status = 'counted') AS judgments,
+    (
+        SELECT count(*)
+        FROM judgments AS j
+        WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id AND j.status = 'counted'
+    ) AS judgments,
     EXISTS (  -- no sheet and no page can hide what an answer says itself: such votes may not be blind
         SELECT 1
         FROM models AS n
@@ -298,10 +315,13 @@ JOIN models AS o ON o.id = c.opponent_id;
 -- a 95 % interval where resample is 'bootstrap'; where it is 'permute', what the order of battles alone changes.
 CREATE VIEW leaderboard AS
 WITH latest AS (
-    SELECT scenario, max(run_id) AS run_id
-    FROM ratings
-    WHERE method = 'elo' AND annotators = 'people'
-    GROUP BY scenario
+    SELECT r.scenario, max(r.run_id) AS run_id
+    FROM ratings AS r
+    JOIN runs AS u ON u.id = r.run_id
+    WHERE r.method = 'elo' AND r.annotators = 'people'
+        -- 'overall' of some of the scenarios is not that of all
+        AND (r.scenario <> 'overall' OR ifnull(json_array_length(u.parameters, '$.scenarios'), 0) = 0)
+    GROUP BY r.scenario
 )
 SELECT
     r.scenario,
@@ -324,10 +344,10 @@ JOIN models AS m ON m.id = r.model_id
 ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rating DESC;
 
 -- One row per scenario ('overall' for all) and two annotators who both judged a response pair of it, people and judge
--- models alike; a crowd is many people, and so agrees with nobody. agreement is the share of their common response pairs on which they said the same; kappa (Cohen's) is
--- what is left of it beyond chance, NULL where both always gave one and the same verdict. Canonical order is the order
--- in which models were imported: where the first ones win, chance seems to agree. kappa_unordered takes either order of
--- the two answers to be as likely, and depends on no order.
+-- models alike; a crowd is many people, and agrees with nobody. agreement is the share of their common response pairs on
+-- which they voted the same; kappa (Cohen's) is what is left of it beyond chance, NULL where both always gave one and
+-- the same verdict. Canonical order is the order in which models were imported: where the first ones win, chance seems
+-- to agree. kappa_unordered takes either order of the two answers to be as likely, and depends on no order.
 CREATE VIEW agreement AS
 WITH common AS (
     SELECT a.scenario, a.annotator_id AS a_id, b.annotator_id AS b_id, a.winner AS a, b.winner AS b

@@ -149,6 +149,7 @@ def show(ranking: Ranking, parameters: RankParameters) -> None:
         output.print_table(_table(board, other, parameters))
         for line in _remarks(board, other):
             click.echo(line)
+    click.echo(_legend(parameters, ranking))
     if same:
         click.echo(f"All votes are of one scenario, {boards[1].scenario}: its leaderboard is the same.")
     click.echo(f"Run {ranking.run_id}: {ranking.summary}.")
@@ -186,15 +187,14 @@ def _table(board: Leaderboard, other: Leaderboard | None, parameters: RankParame
     """The models in the order that can be believed, with ratings beside it; components only where there are several."""
     components = any(line.component > 1 for line in board.ratings)
     above = {step.better: _above(step, len(board.ratings)) for step in board.order}
-    range_name = "range over orders" if parameters.resample == "permute" else "95 % interval"
     ratings = _ratings(board)
     others = _ratings(other) if other else {}
 
     def row(line: LeaderboardLine) -> dict[str, Any]:
         cells: dict[str, Any] = {"component": line.component} if components else {}
-        cells |= {"model": line.model, "best": _share(line), "above next": above.get(line.model, "")}
-        cells[f"{_METHODS[parameters.method]} ({range_name})"] = ratings[line.model]
-        cells["rank"] = "–" if line.rank is None else str(line.rank)
+        cells |= {"rank": "–" if line.rank is None else str(line.rank), "model": line.model}
+        cells |= {"best": _share(line), "> next": above.get(line.model, "")}
+        cells[_METHODS[parameters.method]] = ratings[line.model]
         return cells | ({_METHODS["bt"]: others[line.model]} if others else {})
 
     return [row(line) for line in board.in_order]
@@ -216,12 +216,23 @@ def _above(step: Neighbours, models: int) -> str:
 
 
 def _ratings(board: Leaderboard) -> dict[str, str]:
-    """'1104 (1071 to 1138)' of each model, the numbers below one another."""
+    """'1104 (1071–1138)' of each model, the numbers below one another."""
     width = max(len(f"{value:.0f}") for line in board.ratings for value in (line.rating, line.lower, line.upper))
     return {
-        line.model: f"{line.rating:{width}.0f} ({line.lower:{width}.0f} to {line.upper:{width}.0f})"
-        for line in board.ratings
+        line.model: f"{line.rating:{width}.0f} ({line.lower:{width}.0f}–{line.upper:.0f})" for line in board.ratings
     }
+
+
+def _legend(parameters: RankParameters, ranking: Ranking) -> str:
+    """What the columns of a leaderboard say."""
+    method = _METHODS[parameters.method]
+    ranges = "95 % intervals"
+    if parameters.resample == "permute":
+        ranges = f"{method}'s ranges over orders of battles, Bradley–Terry's 95 % intervals"
+    return (
+        "best: probability of being the best model; > next: of being better than the next one. In parentheses: "
+        f"{ranges}."
+    )
 
 
 def _remarks(board: Leaderboard, other: Leaderboard | None) -> list[str]:

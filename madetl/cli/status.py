@@ -27,7 +27,7 @@ _TABLES = {
     "failures": "Requests that were never answered",
     "similarities": "Similarities, in response pairs",
     "selections": "Selections, in response pairs",
-    "annotators": "Judgments",
+    "annotators": "Votes",
     "leaderboard": "Leaderboard (overall, Elo, people's votes; lower and upper: {bounds})",
 }
 
@@ -57,9 +57,12 @@ def _print_status(found: dict[str, Any]) -> None:
     board = found["leaderboard"]
     permuted = any(row["resample"] == "permute" for row in board)
     bounds = "range over orders of the battles" if permuted else "95 % interval"
-    found = found | {"leaderboard": [_without(row, "resample") for row in board]}
+    unsaid = ("resample",) if any(row["selections"] for row in board) else ("resample", "selections")
+    found = found | {"leaderboard": [_without(row, *unsaid) for row in board]}
     if not any(row["budget"] for row in found["selections"]):
         found |= {"selections": [_without(row, "pair_policy", "budget") for row in found["selections"]]}
+    unused = [name for name in ("repeats", "revised") if not any(row[name] for row in found["annotators"])]
+    found |= {"annotators": [_without(row, *unused) for row in found["annotators"]]}
     for name, title in _TABLES.items():
         if found[name]:
             print_table(found[name], title=title.format(bounds=bounds))
