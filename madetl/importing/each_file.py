@@ -97,8 +97,12 @@ _STATES = ("new", "known", "empty", "revised", "repeats")  # the last three are 
 
 def _part(noun: str, counts: Counter[str]) -> str:
     more = [state for state in _STATES[2:] if counts[f"{noun} {state}"] or (noun, state) == ("responses", "empty")]
-    details = [f"{counts[f'{noun} {state}']} {state}" for state in (*_STATES[:2], *more)]
+    details = [_state(counts[f"{noun} {state}"], state) for state in (*_STATES[:2], *more)]
     return f"{counted(total(noun, counts), noun[:-1])} ({', '.join(details)})"
+
+
+def _state(number: int, state: str) -> str:
+    return counted(number, "repeat") if state == "repeats" else f"{number} {state}"
 
 
 def total(noun: str, counts: Counter[str]) -> int:

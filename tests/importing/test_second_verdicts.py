@@ -410,4 +410,4 @@ def test_the_commands_say_what_came_of_it(answered: sqlite3.Connection, tmp_path
     assert "revised" in madetl("status").stdout
     assert "1 verdict of annotators was revised" in " ".join(madetl("agreement").stderr.split())
     again = table(tmp_path / "c.csv", battles(("ana", "tie", 1, "")))
-    assert "1 judgment (0 new, 0 known, 1 repeats)" in madetl("import", "judgments", again, "--as-repeat").stdout
+    assert "1 judgment (0 new, 0 known, 1 repeat)" in madetl("import", "judgments", again, "--as-repeat").stdout
