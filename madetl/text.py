@@ -40,9 +40,20 @@ def storable(text: str) -> tuple[str, int]:
     return _UNSTORABLE.subn("\ufffd", text)
 
 
-def counted(number: int, noun: str) -> str:
-    """'1 pair', '2 pairs': the number with the noun, which takes an s."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """'1 pair', '2 pairs', '1,200 people': the number with its noun, which takes an s where no plural is given."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+_SINGULAR = {
+    "are": "is", "were": "was", "have": "has", "stay": "stays", "differ": "differs",
+    "they": "it", "them": "it", "their": "its",
+}  # fmt: skip
+
+
+def agreeing(number: int) -> dict[str, str]:
+    """Words that follow such a number, by their plural: {'are': 'is', …} for 1, and {'are': 'are', …} for others."""
+    return _SINGULAR if number == 1 else {plural: plural for plural in _SINGULAR}
 
 
 def count_words(text: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from madetl.cli import next_steps
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option
 from madetl.cli.output import print_json, print_table
@@ -77,7 +78,11 @@ def _show_what_next(path: Path, statements: dict[str, str]) -> None:
     click.echo(f"The database is {path.absolute()}. Some questions to ask it:\n")
     for question, sql in statements.items():
         click.echo(f'{question}\n  {program} query "{sql}"\n')
-    click.echo(f"What else there is, and what to do next: {program} status")
+    mine = ("annotate", "judge its pairs yourself, on a page in the browser (Ctrl-C ends it)")
+    next_steps.show(program, [*next_steps.DECIDED, mine, ("status", "what there is, and what each stage could do")])
+    click.echo("With files of your own, in a database of their own:")
+    click.echo(f"  {_program()} --db study.db import responses answers.csv")
+    click.echo("      a row per answer: instruction, model, response; its end says what comes next")
 
 
 def _program() -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from madetl.cli import output
+from madetl.cli import next_steps, output
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option, scenario_option, seed_option
 from madetl.errors import ParameterError
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine
@@ -98,6 +99,7 @@ def rank(settings: Settings, /, as_json: bool, **options: Any) -> None:
         output.print_json(_as_json(ranking, parameters))
     else:
         show(ranking, parameters)
+        next_steps.show(settings.program, next_steps.ranked(ranking, parameters))
 
 
 def _parameters(options: dict[str, Any]) -> RankParameters:
@@ -144,7 +146,7 @@ def _heading(board: Leaderboard) -> str:
     words = {"ties": "tie" if counts["ties"] == 1 else "ties", "both_bad": "both bad"}
     details = [f"{counts[name]:,} {word}" for name, word in words.items() if counts[name]]
     halves = f" ({' and '.join(details)}, half a win each)" if details else ""
-    return f"{board.scenario}: {counts['battles']:,} battles{halves} on {counts['items']:,} items"
+    return f"{board.scenario}: {counted(counts['battles'], 'battle')}{halves} on {counted(counts['items'], 'item')}"
 
 
 def _table(board: Leaderboard, parameters: RankParameters) -> list[dict[str, Any]]:
@@ -172,7 +174,7 @@ def _print_notes(boards: list[Leaderboard]) -> None:
         scenario, text = texts[0]
         differ = any(other != text for _, other in texts)
         where = f"{scenario}: " if differ else ""
-        more = f" (Likewise in {len(texts) - 1} more leaderboards: --json has their figures.)" if differ else ""
+        more = f" (Likewise in {counted(len(texts) - 1, 'more leaderboard')}: see --json.)" if differ else ""
         if kind in _INFORMATION:
             output.note(f"Note: {where}{text}{more}")
         else:

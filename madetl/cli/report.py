@@ -12,6 +12,7 @@ import click
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import scenario_option
 from madetl.errors import MissingExtraError, ParameterError
+from madetl.text import counted
 
 
 @click.command(
@@ -46,19 +47,19 @@ def report(settings: Settings, *, output: Path, scenario: str | None, run_id: in
     from madetl.store import database
 
     page = _page()
-    program = f"madetl --db {shlex.quote(str(settings.db))}" if settings.db_named else "madetl"
     with database.reading(settings.db) as db:
         done = page.write(
             db,
             output,
             title=settings.db.stem,
-            program=program,
-            command_line=lambda command, parameters: command_line(program, command, parameters),
+            program=settings.program,
+            command_line=lambda command, parameters: command_line(settings.program, command, parameters),
             scenario=scenario,
             run_id=run_id,
         )
-    judgments = f"{done.judgments:,} judgment{'' if done.judgments == 1 else 's'}"
-    click.echo(f"{output}: {judgments} of {done.models} models, {done.bytes / 1e6:.1f} MB")
+    click.echo(
+        f"{output}: {counted(done.judgments, 'judgment')} of {counted(done.models, 'model')}, {done.bytes / 1e6:.1f} MB"
+    )
 
 
 def _page() -> Any:

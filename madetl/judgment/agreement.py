@@ -27,6 +27,7 @@ from madetl.judgment.reliability import (
 from madetl.records import Note
 from madetl.store.scope import check_scenario
 from madetl.store.sqlfiles import query
+from madetl.text import counted
 
 CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
 OVERALL = "overall"
@@ -293,7 +294,7 @@ def _later(found: ScenarioAgreement) -> Note | None:
         return None
     return Note(
         "later",
-        f"{later:,} further verdict{'s' if later != 1 else ''} of annotators on pairs of answers that they had judged "
+        f"{counted(later, 'further verdict')} of annotators on pairs of answers that they had judged "
         "before (and were not asked to repeat): the first counts between annotators.",
     )
 

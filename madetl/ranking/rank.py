@@ -21,6 +21,7 @@ from madetl.records import Note
 from madetl.store import runs, sqlfiles
 from madetl.store.database import insert_rows, transaction
 from madetl.store.scope import model_names
+from madetl.text import counted
 
 __all__ = ["Leaderboard", "LeaderboardLine", "Note", "RankParameters", "Ranking", "compute", "rank", "read_votes"]
 
@@ -202,9 +203,9 @@ def _store(
 def _summary(parameters: RankParameters, voters: _Voters, board: Leaderboard) -> str:
     counts = board.counts
     return (
-        f"{parameters.method}, {parameters.rounds:,} rounds of {parameters.resample}, {voters.words}: "
-        f"{len(board.ratings)} models, {counts['battles']:,} battles on {counts['items']:,} items "
-        f"by {counts['annotators']:,} annotator{'' if counts['annotators'] == 1 else 's'} ({board.scenario})"
+        f"{parameters.method}, {counted(parameters.rounds, 'round')} of {parameters.resample}, {voters.words}: "
+        f"{counted(len(board.ratings), 'model')}, {counted(counts['battles'], 'battle')} "
+        f"on {counted(counts['items'], 'item')} by {counted(counts['annotators'], 'annotator')} ({board.scenario})"
     )
 
 

@@ -155,11 +155,6 @@ def decimal(value: float | None, digits: int = 2) -> Number:
     return Number("–" if value is None else f"{value:,.{digits}f}".replace("-", "−"))
 
 
-def count(number: int, unit: str, plural: str | None = None) -> str:
-    """3 votes, 1 vote."""
-    return f"{number:,} {unit if number == 1 else plural or unit + 's'}"
-
-
 def duration(seconds: float) -> str:
     """42 seconds, 12 minutes, 3.4 hours."""
     if seconds < 90:

@@ -217,7 +217,7 @@ def test_it_does_not_say_sure_on_the_strength_of_one_vote(db: sqlite3.Connection
     lead = page_text(sections(db)["answer"])
     assert "a leads" in lead
     assert "that is sure" not in lead
-    assert "1 of 1 model pairs have fewer than 5 judged items" in lead
+    assert "1 of 1 model pair has fewer than 5 judged items" in lead
 
 
 @pytest.mark.slow

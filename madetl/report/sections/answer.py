@@ -15,7 +15,6 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
     interval,
     isolated,
     listed,
@@ -25,6 +24,7 @@ from madetl.report.content import (
     sentence,
 )
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
 _MOST_NAMED = 8
 
@@ -77,15 +77,15 @@ def _overlap(a: LeaderboardLine, b: LeaderboardLine) -> bool:
 def _basis(study: ReportData, board: Leaderboard) -> str:
     counts = board.counts
     people = {
-        "people": count(counts["annotators"], "person", "people"),
-        "judge models": count(counts["annotators"], "judge model"),
-        "annotators": f"{count(counts['annotators'], 'annotator')} ({listed(study.parameters.annotators)})",
+        "people": counted(counts["annotators"], "person", "people"),
+        "judge models": counted(counts["annotators"], "judge model"),
+        "annotators": f"{counted(counts['annotators'], 'annotator')} ({listed(study.parameters.annotators)})",
     }[study.voters]
     ties = counts["ties"] + counts["both_bad"]
     return (
-        f"This rests on {count(counts['battles'], 'judgment')} by {people}, on {count(counts['items'], 'item')} (an "
-        f"instruction with the answers of two models), between {count(len(board.ratings), 'model')}. "
-        f"{count(ties, 'judgment')} ({percent(ties / counts['battles'])}) chose neither answer: half a win for each."
+        f"This rests on {counted(counts['battles'], 'judgment')} by {people}, on {counted(counts['items'], 'item')} "
+        f"(an instruction with the answers of two models), between {counted(len(board.ratings), 'model')}. "
+        f"{counted(ties, 'judgment')} ({percent(ties / counts['battles'])}) chose neither answer: half a win for each."
     )
 
 
@@ -133,13 +133,11 @@ def _warnings(study: ReportData, boards: Boards) -> Iterator[Block]:
     if ranking is None:
         yield Missing("This ranking is computed for the report, with the defaults, and not stored yet.", "rank")
     elif ranking["votes"] != board.counts["battles"]:
-        counted, now = count(ranking["votes"], "vote"), f"{board.counts['battles']:,}"
+        then, now = counted(ranking["votes"], "vote"), f"{board.counts['battles']:,}"
         if boards.stored:
-            text = f"Run {ranking['run_id']} counts {counted}; there are {now} now, and the other sections count them."
+            text = f"Run {ranking['run_id']} counts {then}; there are {now} now, and the other sections count them."
         else:
-            text = (
-                f"The latest stored ranking, run {ranking['run_id']}, counts {counted}. There are {now}, ranked here."
-            )
+            text = f"The latest stored ranking, run {ranking['run_id']}, counts {then}. There are {now}, ranked here."
         yield Missing(text, "rank")
 
 
@@ -165,10 +163,10 @@ def _nothing_yet(study: ReportData) -> Iterator[Block]:
     where = "" if study.scenario is None else f" in {isolated(study.scenario)}"
     models = sum(row["responses"] > 0 for row in study.models.rows)
     yield Text(f"There is no answer yet: nobody has judged anything{where}.", lead=True)
-    instructions = count(study.instructions, "instruction")
-    picks = count(sum(len(one.picks.rows) for one in study.selections), "selected pair")
+    instructions = counted(study.instructions, "instruction")
+    picks = counted(sum(len(one.picks.rows) for one in study.selections), "selected pair")
     yield Text(
-        f"There are {instructions}{where}, answers of {count(models, 'model')}, and {picks} of answers to judge."
+        f"There are {instructions}{where}, answers of {counted(models, 'model')}, and {picks} of answers to judge."
     )
     yield from _next(study)
 

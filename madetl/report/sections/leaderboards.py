@@ -20,7 +20,6 @@ from madetl.report.content import (
     Source,
     Table,
     Text,
-    count,
     interval,
     isolated,
     points,
@@ -28,6 +27,7 @@ from madetl.report.content import (
 )
 from madetl.report.plots.models import CIRCLE, DIAMOND, Whisker, whiskers
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
 _INFORMATION = ("order", "elo", "rounds")  # kinds of notes that are no warnings
 
@@ -48,7 +48,8 @@ def section(study: ReportData, boards: Boards | None) -> Section:
                 Text(f"All judgments are of one scenario, {isolated(first.scenario)}: its board is the same.")
             )
     if boards.left_out:
-        blocks.append(Remark(f"{boards.left_out} more scenarios have fewer votes: --scenario reports on one of them."))
+        more = counted(boards.left_out, "more scenario")
+        blocks.append(Remark(f"Left out, with fewer votes: {more}. --scenario reports on one of them."))
     return Section("leaderboard", "Leaderboard", blocks)
 
 
@@ -61,11 +62,11 @@ def _how(study: ReportData, boards: Boards) -> str:
 
 
 def _drawn(parameters: RankParameters) -> str:
-    return f"{count(parameters.rounds, 'round')} of {parameters.resample}, seed {parameters.seed}"
+    return f"{counted(parameters.rounds, 'round')} of {parameters.resample}, seed {parameters.seed}"
 
 
 def _title(board: Leaderboard) -> str:
-    return f"{isolated(board.scenario)}: {count(board.counts['battles'], 'judgment')}"
+    return f"{isolated(board.scenario)}: {counted(board.counts['battles'], 'judgment')}"
 
 
 def _board(study: ReportData, boards: Boards, number: int, first: Leaderboard, other: Leaderboard) -> list[Block]:

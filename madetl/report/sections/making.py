@@ -15,12 +15,12 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
     decimal,
     excerpt,
     listed,
 )
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
 CommandLine = Callable[[str, Mapping[str, Any]], str | None]
 """What a person types to execute a run again, from its command and its parameters; None where that cannot be told."""
@@ -37,7 +37,7 @@ def section(study: ReportData, command_line: CommandLine) -> Section:
     versions = list(dict.fromkeys(row["version"] for row in study.runs.rows))
     seeds = list(dict.fromkeys(str(row["seed"]) for row in study.runs.rows if row["seed"] is not None))
     what = (
-        f"{count(len(study.runs.rows), 'run')}, by madetl {listed(versions)}"
+        f"{counted(len(study.runs.rows), 'run')}, by madetl {listed(versions)}"
         f"{f', with seed {listed(seeds)}' if seeds else ''}. The rows that a run made carry its number."
     )
     blocks: list[Block] = [Text(what), _runs(study), _commands(study, command_line), *_prompts(study)]

@@ -21,7 +21,6 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
     decimal,
     isolated,
     percent,
@@ -31,7 +30,7 @@ from madetl.report.plots.svg import labels
 from madetl.report.rows import BIN_WIDTH, ReportData, SelectionData
 from madetl.report.scripts import script_of
 from madetl.selection.results import total
-from madetl.text import count_words
+from madetl.text import agreeing, count_words, counted
 
 _MOST_SELECTIONS = 4
 _MOST_HILLS = 45  # pairs of models (ten models); beyond, one hill per model
@@ -75,9 +74,9 @@ def _what(one: SelectionData) -> str:
     p = one.parameters
     judged = sum(row["verdicts"] > 0 for row in one.picks.rows)
     return (
-        f"It holds {_how(p)}: {count(len(one.picks.rows), 'pair')} of answers on "
-        f"{count(len({row['instruction_id'] for row in one.picks.rows}), 'instruction')}; {judged:,} of the pairs are "
-        "judged."
+        f"It holds {_how(p)}: {counted(len(one.picks.rows), 'pair')} of answers on "
+        f"{counted(len({row['instruction_id'] for row in one.picks.rows}), 'instruction')}; "
+        f"{judged:,} of the pairs {agreeing(judged)['are']} judged."
     )
 
 
@@ -95,7 +94,7 @@ def _how(p: Mapping[str, Any]) -> str:
             f"with a budget of {p['budget']:,})"
         )
     least = "the " if p["strategy"] in ("mad", "evidence") else ""
-    return f"{least}{p['top_k']} pairs of answers of each two models {which}"
+    return f"{least}{counted(p['top_k'], 'pair')} of answers of each two models {which}"
 
 
 def _hills(study: ReportData, one: SelectionData, number: int) -> Plot:

@@ -21,13 +21,13 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
     excerpt,
     isolated,
     percent,
 )
 from madetl.report.plots.models import matrix
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
 _LONGEST = 6_000  # characters of an answer that are shown
 _DISTANCE = 0.1  # of a win rate from the model's own mean, from which on a scenario is named
@@ -141,7 +141,7 @@ def _answers(row: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]], name
     alike = "" if row["score"] is None else f", similarity of the answers {row['score']:.2f}"
     title = f"{excerpt(row['instruction'])} — lost to {isolated(row['opponent'])}, "
     return Answers(
-        title=f"{title}{row['against']} of {count(row['votes'], 'vote')}",
+        title=f"{title}{row['against']} of {counted(row['votes'], 'vote')}",
         note=f"Scenario {isolated(row['scenario'])}{alike}",
         instruction=_cut("\n\n".join(filter(None, [row["instruction"], row["input"]]))),
         left=(row["model"], _cut(row["own_response"])),

@@ -9,9 +9,10 @@ from typing import Any
 
 from madetl.ranking.leaderboards import Leaderboard
 from madetl.report.boards import METHODS, Boards, expected
-from madetl.report.content import NO_VOTES, Cell, Frame, Number, Plot, Section, Table, Text, count, decimal, percent
+from madetl.report.content import NO_VOTES, Cell, Frame, Number, Plot, Section, Table, Text, decimal, percent
 from madetl.report.plots.models import Fit, fits, matrix
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
 _WORST = 8  # pairs that are numbered and listed
 _CELLS = 16  # models up to which a cell has room for wins, ties and losses
@@ -121,7 +122,7 @@ def _fits(study: ReportData, boards: Boards, pairs: Sequence[PairOfModels]) -> l
             dots.append(Fit(predicted, pair.row["win_rate"], pair.row["battles"], worst.get(id(pair))))
     beyond = sum(abs(pair.off) > 2 for pair in pairs)
     text = (
-        f"Ratings say with one number per model what happened between {count(len(pairs), 'pair')} of models. In "
+        f"Ratings say with one number per model what happened between {counted(len(pairs), 'pair')} of models. In "
         f"{beyond} of them the win rate lies more than two standard errors from what Bradley–Terry predicts; chance "
         f"alone would put about {0.05 * len(pairs):.0f} there. Where more do, models beat one another in ways that no "
         "one ranking can show, or votes on one item hang together."

@@ -26,6 +26,7 @@ from madetl.selection.adaptive.forecasts import Forecast, Plan
 from madetl.selection.sets import NGRAMS
 from madetl.store import sqlfiles
 from madetl.store.scope import check_scenario
+from madetl.text import agreeing, counted
 
 FEW_ITEMS = 3  # judged ones per pair of models; below, what models are usually like says more than the votes
 _MOST_PAIRS = 3  # that one sentence names
@@ -182,15 +183,20 @@ def _within_reach(orders: Sequence[Order], together: Needed) -> int:
 # --- the words
 
 
-def order_sentence(order: Order, target: float, cap: int) -> str:
-    """'gpt-4 before claude-v1: 71 % sure; about 40 more judgments to 95 %, mostly on gpt-4 – claude-v1 (28).'"""
-    begin = f"{order.higher} before {order.lower}: {percent(order.sure)} sure"
-    if order.needed.median == 0:
-        return f"{begin}: settled."
+def middle_half_sentence(advice: Advice) -> str:
+    """What the numbers of judgments are, and what their middle half is."""
+    return (
+        f"Judgments: the median of {counted(advice.simulations, 'simulation')}. Middle half: a quarter of them needed "
+        "fewer than its first number, a quarter more than its last."
+    )
+
+
+def order_sentence(order: Order, cap: int) -> str:
+    """Where the judgments on an open order would go: 'gpt-4 before claude-v1: mostly on gpt-4 – claude-v1 (28).'"""
+    begin = f"{order.higher} before {order.lower}"
     if order.needed.median is None:
-        return f"{begin}; more than {cap:,} more judgments to {percent(target)}: call it a tie?"
-    about = f"about {_judgments(order.needed.median)} to {percent(target)}"
-    return f"{begin}; {about}, mostly on {_mostly(order.needed.pairs)}."
+        return f"{begin}: more than {cap:,} judgments would not settle it. Call it a tie?"
+    return f"{begin}: mostly on {_mostly(order.needed.pairs)}."
 
 
 def all_sentence(advice: Advice) -> str:
@@ -209,7 +215,10 @@ def all_sentence(advice: Advice) -> str:
 
 def votes_sentence(advice: Advice) -> str:
     """What the advice rests on, and what the dispersion means."""
-    on = f"Rests on {advice.votes:,} votes of people on {advice.items:,} items, {advice.models} models"
+    on = (
+        f"Rests on {counted(advice.votes, 'vote of a person', 'votes of people')} on {counted(advice.items, 'item')}, "
+        f"{advice.models} models"
+    )
     if abs(advice.dispersion - 1) < _ALIKE:
         return f"{on}. Votes vary as coin flips would (dispersion {advice.dispersion:.2f})."
     each = f"each says as much as {1 / advice.dispersion:.2g} votes"
@@ -233,7 +242,7 @@ def rounded(judgments: int) -> int:
 
 
 def _judgments(number: int) -> str:
-    return f"{rounded(number):,} more judgment{'' if number == 1 else 's'}"
+    return counted(rounded(number), "more judgment")
 
 
 def _mostly(pairs: Sequence[PairShare]) -> str:
@@ -290,7 +299,8 @@ def _few(found: VotesSoFar) -> Note | None:
         return None
     return Note(
         "few",
-        f"{items} judged items on {pairs} pairs of models are few: what models are usually like says much of this.",
+        f"{counted(items, 'judged item')} on {counted(pairs, 'pair')} of models {agreeing(items)['are']} few: what "
+        "models are usually like says much of this.",
     )
 
 

@@ -1,0 +1,56 @@
+"""What a command says at its end: the commands that come next, each with what it is for."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from madetl.ranking.rank import Ranking
+    from madetl.ranking.votes import RankParameters
+
+_ADVISE = "how sure the order is, and how many more judgments would settle it"
+_REPORT = "all of it on one page, to mail or print"
+
+Step = tuple[str, str]
+"""A command without `madetl --db FILE`, and what it is for."""
+
+DECIDED: tuple[Step, ...] = (
+    ("advise", _ADVISE),
+    ("report -o report.html", _REPORT),
+)
+"""What there is to see once votes are ranked."""
+
+
+def show(program: str, steps: Iterable[Step]) -> None:
+    """Prints the steps under 'Next:'; `program` is how madetl is called on this database."""
+    click.echo("Next:")
+    for command, why in steps:
+        click.echo(f"  {called(program, command)}\n      {why}")
+
+
+def called(program: str, command: str) -> str:
+    """The whole command; the demo makes a database of its own."""
+    return "madetl demo" if command == "demo" else f"{program} {command}"
+
+
+def ranked(ranking: Ranking, parameters: RankParameters) -> Iterator[Step]:
+    """What there is to see of a ranking. Advice is on people's votes; a report, if not told, on their Elo ranking."""
+    people = ranking.voters == "people"
+    where = f" --scenario {shlex.quote(parameters.scenario)}" if parameters.scenario else ""
+    if people:
+        yield f"advise{where}", _ADVISE
+    run = "" if people and parameters.method == "elo" else f" --run {ranking.run_id}"
+    yield f"report{where}{run} -o report.html", _REPORT
+
+
+def to_judge(selection: str) -> tuple[Step, ...]:
+    """The two ways to have people judge a selection."""
+    option = f"--selection {shlex.quote(selection)}"
+    return (
+        (f"annotate {option}", "people judge on a page in the browser"),
+        (f"export annotations {option} -o sheet.csv", "or on a sheet, which `import judgments` reads back"),
+    )
