@@ -515,7 +515,7 @@ def test_eight_models_of_alpaca_eval(db: sqlite3.Connection, shared: Path) -> No
     assert (count(db, "instructions"), count(db, "models"), count(db, "responses")) == (805, 8, 6440)
     assert done.warnings == []
     again = answers.import_alpaca_eval(db, names)
-    assert again.summary == "alpaca-eval: 6440 responses (0 new, 6440 known, 0 empty)"
+    assert again.summary == "alpaca-eval: 6,440 responses (0 new, 6,440 known, 0 empty)"
 
 
 @pytest.mark.parametrize("arena_first", [False, True])
