@@ -10,6 +10,14 @@ from click.core import ParameterSource
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 scenario_option = click.option("--scenario", metavar="NAME", help="Only instructions of this scenario.")
+scenarios_option = click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _, __, value: tuple(dict.fromkeys(value)),
+    help="Only instructions of this scenario; may be repeated.  [default: all]",
+)
 seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Seed of what is drawn at random.")
 
 

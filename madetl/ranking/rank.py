@@ -195,7 +195,7 @@ def _store(
     db: sqlite3.Connection, key: tuple[int, str, str, str], board: Leaderboard, model_ids: dict[str, int]
 ) -> None:
     """Writes one leaderboard; `key` is its run, scenario, method and annotators."""
-    numbers = ("rating", "lower", "upper", "rank", "battles", "component", "remark")
+    numbers = ("rating", "lower", "upper", "rank", "battles", "component", "remark", "probability_best")
     rows = [(*key, model_ids[line.model], *(getattr(line, name) for name in numbers)) for line in board.ratings]
     insert_rows(db, "ratings", ("run_id", "scenario", "method", "annotators", "model_id", *numbers), rows)
 

@@ -16,6 +16,7 @@ import numpy as np
 from madetl.ranking import elo
 from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, leaderboard
 from madetl.ranking.notes import notes
+from madetl.ranking.order import neighbours, posterior_of
 from madetl.ranking.votes import RankParameters, Summary, Votes
 from madetl.report.content import OVERALL
 from madetl.report.rows import ReportData
@@ -66,9 +67,12 @@ def boards(study: ReportData) -> Boards | None:
 
 def rank_interval(board: Leaderboard, line: LeaderboardLine) -> tuple[int, int]:
     """The best and the worst rank that the intervals allow: of the models of its component, those surely above or
-    below."""
+    below. A model whose interval has no width (rank None) may have any, and says nothing of others'."""
     component = [other for other in board.ratings if other.component == line.component]
-    return line.rank, len(component) - sum(other.upper < line.lower for other in component)
+    if line.rank is None:
+        return 1, len(component)
+    below = sum(other.upper < line.lower for other in component if other.rank is not None)
+    return line.rank, len(component) - below
 
 
 def undecided(board: Leaderboard) -> list[tuple[LeaderboardLine, LeaderboardLine]]:
@@ -113,8 +117,8 @@ def _other(parameters: RankParameters) -> RankParameters:
 
 
 def _stored(study: ReportData, votes: Votes) -> Leaderboard | None:
-    """The leaderboard as the run stored it; None where the run ranked no such scenario."""
-    numbers = ("rank", "model", "rating", "lower", "upper", "battles", "component", "remark")
+    """The leaderboard as the run stored it, with the order by today's votes; None: the run ranked no such scenario."""
+    numbers = ("rank", "model", "rating", "lower", "upper", "battles", "component", "remark", "probability_best")
     lines = [
         LeaderboardLine(**{name: row[name] for name in numbers})
         for row in study.ratings.rows
@@ -123,8 +127,9 @@ def _stored(study: ReportData, votes: Votes) -> Leaderboard | None:
     if not lines:
         return None
     by_name = {line.model: line.rating for line in lines}
+    summary = Summary.of(votes)
+    steps = neighbours(posterior_of(votes), votes.models, summary.component)
     if set(by_name) != set(votes.models):  # models that came or went since: notes would be about other votes
-        return Leaderboard(votes.scenario, lines, votes.counts, [])
+        return Leaderboard(votes.scenario, lines, votes.counts, [], steps)
     rating = np.array([by_name[name] for name in votes.models])
-    remarks = notes(votes, Summary.of(votes), rating, study.parameters)
-    return Leaderboard(votes.scenario, lines, votes.counts, remarks)
+    return Leaderboard(votes.scenario, lines, votes.counts, notes(votes, summary, rating, study.parameters), steps)

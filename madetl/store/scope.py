@@ -5,6 +5,7 @@ A mistyped name must be an error that shows the names there are, never a run tha
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -33,6 +34,18 @@ def check_scenario(db: sqlite3.Connection, scenario: str | None) -> None:
     """Raises ParameterError where no instruction is of this scenario; None (all scenarios) passes."""
     if scenario is not None:
         _check("scenario", [scenario], scenarios(db))
+
+
+def check_scenarios(db: sqlite3.Connection, names: Sequence[str] | None) -> None:
+    """Raises ParameterError where one of these scenarios has no instruction; None and () (all scenarios) pass."""
+    if names:
+        _check("scenario", names, scenarios(db))
+
+
+def scenarios_json(names: Iterable[str] | None) -> str | None:
+    """Names of scenarios as queries take them (:scenarios): a JSON array, sorted; None and () are None (all)."""
+    distinct = sorted(set(names or ()))
+    return json.dumps(distinct, ensure_ascii=False) if distinct else None
 
 
 def scenarios(db: sqlite3.Connection) -> list[str]:

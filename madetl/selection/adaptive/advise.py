@@ -18,6 +18,7 @@ import numpy as np
 
 from madetl.errors import ParameterError
 from madetl.ranking import bradley_terry, components, votes_so_far
+from madetl.ranking.order import neighbours
 from madetl.ranking.votes_so_far import VotesSoFar
 from madetl.records import Note
 from madetl.selection import sets
@@ -136,10 +137,11 @@ def advise(
 
 def _orders(found: VotesSoFar, plan: Plan) -> list[Order]:
     each = forecasts.of_each_order(_pairs(found), found.votes, found.posterior, plan)
-    higher, lower = found.posterior.neighbours()
-    probability = found.posterior.probability(higher, lower)[0].tolist()
-    sides = zip(higher[0].tolist(), lower[0].tolist(), probability, each, strict=True)
-    return [Order(found.names[a], found.names[b], sure, _needed(found, forecast)) for a, b, sure, forecast in sides]
+    steps = neighbours(found.posterior, found.names)
+    return [
+        Order(step.better, step.worse, step.probability, _needed(found, forecast))
+        for step, forecast in zip(steps, each, strict=True)
+    ]
 
 
 def _pairs(found: VotesSoFar) -> tuple[Any, Any]:
