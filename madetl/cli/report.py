@@ -21,6 +21,7 @@ from madetl.text import counted
         "madetl report -o report.html",
         "madetl report --scenario Writing -o writing.html",
         "madetl report --run 7 -o report.html",
+        'madetl report --title "Which assistant writes best?" -o report.html',
     ),
 )
 @click.option(
@@ -34,8 +35,9 @@ from madetl.text import counted
     metavar="N",
     help="Report run N of `madetl rank`.  [default: the latest of people's votes]",
 )
+@click.option("--title", metavar="TEXT", help="The title.  [default: the database's name, and the question]")
 @click.pass_obj
-def report(settings: Settings, *, output: Path, scenario: str | None, run_id: int | None) -> None:
+def report(settings: Settings, *, output: Path, scenario: str | None, run_id: int | None, title: str | None) -> None:
     """Write a report: one HTML file that needs nothing else, to mail, print or keep.
 
     Who leads and how sure that is; leaderboards, win rates, how stable the ranking is, what was selected, what each
@@ -47,13 +49,14 @@ def report(settings: Settings, *, output: Path, scenario: str | None, run_id: in
     from madetl.store import database
 
     page = _page()
+    program = f"madetl --db {shlex.quote(settings.db.name)}" if settings.db_named else "madetl"
     with database.reading(settings.db) as db:
         done = page.write(
             db,
             output,
-            title=settings.db.stem,
-            program=settings.program,
-            command_line=lambda command, parameters: command_line(settings.program, command, parameters),
+            title=title or f"{settings.db.stem}: which model do people prefer?",
+            program=program,
+            command_line=lambda command, parameters: command_line(program, command, parameters),
             scenario=scenario,
             run_id=run_id,
         )
@@ -66,7 +69,7 @@ def _page() -> Any:
     try:
         from madetl.report import page
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("jinja2", "markupsafe", "matplotlib"):
+        if (error.name or "").split(".")[0] not in ("jinja2", "markdown_it", "markupsafe", "matplotlib", "nh3"):
             raise
         raise MissingExtraError("`madetl report`", "report") from error
     return page

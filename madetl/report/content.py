@@ -103,14 +103,27 @@ class Code:
 
 @dataclass(frozen=True)
 class Answers:
-    """Two answers to one instruction, side by side, and the verdicts on them."""
+    """Two answers to one instruction as annotators saw them, the first one first, and the verdicts on them.
+
+    `input` and `reference_answer` may be empty. The answers and the reference are Markdown.
+    """
 
     title: str
     note: str
     instruction: str
-    left: tuple[str, str]  # whose, what
-    right: tuple[str, str]
+    input: str
+    reference_answer: str
+    first: tuple[str, str]  # whose, what
+    second: tuple[str, str]
     verdicts: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class WinsAndLosses:
+    """What a model won beside what it lost."""
+
+    won: Sequence[Answers]
+    lost: Sequence[Answers]
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,7 @@ class BlockGroup:
     blocks: Sequence[Block]
 
 
-Block = Text | Remark | Missing | Table | Plot | SideBySide | Code | Answers | BlockGroup
+Block = Text | Remark | Missing | Table | Plot | SideBySide | Code | WinsAndLosses | BlockGroup
 
 
 @dataclass(frozen=True)

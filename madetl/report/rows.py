@@ -19,7 +19,7 @@ from madetl.report.content import OVERALL, Source
 from madetl.store import sqlfiles
 from madetl.store.scope import check_scenario
 
-LOSSES_PER_MODEL = 3
+BATTLES_PER_MODEL = 3
 BIN_WIDTH = 0.02  # of the histograms of similarity
 _RUNS_NAMED = 10
 
@@ -74,7 +74,7 @@ class ReportData:
     votes: Result
     pairs: Result
     scenarios: Result
-    losses: Result
+    clearest: Result
     selections: Sequence[SelectionData]
     annotators: Result
     common: Result
@@ -127,7 +127,9 @@ def _read(
         votes=_rows(db, "report/votes_to_report", scope | parameters.whose),
         pairs=_rows(db, "report/pair_records", scope | parameters.whose),
         scenarios=_rows(db, "report/scenario_records", scope | parameters.whose),
-        losses=_rows(db, "report/clearest_losses", {"per_model": LOSSES_PER_MODEL} | scope | parameters.whose),
+        clearest=_rows(
+            db, "report/clearest_wins_and_losses", {"per_model": BATTLES_PER_MODEL} | scope | parameters.whose
+        ),
         selections=[
             _selection(db, dict(row), scenario) for row in _rows(db, "report/selections_to_report", scope).rows
         ],

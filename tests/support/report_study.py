@@ -47,7 +47,12 @@ def build(
 
 def model_names(number: int) -> list[str]:
     """Names of many lengths, some of which differ in their middle only."""
-    families = ("llama-3.1-{}b", "mistral-{}b", "qwen2.5-{}b-instruct", "an-organisation/model-{}b-preview-2025-04-01")
+    families = (
+        "llama-3.1-{}b",
+        "mistral-{}b",
+        "qwen2.5-{}b-instruct",
+        "an-organisation-with-a-name/model-{}b-preview-2025-04-01",
+    )
     return [families[n % len(families)].format(n + 1) for n in range(number)]
 
 

@@ -23,7 +23,7 @@ from madetl.report.content import (
     duration,
     percent,
 )
-from madetl.report.plots.models import SQUARE, Whisker, whiskers
+from madetl.report.plots.models import SQUARE, Whiskers, whiskers
 from madetl.report.rows import ReportData
 from madetl.text import counted
 
@@ -116,21 +116,18 @@ def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _position(study: ReportData) -> Plot:
-    lines = []
-    for row in study.annotators.rows:
-        if won := share(row["first_won"], row["decided"]):
-            note = f"{won.count:,} of {won.of:,}"
-            lines.append(Whisker(row["annotator"], 100 * won.share, 100 * won.lower, 100 * won.upper, note))
+    shares = [(row["annotator"], share(row["first_won"], row["decided"])) for row in study.annotators.rows]
+    known = [(name, won) for name, won in shares if won]
+    lines = [(100 * won.share, 100 * won.lower, 100 * won.upper) for _, won in known]
     caption = (
         "How often the answer that stood first won, of the verdicts for one of the two, with 95 % intervals. On the "
         "broken line, half, there is no bias."
     )
     return whiskers(
         Frame("position", caption, _table(study, folded=True)),
-        lines,
-        "won by the first (%)",
-        look=SQUARE,
-        reference=50,
+        [name for name, _ in known],
+        [Whiskers("won by the first (%)", SQUARE, lines, reference=50)],
+        notes=[f"{won.count:,} of {won.of:,}" for _, won in known],
     )
 
 

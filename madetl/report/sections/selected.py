@@ -26,7 +26,7 @@ from madetl.report.content import (
     percent,
 )
 from madetl.report.plots.series import Hill, hills, two_shares
-from madetl.report.plots.svg import labels
+from madetl.report.plots.svg import shortened
 from madetl.report.rows import BIN_WIDTH, ReportData, SelectionData
 from madetl.report.scripts import script_of
 from madetl.selection.results import total
@@ -35,7 +35,6 @@ from madetl.text import agreeing, count_words, counted
 _MOST_SELECTIONS = 4
 _MOST_HILLS = 45  # pairs of models (ten models); beyond, one hill per model
 _MOST_BARS = 15
-_LONGEST_NAME = 25  # letters: two of them fill the width of a phone
 _LENGTHS = (10, 20, 40, 80, 160, 320)  # words
 
 
@@ -105,7 +104,7 @@ def _hills(study: ReportData, one: SelectionData, number: int) -> Plot:
     for row in one.picks.rows:
         marks[row["pair_id"]].append(row["score"])
     models = list(dict.fromkeys(name for row in one.levels.rows for name in (row["model_a"], row["model_b"])))
-    short = dict(zip(models, labels(models, _LONGEST_NAME), strict=True))
+    short = dict(zip(models, shortened(models), strict=True))
     pairs = [(row, _hill(row, short, bins, marks)) for row in one.levels.rows if row["pair_id"] in bins]
     each = "pair of models" if len(pairs) <= _MOST_HILLS else "model, with all others together"
     rows = [hill for _, hill in pairs] if len(pairs) <= _MOST_HILLS else _by_model(pairs, short)

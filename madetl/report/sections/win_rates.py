@@ -62,15 +62,15 @@ def _ratings(board: Leaderboard) -> dict[str, float]:
 
 
 def _matrix(study: ReportData, boards: Boards) -> Plot:
-    """Models in the order of the leaderboard, the better ones above and to the left."""
-    models = [line.model for line in boards.first[0].ratings]
+    """Models in the order that the votes give, the better ones above and to the left."""
+    models = list(boards.orders[0].models)
     records = {(row["model_a"], row["model_b"]): row for row in study.pairs.rows}
     cells = [[_cell(records, model, opponent) for opponent in models] for model in models]
     small = len(models) <= _CELLS
     texts = [[_text(cell, small) for cell in line] for line in cells]
     details = "; below it wins – ties – losses" if small else ""
     caption = (
-        f"How often the model of the row won against that of the column, in per cent{details}. "
+        f"How often the model of the row won against that of the column with its number, in per cent{details}. "
         "Orange: it lost more; blue: it won more."
     )
     return matrix(

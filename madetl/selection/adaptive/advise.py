@@ -278,7 +278,12 @@ def _no_votes(db: sqlite3.Connection, scenario: str | None) -> str:
 
 
 def _notes(found: VotesSoFar, unjudged: Sequence[str]) -> list[Note]:
-    notes = [_components(found), _few(found), _unjudged(unjudged), Note("stopping", STOPPING)]
+    notes = [
+        _components(found),
+        few(int(found.items.sum()), len(found.model_a)),
+        _unjudged(unjudged),
+        Note("stopping", STOPPING),
+    ]
     return [note for note in notes if note]
 
 
@@ -295,8 +300,8 @@ def _components(found: VotesSoFar) -> Note | None:
     return Note("components", f"no chain of votes connects these groups, so nothing is known of their order: {named}.")
 
 
-def _few(found: VotesSoFar) -> Note | None:
-    items, pairs = int(found.items.sum()), len(found.model_a)
+def few(items: int, pairs: int) -> Note | None:
+    """Whether so many judged items on so many pairs of models are few for a probability; None: they are not."""
     if items >= FEW_ITEMS * pairs:
         return None
     return Note(
