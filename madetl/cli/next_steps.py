@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -25,11 +26,21 @@ DECIDED: tuple[Step, ...] = (
 """What there is to see once votes are ranked."""
 
 
+_EXTRAS = {"report": ("report", "jinja2"), "annotate": ("web", "flask")}
+"""By the command's first word: the extra that it needs, and a package that comes with it."""
+
+
 def show(program: str, steps: Iterable[Step]) -> None:
     """Prints the steps under 'Next:'; `program` is how madetl is called on this database."""
     click.echo("Next:")
     for command, why in steps:
-        click.echo(f"  {called(program, command)}\n      {why}")
+        click.echo(f"  {called(program, command)}\n      {why}{_missing(command)}")
+
+
+def _missing(command: str) -> str:
+    """The extra that has to be installed first, in words."""
+    extra, package = _EXTRAS.get(command.split(maxsplit=1)[0], ("", ""))
+    return f" (with the extra {extra}: pip install '.[{extra}]')" if package and not find_spec(package) else ""
 
 
 def called(program: str, command: str) -> str:

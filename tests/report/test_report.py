@@ -15,7 +15,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ from madetl.cli.report import command_line
 from madetl.errors import ParameterError
 from madetl.judgment import agreement
 from madetl.ranking import rank
-from madetl.ranking.order import SETTLED, posterior_of
+from madetl.ranking.leaderboards import Leaderboard
+from madetl.ranking.order import SETTLED, Neighbours, posterior_of
 from madetl.ranking.votes import RankParameters
 from madetl.rendering.markdown import render
 from madetl.report import page, resilience, rows
@@ -36,6 +37,7 @@ from madetl.report.boards import ModelOrder, boards
 from madetl.report.content import BlockGroup, Code, Plot, Section, SideBySide, Table, WinsAndLosses
 from madetl.report.plots import svg
 from madetl.report.scripts import script_of
+from madetl.report.sections import answer
 from madetl.report.tallies import bt_ratings, positions, spearman, votes_of
 from madetl.selection import select
 from madetl.selection.adaptive import advise
@@ -196,19 +198,31 @@ def test_no_sentence_of_the_answer_is_built_on_a_rating(studied: sqlite3.Connect
     assert not [text for text in texts if re.search("leads,? with|with Elo|with Bradley", text)]
 
 
-@pytest.mark.parametrize(("models", "words"), [(8, "Their order is settled but for"), (12, "Of the 11 steps of their")])
-def test_few_models_name_what_is_open_and_many_what_is_settled(tmp_path: Path, models: int, words: str) -> None:
-    report_study.build(tmp_path / "study.db", models=models, instructions=45, top_k=20)
-    with database.reading(tmp_path / "study.db") as db:
-        found = boards(rows.read(db))
-        assert found is not None
-        steps = found.orders[0].steps
-        assert {step.settled for step in steps} == {True, False}
-        lead = page_text(sections(db)["answer"])
-    assert words in lead
-    named = [step for step in steps if step.settled == (models > 10)]
-    for step in named[:3]:
-        assert f"{step.better} before {step.worse} ({advise.percent(step.probability)})" in lead
+def order_of(*probabilities: float) -> ModelOrder:
+    """Models m0, m1, … whose order has these probabilities, step by step."""
+    names = [f"m{n}" for n in range(len(probabilities) + 1)]
+    steps = [Neighbours(a, b, p, p >= SETTLED) for (a, b), p in zip(pairwise(names), probabilities, strict=True)]
+    return ModelOrder(names, dict.fromkeys(names, 1), dict.fromkeys(names, 0.01) | {"m0": 0.6, "m1": 0.39}, steps, [])
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (order_of(0.6), "m0 is the best of 2 models with a probability of 60 %, m1 with 39 %. That is not settled."),
+        (
+            order_of(0.6, 0.7),
+            "of 3 models with a probability of 60 %, m1 with 39 %. No step of their order is settled.",
+        ),
+        (order_of(0.96, 0.99), "Their order is settled."),
+        (order_of(0.6, 0.99, 0.9), "Their order is settled but for m0 before m1 (60 %) and m2 before m3 (90 %)."),
+        (order_of(0.6, 0.7, 0.8, 0.99), "Of the 4 steps of their order, 1 is settled: m3 before m4 (99 %)."),
+        (order_of(*[0.6] * 10, 0.96), "Of the 11 steps of their order, 1 is settled: m10 before m11 (96 %)."),
+        (order_of(*[0.96] * 10, 0.6), "Of the 11 steps of their order, 10 are settled."),
+    ],
+)
+def test_the_first_sentence_says_what_is_settled(order: ModelOrder, words: str) -> None:
+    board = Leaderboard("overall", [], {}, [])
+    assert answer.first_sentence(board, order).endswith(words)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=80))
@@ -247,6 +261,7 @@ def test_ranges_are_said_with_their_models(db: sqlite3.Connection, study: Study)
         study.judgment(answers[1], answers[2], "model_a")
         study.judgment(answers[2], answers[3], ["model_a", "model_b"][number % 2])
     text = page_text(sections(db)["answer"])
+    assert re.search(r"order is settled but for .* before .* \(\d\d %\) and .* before .* \(\d\d %\)\.", text)
     assert re.search(
         r"each model from every other one of its range: 1–2 \([ab] and [ab]\); 3–4 \([cd] and [cd]\)\.", text
     )

@@ -72,6 +72,17 @@ def _answers(db: sqlite3.Connection, names: Sequence[str], instructions: int) ->
     database.insert_rows(db, "responses", columns, answers)
 
 
+def ask(db: sqlite3.Connection) -> None:
+    """Calls that gave the answers, at a price that differs from model to model."""
+    with database.transaction(db):
+        rows = (
+            ("inference", row["model_id"], f"{row['id']:064}", "ok", 100, 50, row["model_id"] / 10_000)
+            for row in db.execute("SELECT id, model_id FROM responses").fetchall()
+        )
+        columns = ("stage", "model_id", "request_hash", "outcome", "tokens_in", "tokens_out", "cost")
+        database.insert_rows(db, "calls", columns, rows)
+
+
 def _judge(db: sqlite3.Connection, people: int, repeated: int) -> None:
     draw = random.Random(5)
     strength = {row["id"]: draw.gauss(0, 1) for row in db.execute("SELECT id FROM models ORDER BY id")}

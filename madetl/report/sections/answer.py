@@ -6,7 +6,7 @@ beside them, and no sentence is built on a rating.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from madetl.ranking.leaderboards import Leaderboard
@@ -34,7 +34,8 @@ from madetl.selection.adaptive import advise
 from madetl.text import agreeing, counted
 
 _FEW_MODELS = 10  # up to which every open step of the order, and every model of a range, is named
-_MOST_NAMED = 4
+_MOST_NAMED = 2  # steps of the order, and rivals, in the first sentence
+_MOST_SETTLED = 20
 _MOST_RANGES = 12
 _POSSIBLE = 0.05  # a probability of being best, from which on a rival is named
 
@@ -45,8 +46,9 @@ def section(study: ReportData, boards: Boards | None) -> Section:
         return Section("answer", "The answer", [*_nothing_yet(study)])
     board, order = boards.first[0], boards.orders[0]
     blocks: list[Block] = [
-        Text(f"{_best(board, order)} {_steps(order)}", lead=True),
+        Text(first_sentence(board, order), lead=True),
         _table(study, boards),
+        *_settled(order),
         Text(_what_probabilities_are()),
         Text(_basis(study, board)),
         *_alike(order),
@@ -55,6 +57,11 @@ def section(study: ReportData, boards: Boards | None) -> Section:
         *_next(study),
     ]
     return Section("answer", "The answer", blocks)
+
+
+def first_sentence(board: Leaderboard, order: ModelOrder) -> str:
+    """Who may be the best, and how much of the order is settled."""
+    return f"{_best(board, order)} {_steps(order)}".strip()
 
 
 def _best(board: Leaderboard, order: ModelOrder) -> str:
@@ -66,7 +73,7 @@ def _best(board: Leaderboard, order: ModelOrder) -> str:
         return f"{first}: the votes are {_sure(order.best[models[0]])} sure."
     rivals = [
         f"{isolated(model)} with {_sure(order.best[model])}"
-        for model in models[1:_MOST_NAMED]
+        for model in models[1 : 1 + _MOST_NAMED]
         if order.best[model] >= _POSSIBLE
     ]
     return f"{first} with a probability of {_sure(order.best[models[0]])}{''.join(f', {rival}' for rival in rivals)}."
@@ -76,20 +83,27 @@ def _steps(order: ModelOrder) -> str:
     """How much of the order is settled: what is open where models are few, what is settled where they are many."""
     settled = [step for step in order.steps if step.settled]
     still_open = [step for step in order.steps if not step.settled]
-    if not still_open:
-        return "Their order is settled." if len(order.steps) > 1 else ""
-    if not settled:
-        return "No step of their order is settled." if len(order.steps) > 1 else "That is not settled."
-    if len(order.models) <= _FEW_MODELS:
-        return f"Their order is settled but for {_named(still_open)}."
-    steps = counted(len(order.steps), "step")
+    if len(order.steps) == 1:
+        return "" if settled else "That is not settled."
+    if not still_open or not settled:
+        return "Their order is settled." if settled else "No step of their order is settled."
+    if len(order.models) <= _FEW_MODELS and len(still_open) <= _MOST_NAMED:
+        return f"Their order is settled but for {listed([_named(step) for step in still_open])}."
+    named = [_named(step) for step in settled]
+    which = f": {listed(named)}" if len(named) <= _MOST_NAMED else ""
     are = agreeing(len(settled))["are"]
-    return f"Of the {steps} of their order, {len(settled)} {are} settled: {_named(settled)}."
+    return f"Of the {len(order.steps)} steps of their order, {len(settled)} {are} settled{which}."
 
 
-def _named(steps: Sequence[Neighbours]) -> str:
-    named = [f"{isolated(step.better)} before {isolated(step.worse)} ({_sure(step.probability)})" for step in steps]
-    return listed(named, _MOST_NAMED)
+def _named(step: Neighbours) -> str:
+    return f"{isolated(step.better)} before {isolated(step.worse)} ({_sure(step.probability)})"
+
+
+def _settled(order: ModelOrder) -> Iterator[Block]:
+    """The settled steps by name, where the lead only counts them."""
+    settled = [step for step in order.steps if step.settled]
+    if _MOST_NAMED < len(settled) < len(order.steps):
+        yield Text(f"Settled: {listed([_named(step) for step in settled], _MOST_SETTLED)}.")
 
 
 def _sure(probability: float) -> str:

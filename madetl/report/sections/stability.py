@@ -181,10 +181,11 @@ def _k_blocks(
     order = np.argsort(positions[-1], kind="stable")
     paths = {votes.models[m]: positions[:, m].tolist() for m in order}
     sources = [study.votes.source, selection.picks.source]
-    head = ["K", "judgments", "Spearman", *paths]
+    head = ["", *(f"K = {step}" for step in steps)]
     rows: list[list[Cell]] = [
-        [step, votes_by_k[n], decimal(float(correlation[n]), 3), *(Number(f"{path[n]:g}") for path in paths.values())]
-        for n, step in enumerate(steps)
+        ["judgments", *(Number(f"{number:,}") for number in votes_by_k)],
+        ["Spearman’s correlation", *(decimal(float(value), 3) for value in correlation)],
+        *([model, *(Number(f"{place:g}") for place in path)] for model, path in paths.items()),
     ]
     table = Table("Places by K, and Spearman's correlation with the ranking from all picks", head, rows, sources, True)
     curve = [float(value) for value in correlation]
