@@ -5,6 +5,7 @@ Rows come in through the queries of sql/status, plain values go out; nothing cha
 
 from __future__ import annotations
 
+import json
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -64,7 +65,8 @@ def status(db: sqlite3.Connection) -> Status:
         selections = [row | _named(db, row) | _new(db, row) for row in _rows(db, "selection/selections_so_far")]
         [ranking] = _rows(db, "status/status_ranking")
         overall = (
-            "SELECT rank, model, rating, lower, upper, battles, resample FROM leaderboard WHERE scenario = 'overall'"
+            "SELECT rank, model, probability_best, rating, lower, upper, battles, resample, selections "
+            "FROM leaderboard WHERE scenario = 'overall'"
         )
         leaderboard = [dict(row) for row in db.execute(overall)]
         annotators = _rows(db, "status/status_annotators")
@@ -120,7 +122,7 @@ def _named(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, str]:
 
 def _new(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, int]:
     """`new_model_pairs`: how many model pairs the selection has nothing of yet."""
-    names = ("set_id", "pair_policy", "metric_id", "scenario", "min_words", "max_length_ratio")
+    names = ("set_id", "pair_policy", "metric_id", "scenarios", "generation", "min_words", "max_length_ratio")
     parameters = {name: row[name] for name in names} | {"pairs": row["candidates"]}
     return dict(db.execute(sqlfiles.query("status/new_model_pairs"), parameters).fetchone())
 
@@ -186,7 +188,7 @@ def _measuring(metrics: Rows, models: Rows) -> Iterator[NextStep]:
 def _selecting(selections: Rows, metrics: Rows) -> Iterator[NextStep]:
     measured = [row for row in metrics if row["measured"]]
     if measured and not selections:
-        option = "" if measured[0]["metric"] == "char-ngram" else _option("--metric", measured[0]["metric"])
+        option = "" if len(measured) == 1 else _option("--metric", measured[0]["metric"])
         yield NextStep("select", "nothing is selected for judging yet", f"select{option} --top-k 10")
     for row in selections:
         if row["new_model_pairs"]:
@@ -214,7 +216,8 @@ def _ranking(ranking: dict[str, Any]) -> Iterator[NextStep]:
         yield NextStep("rank", _not_ranked(ranking["votes"]), "rank")
     elif ranking["votes"] != ranking["ranked"]:
         why = f"the latest ranking counts {_votes(ranking['ranked'])}, and there are {ranking['votes']:,}"
-        yield NextStep("rank", why, "rank")
+        options = [_option("--selection", name) for name in json.loads(ranking["selections"] or "[]")]
+        yield NextStep("rank", why, "rank" + "".join(options))
 
 
 def _votes(number: int) -> str:

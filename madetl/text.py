@@ -1,4 +1,4 @@
-"""Hashes of texts, counts of words, text that can be stored, and a number with its noun. Pure."""
+"""Hashes of texts, counts of words, text that can be stored, names that are the same, a number with its noun. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 _SPACELESS = "\u0e01-\u0e2e\u0e2f\u0e30\u0e32\u0e33\u0e40-\u0e46\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa"
 _SPACELESS += "\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"))
 _ASCII_BETWEEN_WORDS = bytes(code if code > 127 or chr(code).isalnum() else ord(" ") for code in range(256))
 
 
@@ -69,6 +70,17 @@ def file_name(text: str) -> str:
 def without_folders(text: str) -> str:
     """The text with only the names of the files whose absolute paths stand in it; paths with spaces keep a part."""
     return _FOLDERS.sub("", text)
+
+
+def name_key(name: str) -> str:
+    """What two names have in common that a reader takes for the same.
+
+    Case, width (NFKC), spaces around the name and doubled ones within it make no difference, nor does which dash it is.
+    """
+    if name.isascii():
+        return " ".join(name.split()).lower()
+    plain = unicodedata.normalize("NFKC", name).translate(_DASHES).casefold()
+    return " ".join(unicodedata.normalize("NFKC", plain).split())
 
 
 def count_words(text: str) -> int:

@@ -99,7 +99,10 @@ def test_it_counts_what_there_is(study: Study) -> None:
     study.annotator("gpt", "model")
     study.judgment(a, b, "model_a", annotator="gpt")
     found = status(study.db)
-    assert [tuple(row.values()) for row in found.scenarios] == [("Coding", 1, 1, 1, 1), ("Writing", 2, 2, 2, 0)]
+    assert [tuple(row.values()) for row in found.scenarios] == [
+        ("Coding", 1, 1, "seeds", 1, 1, 1),
+        ("Writing", 2, 2, "seeds", 2, 2, 0),
+    ]
     assert [tuple(row.values()) for row in found.models] == [("a", 2, 2, 3), ("b", 1, 1, 3)]
     assert [tuple(row.values()) for row in found.annotators] == [("ann", "person", 2, 1, 1, 1), ("gpt", "model", 1, 1, 0, 0)]  # fmt: skip  # noqa: E501
     assert [step.why for step in found.next][-1] == "2 votes of people are not ranked yet"
@@ -137,7 +140,7 @@ def test_each_stage_leads_to_the_next(example: Path) -> None:
     "parameters",
     [
         SelectionParameters(top_k=3),
-        SelectionParameters(top_k=3, scenario="Coding", min_words=5, max_length_ratio=2.5),
+        SelectionParameters(top_k=3, scenarios=["Coding"], min_words=5, max_length_ratio=2.5),
         SelectionParameters(top_k=3, diversity=0.5, name="my pilot"),
         SelectionParameters(top_k=3, strategy="random", seed=7),
         SelectionParameters(top_k=3, strategy="evidence"),

@@ -136,22 +136,28 @@ def read_text(file: Path) -> str:
         raise InputError(str(file), f"cannot be read as text: {error}") from error
 
 
-def conclude(result: StageResult, as_json: bool = False, **more: Any) -> None:
+def conclude(result: StageResult, as_json: bool = False, *, pool: str | None = None, **more: Any) -> None:
     """Prints what came of a run; exits with 1 if anything is left undone, with a count for each reason.
 
-    `more`: further counts for the JSON.
+    `pool`: the instructions that it was about, in words. `more`: further counts for the JSON.
     """
     report = result.report
     if as_json:
-        print_json({"summary": result.summary, **more, **_as_json(report)})
+        print_json({"summary": result.summary, **_named(pool), **more, **_as_json(report)})
     else:
         click.echo(result.summary)
+        if pool is not None:
+            click.echo(f"Pool: {pool}")
         note(spending(report))
     if not report.undone:
         return
     for line in not_done(report):
         warn(line)
     sys.exit(1)
+
+
+def _named(pool: str | None) -> dict[str, str]:
+    return {} if pool is None else {"pool": pool}
 
 
 def not_done(report: AskReport) -> list[str]:
@@ -168,10 +174,10 @@ def spending(report: AskReport) -> str:
     return f"{counted(report.requests, 'request')}{again}{taken}; {tokens}; {cost}; {report.seconds:.1f} s."
 
 
-def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> None:
-    """Prints a dry run. `more`: further rows, by what they count (`human_judgments=280`)."""
+def show_estimate(estimate: Estimate, as_json: bool = False, *, pool: str | None = None, **more: Any) -> None:
+    """Prints a dry run. `pool` as in `conclude`; `more`: further rows, by what they count (`human_judgments=280`)."""
     if as_json:
-        print_json({"dry_run": True, **_fields(estimate), **more})
+        print_json({"dry_run": True, **_named(pool), **_fields(estimate), **more})
         return
     rows = {
         "requests": f"{estimate.requests:,}",
@@ -183,6 +189,8 @@ def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> Non
         **{name.replace("_", " "): f"{value:,}" for name, value in more.items()},
     }
     print_table([{"dry run": name, "": value} for name, value in rows.items() if value is not None])
+    if pool is not None:
+        click.echo(f"Pool: {pool}")
     note(f"Tokens in: {estimate.tokens_in_rule}. Tokens out: {estimate.tokens_out_rule}.")
     if estimate.cost is None:
         note("--price-in and --price-out give the price, in USD per million tokens.")

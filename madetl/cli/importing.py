@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from madetl.cli.output import print_json, progress_bar, warn
 
 if TYPE_CHECKING:
     from madetl.importing.each_file import Imported
+    from madetl.store.judgments import Again
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 json_counts_option = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -24,7 +26,37 @@ def _scenario_option(default: str | None, help: str) -> Callable[[Any], Any]:
 
 
 def _annotator_option(default: str, help: str) -> Callable[[Any], Any]:
-    return click.option("--annotator", metavar="NAME", default=default, show_default=True, help=help)
+    return click.option("--annotator", metavar="NAME", help=f"{help}  [default: {default}, a crowd]")
+
+
+_again_options = (
+    click.option(
+        "--revise", is_flag=True, help="What differs from an annotator's earlier verdict counts instead of that one."
+    ),
+    click.option("--as-repeat", is_flag=True, help="Second verdicts are repeats: for self-agreement, never counted."),
+)
+_crowd_option = click.option(
+    "--crowd",
+    "crowds",
+    multiple=True,
+    metavar="NAME",
+    help="NAME is many people: each of its rows is a vote. May be repeated.",
+)
+
+
+def _second_verdict_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --revise and --as-repeat; the command gets both as `again`."""
+
+    @wraps(command)
+    def with_again(*arguments: Any, revise: bool, as_repeat: bool, **options: Any) -> Any:
+        if revise and as_repeat:
+            raise click.UsageError("Give either --revise or --as-repeat: a second verdict counts, or it does not.")
+        again = "revise" if revise else "repeat" if as_repeat else "refuse"
+        return command(*arguments, again=again, **options)
+
+    for option in reversed(_again_options):
+        with_again = option(with_again)
+    return with_again
 
 
 _metric_option = click.option(
@@ -108,8 +140,10 @@ def alpaca_eval(settings: Settings, files: tuple[str, ...], scenario: str, as_js
 @files_argument
 @_scenario_option("MAD-Eval", "Scenario of the instructions.")
 @_annotator_option("mad-eval", "Who judged.")
+@_crowd_option
 @_metric_option
 @json_counts_option
+@_second_verdict_options
 @click.pass_obj
 def mad_eval(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Import pairs of answers as MAD-Eval keeps them, with the winners.
@@ -129,8 +163,10 @@ def mad_eval(settings: Settings, /, files: tuple[str, ...], as_json: bool, **opt
 @files_argument
 @_scenario_option("Arena", "Scenario of the battles that name none.")
 @_annotator_option("arena", "Who judged the battles that have no judge.")
+@_crowd_option
 @_metric_option
 @json_counts_option
+@_second_verdict_options
 @click.pass_obj
 def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Import Chatbot Arena battles from JSON, JSONL or Parquet.
@@ -138,6 +174,8 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
     Each battle has model_a, model_b and winner (model_a, model_b, tie, both_bad), and either conversation_a and
     conversation_b or MAD-Eval's data. model_a is the answer that was shown first. Longer conversations become one
     text: the user's turns are the instruction, the model's turns its response.
+
+    A judge is one person with one vote per pair of answers, unless --crowd says that the name stands for many.
     """
     _run(settings, "import_arena", files, as_json, **options)
 
@@ -150,25 +188,26 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
 )
 @files_argument
 @click.option("--annotator", metavar="NAME", help="Who judged, where the file does not say.")
+@_crowd_option
 @click.option("--scenario", metavar="NAME", help="Scenario of the instructions, where the rows name none.")
 @json_counts_option
+@_second_verdict_options
 @click.pass_obj
-def judgments(
-    settings: Settings, *, files: tuple[str, ...], annotator: str | None, scenario: str | None, as_json: bool
-) -> None:
+def judgments(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Import people's verdicts from CSV, JSONL or Parquet.
 
     A sheet of `madetl export annotations`: the column winner holds response_1, response_2, tie or both_bad, or nothing
     yet. A table: instruction, model_a, model_b, winner (a model's name, or one of those words), and optionally
     annotator, created_at, comment; scenario, input, response_a and response_b where the others leave a doubt.
 
-    Verdicts on pairs that were removed since the sheet was made are left out, and counted.
+    Whoever judged two answers before has voted on them: the same verdict adds nothing, and a file with another one is
+    refused, unless --revise or --as-repeat says what it is.
     """
     from madetl.importing import judgments
     from madetl.store import database
 
     with database.writing(settings.db) as db:
-        done = judgments.import_judgments(db, files, annotator=annotator, scenario=scenario)
+        done = judgments.import_judgments(db, files, **options)
         show(done, as_json, db, settings.program)
 
 
@@ -190,9 +229,10 @@ def judgments(
     "be repeated.  [default: the address, or label-studio:ID]",
 )
 @json_counts_option
+@_second_verdict_options
 @click.pass_obj
 def import_label_studio(
-    settings: Settings, *, files: tuple[str, ...], annotators: tuple[str, ...], as_json: bool
+    settings: Settings, *, files: tuple[str, ...], annotators: tuple[str, ...], again: Again, as_json: bool
 ) -> None:
     """Import verdicts from Label Studio's JSON export.
 
@@ -204,7 +244,7 @@ def import_label_studio(
 
     names = label_studio.Names.parse(annotators)
     with database.writing(settings.db) as db:
-        done = label_studio.import_annotations(db, files, names)
+        done = label_studio.import_annotations(db, files, names, again=again)
         show(done, as_json, db, settings.program)
 
 

@@ -65,12 +65,18 @@ def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool
     if as_json:
         print_json({"old": old, "new": new, **asdict(renamed)})
         return
+    new = renamed.name
     if renamed.merged is None:
         click.echo(f"{old} is called {new} now.")
         return
     click.echo(f"{old} is merged into {new}: {listed_counts(renamed.merged) or 'it had nothing'}.")
     if dropped := listed_counts(renamed.dropped or {}):
         note(f"Dropped, since {new} had the same or would meet itself: {dropped}.")
+    if renamed.repeats:
+        votes = f"{renamed.repeats:,} vote{' is a repeat' if renamed.repeats == 1 else 's are repeats'}"
+        note(
+            f"{votes} now, since whoever gave them judged the same answers under both names: the first verdict counts."
+        )
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

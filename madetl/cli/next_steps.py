@@ -51,17 +51,31 @@ def called(program: str, command: str) -> str:
 def ranked(ranking: Ranking, parameters: RankParameters) -> Iterator[Step]:
     """What there is to see of a ranking. Advice is on people's votes; a report, if not told, on their Elo ranking."""
     people = ranking.voters == "people"
-    where = f" --scenario {shlex.quote(parameters.scenario)}" if parameters.scenario else ""
+    where = _options("--scenario", parameters.scenarios) + _options("--selection", parameters.selections)
     if people:
         yield f"advise{where}", _ADVISE
-    run = "" if people and parameters.method == "elo" else f" --run {ranking.run_id}"
-    yield f"report{where}{run} -o report.html", _REPORT
+    chosen = where if people and parameters.method == "elo" else f" --run {ranking.run_id}"
+    yield f"report{chosen} -o report.html", _REPORT
+
+
+def judged(selection: str) -> tuple[Step, ...]:
+    """What comes when all of a selection is judged."""
+    option = _options("--selection", [selection])
+    return (
+        (f"rank{option}", "rank the models by the votes on what it picked"),
+        (f"advise{option}", _ADVISE),
+        (f"report{option} -o report.html", _REPORT),
+    )
+
+
+def _options(name: str, values: Iterable[str]) -> str:
+    return "".join(f" {name} {shlex.quote(value)}" for value in values)
 
 
 def to_judge(selection: str) -> tuple[Step, ...]:
     """The two ways to have people judge a selection."""
-    option = f"--selection {shlex.quote(selection)}"
+    option = _options("--selection", [selection])
     return (
-        (f"annotate {option}", "people judge on a page in the browser"),
-        (f"export annotations {option} -o sheet.csv", "or on a sheet, which `import judgments` reads back"),
+        (f"annotate{option}", "people judge on a page in the browser"),
+        (f"export annotations{option} -o sheet.csv", "or on a sheet, which `import judgments` reads back"),
     )

@@ -18,6 +18,33 @@ scenarios_option = click.option(
     callback=lambda _, __, value: tuple(dict.fromkeys(value)),
     help="Only instructions of this scenario; may be repeated.  [default: all]",
 )
+selections_option = click.option(
+    "--selection",
+    "selections",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _, __, value: tuple(dict.fromkeys(value)),
+    help="Only votes on what this selection picked; may be repeated.  [default: all votes]",
+)
+
+
+def _generation(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    from madetl.errors import ParameterError
+    from madetl.store import pool
+
+    try:
+        return None if value is None else pool.parsed(value)
+    except ParameterError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+generation_option = click.option(
+    "--generation",
+    callback=_generation,
+    metavar="evolved|seeds|all|N",
+    help="Which instructions: rewritings (of all rounds, or of round N), their seeds, or all.  [default: evolved in a "
+    "scenario that has rewritings, else seeds]",
+)
 seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Seed of what is drawn at random.")
 
 
@@ -61,7 +88,7 @@ pairs_option = click.option(
     help="All response pairs, or only those that somebody judged already.",
 )
 metric_option = click.option(
-    "--metric", default="char-ngram", show_default=True, metavar="NAME", help="The similarity to go by."
+    "--metric", metavar="NAME", help="The similarity to go by.  [default: the one that is measured, if only one is]"
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import scenario_option
+from madetl.cli.options import scenarios_option, selections_option
 from madetl.errors import MissingExtraError, ParameterError
 from madetl.text import counted
 
@@ -20,6 +20,7 @@ from madetl.text import counted
     epilog=examples(
         "madetl report -o report.html",
         "madetl report --scenario Writing -o writing.html",
+        "madetl report --selection pilot -o pilot.html",
         "madetl report --run 7 -o report.html",
         'madetl report --title "Which assistant writes best?" -o report.html',
     ),
@@ -27,7 +28,8 @@ from madetl.text import counted
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file to write, .html."
 )
-@scenario_option
+@scenarios_option
+@selections_option
 @click.option(
     "--run",
     "run_id",
@@ -37,7 +39,15 @@ from madetl.text import counted
 )
 @click.option("--title", metavar="TEXT", help="The title.  [default: the database's name, and the question]")
 @click.pass_obj
-def report(settings: Settings, *, output: Path, scenario: str | None, run_id: int | None, title: str | None) -> None:
+def report(
+    settings: Settings,
+    *,
+    output: Path,
+    scenarios: tuple[str, ...],
+    selections: tuple[str, ...],
+    run_id: int | None,
+    title: str | None,
+) -> None:
     """Write a report: one HTML file that needs nothing else, to mail, print or keep.
 
     Who leads and how sure that is; leaderboards, win rates, how stable the ranking is, what was selected, what each
@@ -57,7 +67,8 @@ def report(settings: Settings, *, output: Path, scenario: str | None, run_id: in
             title=title or f"{settings.db.stem}: which model do people prefer?",
             program=program,
             command_line=lambda command, parameters: command_line(program, command, parameters),
-            scenario=scenario,
+            scenarios=scenarios,
+            selections=selections,
             run_id=run_id,
         )
     click.echo(

@@ -12,6 +12,7 @@ from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import (
     diversity_option,
     floor_option,
+    generation_option,
     instruction_metric_option,
     json_option,
     max_length_ratio_option,
@@ -19,7 +20,7 @@ from madetl.cli.options import (
     min_words_option,
     models_option,
     refuse_without_adaptive,
-    scenario_option,
+    scenarios_option,
     seed_option,
     stop_at_option,
 )
@@ -54,7 +55,8 @@ _PAIRS_SHOWN = 30
 @instruction_metric_option
 @min_words_option
 @max_length_ratio_option
-@scenario_option
+@scenarios_option
+@generation_option
 @models_option
 @click.option(
     "--pairs",
@@ -83,7 +85,7 @@ _PAIRS_SHOWN = 30
 @stop_at_option
 @click.option("--place", metavar="MODEL", help="With --adaptive: only pairs of this model with the others.")
 @seed_option
-@click.option("--name", help="Name of the selection.  [default: one per scenario and metric, such as all-char-ngram]")
+@click.option("--name", help="Name of the selection.  [default: one per scenarios and metric, such as all-char-ngram]")
 @json_option
 @click.pass_obj
 def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
@@ -93,7 +95,8 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
     For each pair of models, K instructions by the greedy of maximum discrepancy:
       x_k = argmin  similarity(x) + lambda * max cosine(x, picked before)
     Running it again extends a selection: a model that came later gets its pairs, a larger K
-    (--top-k 20 after 10) adds picks; what was picked, and judged, stays.
+    (--top-k 20 after 10) adds picks; what was picked, and judged, stays. It goes on with the
+    instructions that it was begun with (--generation), though more are written since.
 
     With --adaptive, pairs of models get as many as it takes to tell which is better: run it again
     whenever a batch is judged, or let `madetl annotate --adaptive` pick as people judge.
@@ -131,6 +134,7 @@ def _print(result: SelectionResult, program: str) -> None:
         click.echo(f"… and {counted(len(rows) - _PAIRS_SHOWN, 'more model pair')}: SELECT * FROM selected_pairs\n")
     _print_filters(result)
     click.echo(result.summary)
+    click.echo(f"Pool: {result.pool}")
     _print_what_next(result, program)
 
 
@@ -145,7 +149,7 @@ def _print_what_next(result: SelectionResult, program: str) -> None:
         click.echo("Every response pair of it has a judgment. Next: the same command again, to pick more")
     else:
         click.echo("Every response pair of it has a judgment.")
-        next_steps.show(program, (("rank", "rank the models by the votes"), *next_steps.DECIDED))
+        next_steps.show(program, next_steps.judged(result.name))
 
 
 def _print_filters(result: SelectionResult) -> None:

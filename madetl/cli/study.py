@@ -139,6 +139,7 @@ def _show_forecast(study: Study, settings: Settings, as_json: bool) -> None:
     click.echo(f"{counted(sum(step.requests for step in found.steps), 'request')}, {usd(found.cost)}", nl=False)
     click.echo(" and what has no price or no answers to go by yet" if unknown else "")
     click.echo(f"{counted(found.judgments, 'judgment of a person', 'judgments of people')}, at most")
+    click.echo(f"Pool: {found.pool}")
 
 
 COMMANDS: list[click.Command] = [run_command]

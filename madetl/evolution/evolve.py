@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from madetl.evolution.near_duplicates import THRESHOLD, Pool
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import sqlfiles
 from madetl.store.runs import run
-from madetl.store.scope import check_scenario, scenarios
+from madetl.store.scope import check_scenarios, scenarios
 from madetl.text import counted, instruction_hash, storable, with_input
 
 _OWN_PROMPT = ("writing", "reasoning", "understanding", "coding")
@@ -37,12 +37,12 @@ _KEEPS_ITS_PARENT = ("coding",)  # a rewriting that adds to its parent is close 
 class Evolution:
     """What is to be rewritten, by which model and how.
 
-    `scenario` None: each of them. `limit`: only the first so many instructions of each generation. `prompt`: the user's
+    `scenarios` (): each of them. `limit`: only the first so many instructions of each generation. `prompt`: the user's
     own. `threshold`: the cosine above which a rewriting counts as a near-duplicate.
     """
 
     model: str
-    scenario: str | None = None
+    scenarios: Sequence[str] = ()
     rounds: int = 1
     per_seed: int = 1
     limit: int | None = None
@@ -249,9 +249,9 @@ class RewritingsToAsk(StageWork[Evolved]):
 
 def _scenarios(db: sqlite3.Connection, evolution: Evolution) -> list[str]:
     """The scenarios to evolve. Raises ParameterError where there is none."""
-    check_scenario(db, evolution.scenario)
-    if evolution.scenario is not None:
-        return [evolution.scenario]
+    check_scenarios(db, evolution.scenarios)
+    if evolution.scenarios:
+        return list(evolution.scenarios)
     if not (found := scenarios(db)):
         raise ParameterError("There are no instructions to rewrite yet. Bring seeds: madetl import instructions FILE")
     return found

@@ -5,6 +5,7 @@ The modules that call this one know what a file holds and how to store it; this 
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from madetl.errors import InputError
 from madetl.store import runs
-from madetl.text import agreeing, counted, storable
+from madetl.text import agreeing, counted, name_key, storable
 
 
 @dataclass(frozen=True)
@@ -33,24 +34,48 @@ def import_each(
     take: Callable[[str, int], Counter[str]],
     *,
     nouns: Sequence[str] = ("judgments",),
+    warn: Callable[[int], Sequence[str]] = lambda run_id: (),
 ) -> Imported:
     """Calls `take` for one file after the other, under one run `import WHAT`, and sums up their counts.
 
     `take` gets the file and the run's id, stores all of the file or nothing, and returns counts by name. `nouns` are
-    the things that the summary names, the first of them even where there were none. Raises InputError where a file
+    the things that the summary names, the first of them even where there were none; `warn` gives what else is to be
+    told, for the run's id, once the files are in. Raises InputError where a file
     cannot be imported: the files before it stay, and the error says so.
     """
     counts: Counter[str] = Counter()
     given = {"files": [storable(file)[0] for file in files]} | dict(parameters)
+    models = _models(db)
     with runs.run(db, f"import {what}", given) as run:
         for position, file in enumerate(files):
             try:
                 counts += take(file, run.id)
             except InputError as error:
                 raise _with_earlier(error, given["files"][:position]) from error
-        done = Imported(_summary(what, nouns, counts), _warnings(counts, parameters.get("metric"), run.id), counts)
+        warnings = [
+            *_warnings(counts, parameters.get("metric"), run.id),
+            *warn(run.id),
+            *_same_models(models, _models(db)),
+        ]
+        done = Imported(_summary(what, nouns, counts), warnings, counts)
         run.summary = "\n".join([done.summary, *done.warnings])
     return done
+
+
+def _models(db: sqlite3.Connection) -> list[str]:
+    return [row[0] for row in db.execute("SELECT name FROM models ORDER BY id")]
+
+
+def _same_models(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """A warning for each new model whose name a reader takes for another one's, with the command that joins them."""
+    known: dict[str, str] = {}
+    warnings = []
+    for name in after:
+        same = known.setdefault(name_key(name), name)
+        if same != name and name not in before:
+            rename = f"madetl models rename {shlex.quote(name)} {shlex.quote(same)} --merge"
+            warnings.append(f"the new model {name} is written almost like {same}; if it is the same one: `{rename}`.")
+    return warnings
 
 
 def tally(noun: str, stored: object) -> Counter[str]:
@@ -79,22 +104,23 @@ def _summary(what: str, nouns: Sequence[str], counts: Counter[str]) -> str:
     return f"{what}: {'; '.join(parts)}"
 
 
+_STATES = ("new", "known", "empty", "revised", "repeats")  # the last three are named where there are any
+
+
 def _part(noun: str, counts: Counter[str]) -> str:
-    states = ["new", "known", "empty"] if noun == "responses" else ["new", "known"]
-    details = [f"{counts[f'{noun} {state}']:,} {state}" for state in states]
+    more = [state for state in _STATES[2:] if counts[f"{noun} {state}"] or (noun, state) == ("responses", "empty")]
+    details = [f"{counts[f'{noun} {state}']:,} {state}" for state in (*_STATES[:2], *more)]
     return f"{counted(total(noun, counts), noun[:-1])} ({', '.join(details)})"
 
 
 def total(noun: str, counts: Counter[str]) -> int:
     """How many of a thing the files hold."""
-    return sum(counts[f"{noun} {state}"] for state in ("new", "known", "empty"))
+    return sum(counts[f"{noun} {state}"] for state in _STATES)
 
 
 _WARNINGS = {
     "instructions differing": "{reference answer} {differ} from the first one given for {their} instruction, which is"
     " kept.",
-    "items removed": "{verdict} {are} on items that this database does not have, and {were} left out: {they} {were}"
-    " removed since the sheet was made, or {are} another database's.",
     "comments left out": "{comment} {have} no winner beside {them} and {were} left out.",
     "ground truths": "{annotation} {are} marked as ground truth and {were} left out.",
     "annotators without name": "{annotator} {are} known by Label Studio's number alone (label-studio:ID); --annotator"

@@ -29,18 +29,6 @@ from madetl.store.selections import LATEST, find_set
 from madetl.text import agreeing, counted, storable
 
 SOURCE, SOURCE_ID = "judge", "selection item"
-_COLUMNS = (
-    "annotator_id",
-    "response_a_id",
-    "response_b_id",
-    "winner",
-    "comment",
-    "source",
-    "source_id",
-    "created_at",
-    "run_id",
-)
-_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 Pair = tuple[int, int]  # ids of the two responses, in canonical order
 
@@ -186,18 +174,24 @@ class VerdictsToAsk(StageWork[Judged]):
             return
         # the reason of the same order is kept, whichever answer arrives first
         winner, comment = verdicts.together(*sorted((verdict, other), key=lambda each: each.shown_first))
-        now = db.execute(f"SELECT {_NOW}").fetchone()[0]
-        values = (winner, storable(comment)[0], SOURCE, SOURCE_ID, now, self.run_id)
-        self._new += insert_rows(
-            db, "judgments", _COLUMNS, [(self._annotator_id, *pair, *values)], conflict="OR IGNORE"
-        )
+        values = {
+            "annotator_id": self._annotator_id,
+            "response_a_id": pair[0],
+            "response_b_id": pair[1],
+            "winner": winner,
+            "comment": storable(comment)[0],
+            "source": SOURCE,
+            "source_id": SOURCE_ID,
+            "run_id": self.run_id,
+        }
+        self._new += db.execute(sqlfiles.query("judgment/store_judges_verdict"), values).rowcount
 
 
 def _check_is_judge(db: sqlite3.Connection, annotator: str) -> None:
     row = db.execute("SELECT kind FROM annotators WHERE name = ?", (annotator,)).fetchone()
     if row is not None and row["kind"] != "model":
         raise ParameterError(
-            f"{annotator} is a person among the annotators, whose votes would be mixed with the model's. "
+            f"{annotator} is a {row['kind']} among the annotators, whose votes would be mixed with the model's. "
             "Give --annotator NAME."
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,9 @@ _NO_WIDTH = 1e-6  # points; the fit leaves less
 class LeaderboardLine:
     """One line of a leaderboard. `rank` is 1 + the models of the same component whose lower bound is above `upper`.
 
-    It is None where the interval has no width, since the drawn rounds are all alike: such a model counts against no
-    other. `probability_best`: of being the strongest model of its component, whatever the method (None: not known).
+    It is None where the interval has no width but for the order of battles, since the same votes are drawn every time:
+    such a model counts against no other. `probability_best`: of being the strongest model of its component, whatever
+    the method (None: not known).
     """
 
     rank: int | None
@@ -51,9 +53,16 @@ class Leaderboard:
 
     scenario: str
     ratings: list[LeaderboardLine]
-    counts: dict[str, int]
+    counts: dict[str, Any]
     notes: list[Note]
     order: list[Neighbours] = field(default_factory=list)
+
+    @property
+    def in_order(self) -> list[LeaderboardLine]:
+        """The lines in the order that can be believed, component after component."""
+        lines = {line.model: line for line in self.ratings}
+        names = dict.fromkeys(name for step in self.order for name in (step.better, step.worse))
+        return [lines[name] for name in names if name in lines]
 
 
 def leaderboard(
@@ -135,13 +144,13 @@ def _lines(
 
 
 def _with_width(votes: Votes, summary: Summary, width: FloatArray, parameters: RankParameters) -> NDArray[np.bool_]:
-    """Which models have an interval that says something.
+    """Which models have an interval that says how sure their rating is.
 
     Where the items of each pair of models all went one way, a bootstrap draws the same votes again and again: what
-    width is left is that of Elo's order of battles.
+    width is left is that of Elo's order of battles, which is all that permute shows.
     """
     if parameters.resample == "permute":
-        return width > _NO_WIDTH
+        return np.zeros(len(width), dtype=bool)
     varied = np.bincount(votes.outcomes.pair, minlength=len(votes.model_a)) > 1
     varied_components = summary.component[votes.model_a[varied]]
     return (width > _NO_WIDTH) & np.isin(summary.component, varied_components)

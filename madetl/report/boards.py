@@ -104,7 +104,7 @@ def boards(study: ReportData) -> Boards | None:
         orders=[ModelOrder.of(one, study.parameters.seed) for one in ranked],
         votes=votes[0],
         stored=stored,
-        left_out=_number_of_scenarios(study) - len(scenarios) + (study.scenario is None),
+        left_out=_number_of_scenarios(study) - len(scenarios) + (study.board == OVERALL),
     )
 
 
@@ -115,8 +115,8 @@ def expected(first: float, second: float) -> float:
 
 def _scenarios(study: ReportData) -> list[str]:
     """The board that comes first, and each scenario: those with the most votes where there are very many."""
-    if study.scenario is not None:
-        return [study.scenario]
+    if study.board != OVERALL:
+        return [study.board]
     votes = Counter(row["scenario"] for row in study.votes.rows)
     return [OVERALL, *sorted(name for name, _ in votes.most_common(MOST_SCENARIOS))]
 
@@ -130,9 +130,7 @@ def _of(rows: Sequence[Mapping[str, Any]], scenario: str) -> list[Mapping[str, A
 
 
 def _other(parameters: RankParameters) -> RankParameters:
-    if parameters.method == "elo":
-        return replace(parameters, method="bt", resample="bootstrap", k_factor=elo.K_FACTOR)
-    return replace(parameters, method="elo")
+    return parameters.by_bradley_terry if parameters.method == "elo" else replace(parameters, method="elo")
 
 
 def _stored(study: ReportData, votes: Votes) -> Leaderboard | None:

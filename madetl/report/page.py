@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,15 +43,16 @@ def write(
     title: str,
     program: str,
     command_line: CommandLine,
-    scenario: str | None = None,
+    scenarios: Sequence[str] = (),
+    selections: Sequence[str] = (),
     run_id: int | None = None,
 ) -> Written:
     """Writes the report, whole or not at all. `program` is how madetl is called on this database.
 
-    Raises ParameterError for an unknown scenario or ranking run, and for a file that cannot be written.
+    Raises ParameterError for an unknown scenario, selection or ranking run, and for a file that cannot be written.
     """
     with whole_file(output) as part:  # opened first, so that a wrong path fails before the work
-        study = rows.read(db, scenario, run_id)
+        study = rows.read(db, scenarios, selections, run_id)
         ranked = boards(study)
         text = html(study, ranked, title=title, program=program, command_line=command_line)
         part.write_text(text, encoding="utf-8", newline="\n")

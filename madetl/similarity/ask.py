@@ -24,7 +24,7 @@ from madetl.similarity import rubric
 from madetl.similarity.measure import Scope, ScoreStore, UnmeasuredPair, selectable, unmeasured
 from madetl.similarity.named import LLM, model_name, model_parameters
 from madetl.similarity.prefilter import Prefilter
-from madetl.store import sqlfiles
+from madetl.store import pool, sqlfiles
 from madetl.store.database import transaction
 from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
 from madetl.text import counted, storable, with_input
@@ -51,13 +51,17 @@ class ChatMetric:
 
 @dataclass(frozen=True)
 class AskedAbout:
-    """What a run did. `plain`: pairs that needed no request; `measured` includes them."""
+    """What a run did. `plain`: pairs that needed no request; `measured` includes them.
+
+    `pool`: the instructions whose answers were meant, in words.
+    """
 
     metric: str
     measured: int
     plain: int
     known: int
     report: AskReport
+    pool: str
     remarks: Sequence[str] = ()
 
     @property
@@ -168,7 +172,8 @@ class ScoresToAsk(StageWork[AskedAbout]):
     def result(self, report: AskReport) -> AskedAbout:
         metric_id = self._metric_id()
         label = self.model.name if metric_id is None else metric_label(self.db, metric_id)
-        return AskedAbout(label, self._measured, self._plain, self._known, report)
+        instructions = pool.described(self.db, vars(self._metric.scope))
+        return AskedAbout(label, self._measured, self._plain, self._known, report, instructions)
 
     def _metric_id(self) -> int | None:
         return existing_metric(self.db, self.model.name, self._parameters)

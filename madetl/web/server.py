@@ -20,6 +20,7 @@ from madetl.rendering.markdown import render
 from madetl.selection import select
 from madetl.selection.sets import Adaptive
 from madetl.store import runs
+from madetl.store.annotators import stored_names
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
 from madetl.text import counted
@@ -93,7 +94,7 @@ def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Cal
     names = list(dict.fromkeys(parameters.annotators))
     with runs.run(db, "annotate", _recorded(parameters, selection, names), parameters.seed) as run:
         with transaction(db):
-            people = {assign.person(db, name): name for name in names}
+            people = dict(zip((assign.person(db, name) for name in names), stored_names(db, names), strict=True))
             study = _study(db, parameters, run.id)
         access = PageAccess(key, people)
         shared = is_shared(db, study, list(people))

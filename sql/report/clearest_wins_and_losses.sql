@@ -2,7 +2,7 @@
 -- Grain: one row per model, outcome ('won', 'lost') and rank (1 is the clearest), at most :per_model of each; a
 -- response pair with all its votes. What is clearer: more votes one way than the other; of equal ones fewer votes in
 -- all, then the lower similarity of the two answers (as the pair was picked), then the earlier judgment.
--- Parameters: :per_model; :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :per_model; :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 ),

@@ -1,6 +1,6 @@
 -- The leaderboards that one run of `madetl rank` stored.
 -- Grain: one row per scenario ('overall' first) and model, strongest first in each component.
--- Parameters: :run_id, :scenario (NULL: all leaderboards of the run).
+-- Parameters: :run_id, :scenarios (JSON array of names: their leaderboards, and the overall one; NULL: all).
 SELECT
     r.scenario,
     r.rank,
@@ -15,5 +15,5 @@ SELECT
 FROM ratings AS r
 JOIN models AS m ON m.id = r.model_id
 WHERE r.run_id = :run_id
-    AND (:scenario IS NULL OR r.scenario = :scenario)
+    AND (:scenarios IS NULL OR r.scenario IN (SELECT value FROM json_each(:scenarios)) OR r.scenario = 'overall')
 ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rating DESC, m.name;

@@ -1,7 +1,7 @@
 -- The votes that a report is about, in the order in which they were stored.
--- Grain: one row per judgment. half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a loss.
+-- Grain: one row per vote. half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a loss.
 -- shown_first: which answer the annotator saw first (NULL: not known).
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 )
@@ -14,6 +14,7 @@ SELECT
     c.response_a_id,
     c.response_b_id,
     c.annotator,
+    c.kind,
     c.winner,
     c.half_points,
     substr(i.instruction, 1, 200) AS opening,

@@ -72,7 +72,7 @@ def new(text: str, **more: str) -> str:
 def test_children_know_their_parent_their_generation_and_who_wrote_them(db, study: Study, server):
     # given one seed, when a model rewrites it
     seed = study.instruction("Write a poem about the sea.")
-    result = run(db, server, scenario="Writing")
+    result = run(db, server, scenarios=["Writing"])
     # then its child has the text that came back, and the request that brought it
     child = dict(db.execute("SELECT * FROM instructions WHERE id <> ?", (seed,)).fetchone())
     call = db.execute("SELECT * FROM calls").fetchone()

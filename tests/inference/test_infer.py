@@ -113,10 +113,10 @@ def test_limit_means_the_same_instructions_for_every_model(db, study: Study, ser
 def test_one_scenario_alone(db, study: Study, server):
     study.instruction("w", "Writing")
     study.instruction("c", "Coding")
-    ask(db, server, scenario="Coding")
+    ask(db, server, scenarios=["Coding"])
     assert [text for text, _, _ in responses(db)] == ["c"]
     with pytest.raises(ParameterError, match="There is no scenario 'Poetry'"):
-        ask(db, server, scenario="Poetry")
+        ask(db, server, scenarios=["Poetry"])
 
 
 @pytest.mark.parametrize("provider", ["openai", "gemini"])

@@ -218,7 +218,7 @@ def test_the_verdicts_of_judges_are_not_in_peoples_alpha(three, db):
 
 def test_one_scenario_alone_is_what_it_is_among_others(three, db):
     among = agreement.report(db).scenarios
-    alone = agreement.report(db, scenario="Writing").scenarios
+    alone = agreement.report(db, scenarios=["Writing"]).scenarios
     assert alone == [among[2]]
 
 
@@ -389,9 +389,9 @@ def test_errors_say_what_there_is(study, db):
     vote(study, "ann", "a")
     item(study, 1, "Coding")
     with pytest.raises(ParameterError, match="Nobody has judged anything in scenario Coding yet"):
-        agreement.report(db, scenario="Coding")
+        agreement.report(db, scenarios=["Coding"])
     with pytest.raises(ParameterError, match="There is no scenario 'Cooking'"):
-        agreement.report(db, scenario="Cooking")
+        agreement.report(db, scenarios=["Cooking"])
     with pytest.raises(ParameterError, match="0 rounds"):
         agreement.report(db, rounds=0)
     assert not db.in_transaction

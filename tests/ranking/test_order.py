@@ -86,13 +86,13 @@ def test_rank_and_advise_say_the_same(study, db):
     vote(study, "x", "z", "aaabaat")
     for number in range(3):
         vote_again(study, "x", "y", number, "ab")
-    for scenario in (None, "Writing"):
-        [board, *_] = rank.rank(db, dataclasses.replace(QUICK, scenario=scenario)).leaderboards
-        said = advise.advise(db, scenario=scenario, simulations=1, cap=1).orders
+    for scenarios in ((), ("Writing",)):
+        [board, *_] = rank.rank(db, dataclasses.replace(QUICK, scenarios=scenarios)).leaderboards
+        said = advise.advise(db, scenarios=scenarios, simulations=1, cap=1).orders
         assert [(step.better, step.worse) for step in board.order] == [(one.higher, one.lower) for one in said]
         # the same votes, with the pairs numbered in two ways
         assert [step.probability for step in board.order] == pytest.approx([one.sure for one in said])
-    assert votes_so_far.read(db, None).posterior.dispersion[0] != 1
+    assert votes_so_far.read(db).posterior.dispersion[0] != 1
 
 
 def test_the_order_is_of_the_votes_that_are_ranked(study, db):

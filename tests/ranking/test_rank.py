@@ -169,7 +169,7 @@ def test_a_seed_gives_the_same_numbers_again_and_another_run(three_models, db, m
 def test_a_scenario_alone_gives_what_it_gives_among_others(three_models, db):
     among = rank.rank(db, RankParameters(rounds=50)).leaderboards
     assert [board.scenario for board in among] == ["overall", "Coding", "Writing"]
-    alone = rank.rank(db, RankParameters(rounds=50, scenario="Writing")).leaderboards
+    alone = rank.rank(db, RankParameters(rounds=50, scenarios=("Writing",))).leaderboards
     assert alone == [among[2]]
     assert set(by_model(among[1])) == {"y", "z"}
 
@@ -362,7 +362,7 @@ def test_whose_votes_and_how_they_count_is_stored_and_said(people_and_judges, db
 
 
 def test_outcomes_of_items_are_the_same_in_numpy_and_in_sql(several_votes, db):
-    bindings = {"kind": "person", "names": "[]", "without": "[]", "scenario": None}
+    bindings = RankParameters().counted
     in_order = np.array([tuple(row) for row in db.execute(sqlfiles.query("ranking/battles_in_order"), bindings)]).T
     outcomes = [tuple(row) for row in db.execute(sqlfiles.query("ranking/item_outcomes"), bindings)]
     assert [tuple(row) for row in votes.item_outcomes(*in_order).T] == outcomes
@@ -501,8 +501,8 @@ def test_an_anchor_that_a_scenario_lacks_is_noted_there(three_models, db):
         ({"annotators": ("carol",)}, "There is no annotator carol. Known annotators: gpt-judge, alice, bob."),
         ({"without": ("bob", "carol")}, "There is no annotator carol. Known annotators: gpt-judge, alice, bob."),
         ({"without": ("bob", "alice")}, "No votes are left without alice, bob."),
-        ({"scenario": "Cooking"}, "no such votes in a scenario 'Cooking'. Known scenarios: Writing."),
-        ({"scenario": "overall"}, "no such votes in a scenario 'overall'"),
+        ({"scenarios": ("Cooking",)}, "no such votes in a scenario 'Cooking'. Known scenarios: Writing."),
+        ({"scenarios": ("overall",)}, "no such votes in a scenario 'overall'"),
         ({"anchor": ("gpt-9", 1000)}, "The anchor 'gpt-9' has no battles. Known models: x, y."),
     ],
 )

@@ -89,7 +89,7 @@ def settled_study(pool: Pool) -> Pool:
 def test_the_orders_are_as_sure_as_the_posterior_of_the_votes_says(open_study):
     found = advise(open_study)
 
-    now = votes_so_far.read(open_study.db, None)
+    now = votes_so_far.read(open_study.db)
     mean, covariance = now.posterior.mean[0], now.posterior.covariance[0]
     order = sorted(range(4), key=lambda model: -mean[model])
     assert [now.names[model] for model in order] == MODELS
@@ -139,8 +139,8 @@ def test_a_scenario_is_advised_on_by_its_own_votes(study):
     judge(pool, ab="wwwwwwww", bc="wwww")
     judge(other, scenario="Coding", ab="llll")
 
-    assert advise(pool, scenario="Writing").votes == 12
-    coding = advise(pool, scenario="Coding")
+    assert advise(pool, scenarios=["Writing"]).votes == 12
+    coding = advise(pool, scenarios=["Coding"])
     assert (coding.votes, coding.models, coding.orders[0].higher) == (4, 2, "b")
     assert advise(pool).votes == 16
 
@@ -314,12 +314,12 @@ def test_a_scenario_without_votes_points_to_those_of_others(study):
     with pytest.raises(
         ParameterError, match=r"no votes by people in scenario Coding to go by.*`madetl advise` without --scen"
     ):
-        advise(pool, scenario="Coding")
+        advise(pool, scenarios=["Coding"])
 
 
 def test_an_unknown_scenario_lists_those_there_are(open_study):
     with pytest.raises(ParameterError, match=r"There is no scenario 'Wriitng'\. The database has: Writing"):
-        advise(open_study, scenario="Wriitng")
+        advise(open_study, scenarios=["Wriitng"])
 
 
 @pytest.mark.parametrize("wrong", [{"target": 0.5}, {"target": 1.0}, {"simulations": 0}, {"seed": -1}])
@@ -383,7 +383,7 @@ def run(madetl, command: str) -> dict:
 def test_the_command_it_suggests_begins_an_adaptive_selection(study, madetl, metrics, named):
     pool = measured(study, scenario="Creative writing", metrics=metrics)
     judge(pool, "Creative writing", ab="wwl", bc="wlw", cd="wwl")
-    found = advise(pool, scenario="Creative writing", target=0.8)
+    found = advise(pool, scenarios=["Creative writing"], target=0.8)
 
     result = run(madetl, found.command)
 

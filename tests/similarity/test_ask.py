@@ -52,7 +52,9 @@ def fill(study: Study, instructions: int, models: int = 3, extra: str = "") -> N
 
 
 def chat_metric(db: sqlite3.Connection, server: ProviderServer, **settings) -> ChatMetric:
-    scope = scope_of(db, settings.pop("scenario", None), settings.pop("models", None), settings.pop("pairs", "all"))
+    scope = scope_of(
+        db, settings.pop("scenarios", ()), None, settings.pop("models", None), settings.pop("pairs", "all")
+    )
     name, prefilter = settings.pop("name", NAME), settings.pop("prefilter", None)
     model = model_settings.find(db, name, ModelOptions(provider="openai", base_url=f"{server.url}/v1"))
     return ChatMetric(model, ask.settings_for(db, name, settings), scope, prefilter)
@@ -259,7 +261,7 @@ class TestPrefilter:
         done = measure(db, server, prefilter=Prefilter("char-ngram", 3))
         # then the pairs are those that select picks
         assert (done.measured, len(server.requests)) == (9, 9)
-        select.select(db, select.SelectionParameters(top_k=3))
+        select.select(db, select.SelectionParameters(metric="char-ngram", top_k=3))
         pairs = "SELECT response_a_id, response_b_id FROM"
         received = {tuple(row) for row in db.execute(f"{pairs} similarities WHERE explanation IS NOT NULL")}
         assert received == {tuple(row) for row in db.execute(f"{pairs} selections")}

@@ -11,6 +11,7 @@ from itertools import combinations
 
 from madetl.ranking.leaderboards import Leaderboard
 from madetl.ranking.order import SETTLED, Neighbours
+from madetl.ranking.votes import in_words
 from madetl.report.boards import METHODS, Boards, ModelOrder
 from madetl.report.content import (
     Block,
@@ -170,9 +171,10 @@ def _usd(cost: float | None) -> str:
 def _basis(study: ReportData, board: Leaderboard) -> str:
     counts = board.counts
     people = {
-        "people": counted(counts["annotators"], "person", "people"),
+        "people": in_words(counts["annotators"], "person", counts["crowds"], "people"),
         "judge models": counted(counts["annotators"], "judge model"),
-        "annotators": f"{counted(counts['annotators'], 'annotator')} ({listed(study.parameters.annotators)})",
+        "annotators": counted(len(study.parameters.annotators), "annotator")
+        + f" ({listed(study.parameters.annotators)})",
     }[study.voters]
     ties = counts["ties"] + counts["both_bad"]
     return (

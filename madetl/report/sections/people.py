@@ -57,7 +57,9 @@ def _agreement(study: ReportData) -> Iterator[Block]:
     both, same = sum(row["response_pairs"] for row in common), sum(row["agreed"] for row in common)
     if not both:
         people = sum(row["kind"] == "person" for row in study.annotators.rows)
+        crowd = any(row["kind"] == "crowd" for row in study.annotators.rows)
         why = "Only one person has judged" if people == 1 else "No pair of answers was judged by two people"
+        why = "Only a crowd has judged, many people under one name" if crowd and not people else why
         yield Missing(f"{why}, so nothing can be said about how well people agree.")
     else:
         yield Text(
@@ -94,11 +96,11 @@ def _common_table(study: ReportData) -> Table:
 
 
 def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
-    people = [row for row in rows if row["kind"] == "person"] or rows
-    verdicts, ties, bad, decided, first, timed = (
-        sum(row[key] for row in people) for key in ("verdicts", "ties", "both_bad", "decided", "first_won", "timed")
+    people = [row for row in rows if row["kind"] != "model"] or rows
+    votes, ties, bad, decided, first, timed = (
+        sum(row[key] for row in people) for key in ("votes", "ties", "both_bad", "decided", "first_won", "timed")
     )
-    sentences = [f"{percent(ties / verdicts)} of the verdicts are ties, {percent(bad / verdicts)} both bad."]
+    sentences = [f"{percent(ties / votes)} of the votes are ties, {percent(bad / votes)} both bad."]
     if won := share(first, decided):
         verdict = "no sign of a bias for a position" if won.lower <= 0.5 <= won.upper else "a bias for a position"
         sentences.append(
@@ -133,16 +135,18 @@ def _position(study: ReportData) -> Plot:
 
 def _table(study: ReportData, *, folded: bool = False) -> Table:
     head = [
-        "annotator", "kind", "verdicts", "pairs of answers", "ties", "both bad", "first won", "comments",
-    "median seconds", "hours", ]  # fmt: skip
+        "annotator", "kind", "votes", "pairs of answers", "repeats", "revised", "ties", "both bad", "first won",
+    "comments", "median seconds", "hours", ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
             row["annotator"],
-            "person" if row["kind"] == "person" else "judge model",
-            row["verdicts"],
+            "judge model" if row["kind"] == "model" else row["kind"],
+            row["votes"],
             row["response_pairs"],
-            _part(row["ties"], row["verdicts"]),
-            _part(row["both_bad"], row["verdicts"]),
+            row["repeats"],
+            row["revised"],
+            _part(row["ties"], row["votes"]),
+            _part(row["both_bad"], row["votes"]),
             _part(row["first_won"], row["decided"]),
             row["comments"],
             decimal(row["seconds_median"], 0),
@@ -179,7 +183,7 @@ def _cost(study: ReportData) -> Iterator[Block]:
 
 
 def _hours(study: ReportData) -> str:
-    people = sum(row["hours"] or 0 for row in study.annotators.rows if row["kind"] == "person")
+    people = sum(row["hours"] or 0 for row in study.annotators.rows if row["kind"] != "model")
     seconds = sum(_seconds(row) or 0 for row in study.runs.rows)
     return (
         f"People’s time: {duration(people * 3600)}, as far as it is known. The machine’s: {duration(seconds)} in "

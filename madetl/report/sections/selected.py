@@ -71,7 +71,7 @@ def _selection(study: ReportData, one: SelectionData, number: int) -> Iterator[B
 
 def _what(one: SelectionData) -> str:
     p = one.parameters
-    judged = sum(row["verdicts"] > 0 for row in one.picks.rows)
+    judged = sum(row["votes"] > 0 for row in one.picks.rows)
     return (
         f"It holds {_how(p)}: {counted(len(one.picks.rows), 'pair')} of answers on "
         f"{counted(len({row['instruction_id'] for row in one.picks.rows}), 'instruction')}; "

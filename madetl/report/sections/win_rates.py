@@ -36,11 +36,19 @@ def section(study: ReportData, boards: Boards | None) -> Section:
     if boards is None:
         return Section("win-rates", "Win rates", [NO_VOTES])
     pairs = pairs_of(study, boards)
-    how = (
-        "A win rate counts a tie, and both bad, as half a win. The pairs were picked because the answers differ, so "
-        "these are no win rates of ordinary use."
+    how = "A win rate counts a tie, and both bad, as half a win."
+    return Section(
+        "win-rates", "Win rates", [Text(how + _picked(study)), _matrix(study, boards), *_fits(study, boards, pairs)]
     )
-    return Section("win-rates", "Win rates", [Text(how), _matrix(study, boards), *_fits(study, boards, pairs)])
+
+
+def _picked(study: ReportData) -> str:
+    """Why the win rates may not be those of ordinary use, where that is so."""
+    votes, picked = len(study.votes.rows), study.votes_on_picks
+    if not picked:
+        return ""
+    whose = "The pairs" if picked == votes else f"The pairs of answers of {picked:,} of the {votes:,} votes"
+    return f" {whose} were picked because the answers differ, so these are no win rates of ordinary use."
 
 
 def pairs_of(study: ReportData, boards: Boards) -> list[PairOfModels]:

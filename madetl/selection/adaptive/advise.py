@@ -26,7 +26,7 @@ from madetl.selection.adaptive import forecasts
 from madetl.selection.adaptive.forecasts import Forecast, Plan
 from madetl.selection.sets import NGRAMS
 from madetl.store import sqlfiles
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenarios, check_selections, names_json
 from madetl.text import agreeing, counted
 
 FEW_ITEMS = 3  # judged ones per pair of models; below, what models are usually like says more than the votes
@@ -75,9 +75,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Advice:
-    """The orders from the top down, each by itself, and all of them together. `spread` of the models is in points."""
+    """The orders from the top down, each by itself, and all of them together. `spread` of the models is in points.
 
-    scenario: str | None
+    By votes in these scenarios and on what these selections picked (none: all).
+    """
+
+    scenarios: list[str]
+    selections: list[str]
     target: float
     cap: int
     simulations: int
@@ -96,32 +100,34 @@ class Advice:
 def advise(
     db: sqlite3.Connection,
     *,
-    scenario: str | None = None,
+    scenarios: Sequence[str] = (),
+    selections: Sequence[str] = (),
     target: float = 0.95,
     simulations: int = 200,
     seed: int = 42,
     cap: int = 2000,
 ) -> Advice:
-    """Advice on people's votes in a scenario (None: all). No more than `cap` judgments are simulated at a time.
+    """Advice on people's votes in these scenarios and on what these selections picked (none: all).
 
-    Raises ParameterError where there is no vote, the scenario is unknown, or a number makes no sense.
+    No more than `cap` judgments are simulated at a time. Raises ParameterError where there is no vote, a scenario or a
+    selection is unknown, or a number makes no sense.
     """
     if not 0.5 < target < 1:
         raise ParameterError(f"--target is how sure to be, above 0.5 and below 1, not {target}.")
     if simulations < 1 or seed < 0:
         raise ParameterError("--simulations must be 1 or more, and --seed 0 or more.")
-    check_scenario(db, scenario)
-    found = votes_so_far.read(db, scenario)
+    check_scenarios(db, scenarios)
+    check_selections(db, selections)
+    found = votes_so_far.read(db, scenarios, selections)
     if len(found.names) < 2:
-        raise ParameterError(_no_votes(db, scenario))
+        raise ParameterError(_no_votes(db, scenarios, selections))
     plan = Plan(target, cap, simulations, seed)
     orders = _orders(found, plan)
     together = _needed(found, forecasts.of_all_orders(_pairs(found), found.votes, found.posterior, plan))
-    unjudged = [
-        row["name"] for row in db.execute(sqlfiles.query("selection/models_without_votes"), {"scenario": scenario})
-    ]
+    scope = {"scenarios": names_json(scenarios), "selections": names_json(selections)}
+    unjudged = [row["name"] for row in db.execute(sqlfiles.query("selection/models_without_votes"), scope)]
     return Advice(
-        scenario, target, cap, simulations, seed, len(found.names),
+        list(scenarios), list(selections), target, cap, simulations, seed, len(found.names),
         votes=int(found.votes.votes.sum()),
         items=int(found.items.sum()),
         dispersion=float(found.posterior.dispersion[0]),
@@ -129,7 +135,7 @@ def advise(
         orders=orders,
         all_orders=together,
         command=_command(
-            db, scenario, target, rounded(_within_reach(orders, together)), found.names if unjudged else None
+            db, scenarios, target, rounded(_within_reach(orders, together)), found.names if unjudged else None
         ),
         notes=_notes(found, unjudged),
     )  # fmt: skip
@@ -267,10 +273,12 @@ def _named(pair: PairShare) -> str:
 # --- what a reader must know, and what to do next
 
 
-def _no_votes(db: sqlite3.Connection, scenario: str | None) -> str:
-    where = f" in scenario {scenario}" if scenario else ""
-    elsewhere = scenario and votes_so_far.read(db, None).names
-    others = " `madetl advise` without --scenario takes all scenarios." if elsewhere else ""
+def _no_votes(db: sqlite3.Connection, scenarios: Sequence[str], selections: Sequence[str]) -> str:
+    where = f" in scenario {', '.join(scenarios)}" if scenarios else ""
+    where += f" on what {', '.join(selections)} picked" if selections else ""
+    options = " and ".join(["--scenario"] * bool(scenarios) + ["--selection"] * bool(selections))
+    elsewhere = options and votes_so_far.read(db).names
+    others = f" `madetl advise` without {options} takes all votes." if elsewhere else ""
     return (
         f"There are no votes by people{where} to go by.{others} `madetl select` picks what to judge, and "
         "`madetl annotate` opens a page to judge on."
@@ -324,7 +332,7 @@ def _unjudged(names: Sequence[str]) -> Note | None:
 
 
 def _command(
-    db: sqlite3.Connection, scenario: str | None, target: float, judgments: int, models: Sequence[str] | None
+    db: sqlite3.Connection, scenarios: Sequence[str], target: float, judgments: int, models: Sequence[str] | None
 ) -> str | None:
     """The selection that asks for so many more judgments: the adaptive one that there is, or a new one.
 
@@ -335,9 +343,10 @@ def _command(
     metric = db.execute(sqlfiles.query("selection/metric_to_select_by"), {"usual": NGRAMS}).fetchone()
     if metric is None:
         return "madetl similarity"
+    names = names_json(scenarios)
     rows = db.execute(sqlfiles.query("selection/selections_so_far"))
-    known = [dict(row) for row in rows if (row["pair_policy"], row["scenario"]) == ("adaptive", scenario)]
-    row = known[-1] if known else {"pair_policy": "adaptive", "scenario": scenario, "metric_id": metric["id"]}
+    known = [dict(row) for row in rows if (row["pair_policy"], row["scenarios"]) == ("adaptive", names)]
+    row = known[-1] if known else {"pair_policy": "adaptive", "scenarios": names, "metric_id": metric["id"]}
     budget = max(row["budget"], row["judged"] + judgments) if known else judgments
     only = f" --models {shlex.quote(','.join(models))}" if models else ""
     return f"madetl select{sets.options(db, row)}{only} --budget {budget} --stop-at {target:g}"

@@ -49,7 +49,8 @@ VALUES
     (1, 3, 1, 12, 13, 0.5, 25, 1.6, NULL, 1),
     (1, 2, 3, 31, 33, 0.0, 0, 0.0, NULL, 1);
 INSERT INTO selection_sets (id, name, scenario, metric_id, strategy, top_k, min_words, max_length_ratio, candidates, seed, run_id) VALUES
-    (1, 'pilot', NULL, 1, 'mad', 2, 20, 4.0, 'all', NULL, 3);
+    (1, 'pilot', NULL, 1, 'mad', 2, 20, 4.0, 'all', NULL, 3),
+    (2, 'quoted', 'The "new" one', 1, 'random', 1, 0, 0.0, 'all', 7, NULL);
 INSERT INTO selections (id, set_id, pair_id, rank, instruction_id, response_a_id, response_b_id, score, cost, run_id) VALUES
     (1, 1, 1, 1, 2, 21, 22, 0.1, 0.1, 3),
     (2, 1, 1, 2, 1, 11, 12, 0.2, 0.2, 3),
