@@ -55,7 +55,8 @@ def _print_status(found: dict[str, Any], program: str) -> None:
     board = found["leaderboard"]
     permuted = any(row["resample"] == "permute" for row in board)
     bounds = "range over orders of the battles" if permuted else "95 % interval"
-    found = found | {"leaderboard": [_without(row, "resample") for row in board]}
+    unsaid = ("resample",) if any(row["selections"] for row in board) else ("resample", "selections")
+    found = found | {"leaderboard": [_without(row, *unsaid) for row in board]}
     if not any(row["budget"] for row in found["selections"]):
         found |= {"selections": [_without(row, "pair_policy", "budget") for row in found["selections"]]}
     for name, title in _TABLES.items():

@@ -83,7 +83,7 @@ _MADE: dict[tuple[object, ...], dict[str, Section]] = {}
 
 
 def _sections(db: sqlite3.Connection, scenario: str | None, run_id: int | None) -> dict[str, Section]:
-    found = rows.read(db, scenario, run_id)
+    found = rows.read(db, [scenario] if scenario else [], run_id=run_id)
     made = page.sections(found, boards(found), lambda *_: None)
     return {section.key: section for section in made}
 
@@ -360,7 +360,7 @@ def test_unknown_runs_and_scenarios_are_named(studied: sqlite3.Connection) -> No
     with pytest.raises(ParameterError, match=r"Run 99 holds no ranking.*: 3"):
         rows.read(studied, run_id=99)
     with pytest.raises(ParameterError, match="Coding, Reasoning, Writing"):
-        rows.read(studied, "Poetry")
+        rows.read(studied, ["Poetry"])
 
 
 def test_one_scenario_has_only_its_own_votes(studied: sqlite3.Connection) -> None:
@@ -805,7 +805,7 @@ def test_every_table_and_plot_names_its_sql(studied: sqlite3.Connection) -> None
 def test_the_commands_beside_the_sql_give_the_same_rows(
     studied: sqlite3.Connection, study_file: Path, madetl: Madetl
 ) -> None:
-    found = rows.read(studied, "Coding")
+    found = rows.read(studied, ["Coding"])
     for result in (found.ratings, found.votes, found.selections[0].levels):
         _, *words = shlex.split(page.asking("madetl", result.source))
         assert len(list(csv.reader(madetl("--db", study_file, *words).stdout.splitlines()))) == len(result.rows) + 1
