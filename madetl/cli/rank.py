@@ -144,20 +144,24 @@ def show(ranking: Ranking, parameters: RankParameters) -> None:
     beside = {board.scenario: board for board in ranking.bradley_terry}
     same = len(boards) == 2  # overall and the only scenario
     for board in boards[:1] if same else boards:
-        other = beside.get(board.scenario)
-        click.echo(_heading(board))
-        for sentence in _headline(board):
-            click.echo(sentence)
-        output.print_table(_table(board, other, parameters))
-        for line in _remarks(board, other):
-            click.echo(line)
-    click.echo(_legend(parameters, ranking))
+        show_board(board, beside.get(board.scenario), parameters)
+    click.echo(legend(parameters))
     if same:
         click.echo(f"All votes are of one scenario, {boards[1].scenario}: its leaderboard is the same.")
     click.echo(f"Run {ranking.run_id}: {ranking.summary}.")
     if ranking.by_selection:
         output.note(f"Note: {_which_selections(ranking)}")
     _print_notes(boards)
+
+
+def show_board(board: Leaderboard, other: Leaderboard | None, parameters: RankParameters) -> None:
+    """Prints one leaderboard; `other` is that of Bradley–Terry beside Elo's."""
+    click.echo(_heading(board))
+    for sentence in _headline(board):
+        click.echo(sentence)
+    output.print_table(_table(board, other, parameters))
+    for line in _remarks(board, other):
+        click.echo(line)
 
 
 def _heading(board: Leaderboard) -> str:
@@ -223,7 +227,7 @@ def _ratings(board: Leaderboard) -> dict[str, str]:
     }
 
 
-def _legend(parameters: RankParameters, ranking: Ranking) -> str:
+def legend(parameters: RankParameters) -> str:
     """What the columns of a leaderboard say."""
     method = _METHODS[parameters.method]
     ranges = "95 % intervals"

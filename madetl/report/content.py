@@ -148,12 +148,12 @@ class Section:
 
 def points(value: float) -> Number:
     """A rating, in whole points."""
-    return Number(f"{value:,.0f}")
+    return Number(f"{value:,.0f}".replace("-", "−"))
 
 
 def interval(lower: float, upper: float) -> Number:
     """Two bounds of a rating."""
-    return Number(f"{lower:,.0f} to {upper:,.0f}")
+    return Number(f"{lower:,.0f} to {upper:,.0f}".replace("-", "−"))
 
 
 def percent(share: float | None) -> Number:

@@ -130,11 +130,12 @@ def _table(study: ReportData, boards: Boards) -> Table:
         cells += [number, model, Number(_sure(order.best[model]).replace("less than", "<"))]
         cells += [Number(_usd(costs.get(model)))] if costs else []
         cells += [Number(advise.percent(after[model]) if model in after else "")]
-        cells += [*_rated(elo, model), *_rated(bt, model), _battles(boards, model)]
+        cells += [_rated(elo, model), _rated(bt, model), _battles(boards, model)]
         rows.append(cells)
     head = [*(["group"] if components else []), "", "model", "probability of being best"]
     head += [*(["USD per answer"] if costs else []), "better than the next"]
-    head += ["Elo", "Elo from … to", "Bradley–Terry", "Bradley–Terry from … to", "judgments"]
+    elo_range = "range over orders" if boards.parameters.resample == "permute" else "95 % interval"
+    head += [f"Elo ({elo_range})", "Bradley–Terry (95 % interval)", "judgments"]
     sources = [study.ratings.source, study.votes.source, *([study.spend.source] if costs else [])]
     return Table("The order of the models, best first", head, rows, sources)
 
@@ -145,9 +146,10 @@ def _by_method(boards: Boards) -> tuple[Leaderboard, Leaderboard]:
     return (first, other) if boards.parameters.method == "elo" else (other, first)
 
 
-def _rated(board: Leaderboard, model: str) -> tuple[Cell, Cell]:
+def _rated(board: Leaderboard, model: str) -> Number:
+    """The rating with its interval, as one cell."""
     line = next((line for line in board.ratings if line.model == model), None)
-    return (points(line.rating), interval(line.lower, line.upper)) if line else (Number("–"), Number("–"))
+    return Number(f"{points(line.rating)} ({interval(line.lower, line.upper)})" if line else "–")
 
 
 def _battles(boards: Boards, model: str) -> int:
