@@ -93,6 +93,7 @@ def _environment(program: str) -> Environment:
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["svg"] = Markup  # made by svg.draw, which escapes what it is given
     environment.filters["markdown"] = render  # as on the page on which people judge; safe HTML
+    environment.filters["whole_numbers"] = lambda text: text.replace(" %", "\u00a0%")  # no line ends before its unit
     environment.filters["cell"] = _cell
     environment.filters["is_number"] = lambda cell: isinstance(cell, Number | int | float)
     environment.filters["value"] = lambda value: "null" if value is None else json.dumps(value, ensure_ascii=False)

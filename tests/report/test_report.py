@@ -180,7 +180,7 @@ def test_the_answer_is_the_order_of_advise_with_the_ratings_of_the_database(stud
     assert [row["better than the next"] for row in shown] == [*(advise.percent(order.sure) for order in orders), ""]
     for row in shown:
         rating, lower, upper = (leaderboard[row["model"]][name] for name in ("rating", "lower", "upper"))
-        assert row["Elo (95 % interval)"] == f"{rating:,.0f} ({lower:,.0f} to {upper:,.0f})"
+        assert row["Elo"] == f"{rating:,.0f} ({lower:,.0f} to {upper:,.0f})"
     assert [int(row["judgments"]) for row in shown] == [leaderboard[row["model"]]["battles"] for row in shown]
     best = [float(row["probability of being best"].strip("<% ")) for row in shown]
     assert best[0] == max(best)
@@ -378,7 +378,7 @@ def test_one_scenario_has_only_its_own_votes(studied: sqlite3.Connection) -> Non
     votes = [row for row in battles(studied) if row["scenario"] == "Coding"]
     assert f"{len(votes)} judgments by" in page_text(made["answer"])
     assert sum(int(row["judgments"]) for row in table(made["win-rates"], "Wins")) == len(votes)
-    shown = {row["model"]: row["Elo (95 % interval)"].partition(" ")[0] for row in table(made["answer"], "The order")}
+    shown = {row["model"]: row["Elo"].partition(" ")[0] for row in table(made["answer"], "The order")}
     stored = studied.execute("SELECT model, rating FROM leaderboard WHERE scenario = 'Coding'")
     assert shown == {row["model"]: f"{row['rating']:,.0f}" for row in stored}
 

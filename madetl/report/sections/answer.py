@@ -134,10 +134,11 @@ def _table(study: ReportData, boards: Boards) -> Table:
         rows.append(cells)
     head = [*(["group"] if components else []), "", "model", "probability of being best"]
     head += [*(["USD per answer"] if costs else []), "better than the next"]
-    elo_range = "range over orders" if boards.parameters.resample == "permute" else "95 % interval"
-    head += [f"Elo ({elo_range})", "Bradley–Terry (95 % interval)", "judgments"]
+    head += ["Elo", "Bradley–Terry", "judgments"]
     sources = [study.ratings.source, study.votes.source, *([study.spend.source] if costs else [])]
-    return Table("The order of the models, best first", head, rows, sources)
+    permuted = boards.parameters.resample == "permute"
+    what = "Elo with its range over orders, Bradley–Terry with its" if permuted else "ratings with their"
+    return Table(f"The order of the models, best first; {what} 95 % intervals", head, rows, sources)
 
 
 def _by_method(boards: Boards) -> tuple[Leaderboard, Leaderboard]:
