@@ -24,12 +24,16 @@ CREATE TABLE annotators_new (
 INSERT INTO annotators_new SELECT id, name, kind, created_at FROM annotators;
 DROP TABLE annotators;
 ALTER TABLE annotators_new RENAME TO annotators;
--- What the imports of Arena's and MAD-Eval's files called whoever judged there was never one person.
+-- What the imports of Arena's and MAD-Eval's files called whoever judged there was never one person, nor is Arena's own
+-- word for its visitors.
 UPDATE annotators
 SET kind = 'crowd'
 WHERE kind = 'person'
-    AND name IN ('arena', 'mad-eval')
-    AND EXISTS (SELECT 1 FROM judgments AS j WHERE j.annotator_id = annotators.id AND j.source LIKE annotators.name || ':%')
+    AND name IN ('arena', 'arena_user', 'mad-eval')
+    AND EXISTS (
+        SELECT 1
+        FROM judgments AS j
+        WHERE j.annotator_id = annotators.id AND j.source LIKE replace(annotators.name, '_user', '') || ':%')
     AND NOT EXISTS (SELECT 1 FROM assignments AS a WHERE a.annotator_id = annotators.id);
 
 -- counted: the annotator's vote on the response pair. revised: it was, until the annotator gave another one.
@@ -239,8 +243,11 @@ SELECT
     i.reference_answer,
     ra.response AS response_a,
     rb.response AS response_b,
-    (SELECT count(*) FROM judgments AS j
-     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id AND j.status = 'counted') AS judgments,
+    (
+        SELECT count(*)
+        FROM judgments AS j
+        WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id AND j.status = 'counted'
+    ) AS judgments,
     EXISTS (  -- no sheet and no page can hide what an answer says itself: such votes may not be blind
         SELECT 1
         FROM models AS n
@@ -337,10 +344,10 @@ JOIN models AS m ON m.id = r.model_id
 ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rating DESC;
 
 -- One row per scenario ('overall' for all) and two annotators who both judged a response pair of it, people and judge
--- models alike; a crowd is many people, and so agrees with nobody. agreement is the share of their common response pairs on which they said the same; kappa (Cohen's) is
--- what is left of it beyond chance, NULL where both always gave one and the same verdict. Canonical order is the order
--- in which models were imported: where the first ones win, chance seems to agree. kappa_unordered takes either order of
--- the two answers to be as likely, and depends on no order.
+-- models alike; a crowd is many people, and agrees with nobody. agreement is the share of their common response pairs on
+-- which they voted the same; kappa (Cohen's) is what is left of it beyond chance, NULL where both always gave one and
+-- the same verdict. Canonical order is the order in which models were imported: where the first ones win, chance seems
+-- to agree. kappa_unordered takes either order of the two answers to be as likely, and depends on no order.
 CREATE VIEW agreement AS
 WITH common AS (
     SELECT a.scenario, a.annotator_id AS a_id, b.annotator_id AS b_id, a.winner AS a, b.winner AS b

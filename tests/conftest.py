@@ -65,13 +65,20 @@ class Study:
         return int(cursor.lastrowid or 0)
 
     def judgment(
-        self, response_a: int, response_b: int, winner: str, annotator: str = "ann", source_id: str = "1"
+        self,
+        response_a: int,
+        response_b: int,
+        winner: str,
+        annotator: str = "ann",
+        source_id: str = "1",
+        *,
+        status: str = "counted",
     ) -> int:
         """A verdict in canonical order: response_a must belong to the model with the lower id."""
         cursor = self.db.execute(
-            "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id)"
-            " VALUES (?, ?, ?, ?, 'test', ?)",
-            (self.annotator(annotator), response_a, response_b, winner, source_id),
+            "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id, status)"
+            " VALUES (?, ?, ?, ?, 'test', ?, ?)",
+            (self.annotator(annotator), response_a, response_b, winner, source_id, status),
         )
         return int(cursor.lastrowid or 0)
 

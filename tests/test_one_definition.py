@@ -1,6 +1,6 @@
-"""What is a vote, a first verdict, an item, eligible: all who ask get the same answer, that of a plain count in Python.
+"""What is a vote, an item, eligible: all who ask get the same answer, that of a plain count in Python.
 
-The database has repeats, second and undone verdicts, several answers of one model, people and a judge model.
+The database has repeats, second and undone verdicts, several answers of one model, people, a crowd and a judge model.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VOTERS = [
     RankParameters(selections=("first", "second")),
     RankParameters(selections=("second",), scenarios=("Writing",), judges=True),
 ]
-ALL, JUDGES = RankParameters(), RankParameters(judges=True)
+ALL = RankParameters()
 FILTERS = [(0, 0.0), (20, 4.0), (20, 0.0), (0, 4.0), (29, 1.5)]
 PAIRS = ["all", "judged", "unjudged"]
 
@@ -53,7 +53,11 @@ def select(db: sqlite3.Connection) -> None:
     """Two selections of judged response pairs: one of every second pair, one of every third; some are in both."""
     judged = db.execute("SELECT DISTINCT response_a_id, response_b_id FROM judgments ORDER BY 1, 2").fetchall()
     for name, every in (("first", 2), ("second", 3)):
-        sql = "INSERT INTO selection_sets (name, metric_id, strategy, top_k, candidates) VALUES (?, 1, 'mad', 9, 'all')"
+        sql = """
+            INSERT INTO selection_sets
+                (name, metric_id, strategy, top_k, diversity, min_words, max_length_ratio, candidates, seed)
+            VALUES (?, 1, 'mad', 9, 0, 0, 0, 'all', 1)
+        """
         set_id = db.execute(sql, (name,)).lastrowid
         for rank, (a, b) in enumerate(judged[::every], 1):
             sql = """
@@ -74,7 +78,11 @@ def table(db: sqlite3.Connection, name: str) -> dict[int, dict[str, Any]]:
 
 
 def plain_votes(db: sqlite3.Connection, parameters: RankParameters) -> list[dict[str, Any]]:
-    """The judgments that count, in order, each with its scenario and its item: counted without a JOIN."""
+    """The judgments that count, in order, each with its scenario and its item: counted without a JOIN.
+
+    A person and a judge model have one per response pair, the first one that answers no repeat; a crowd one per row.
+    """
+    firsts = {judgment["id"] for judgment in first_verdicts(db).values()}
     annotators, responses, instructions = (table(db, name) for name in ("annotators", "responses", "instructions"))
     sets = {key for key, row in table(db, "selection_sets").items() if row["name"] in parameters.selections}
     rows = [row for row in table(db, "selections").values() if row["set_id"] in sets]
@@ -86,8 +94,11 @@ def plain_votes(db: sqlite3.Connection, parameters: RankParameters) -> list[dict
         who = annotators[judgment["annotator_id"]]
         a, b = responses[judgment["response_a_id"]], responses[judgment["response_b_id"]]
         scenario = instructions[a["instruction_id"]]["scenario"]
-        kind = "model" if parameters.judges else "person"
-        counts = who["name"] in parameters.annotators if parameters.annotators else who["kind"] == kind
+        counts = judgment["id"] in firsts or who["kind"] == "crowd"
+        if parameters.annotators:
+            counts = counts and who["name"] in parameters.annotators
+        else:
+            counts = counts and (who["kind"] == "model") == parameters.judges
         if counts and who["name"] not in parameters.without and scenario in (parameters.scenarios or (scenario,)):
             item = (a["instruction_id"], a["model_id"], b["model_id"])
             found.append(judgment | {"scenario": scenario, "item": item, "annotator": who["name"]})
@@ -148,7 +159,7 @@ def test_the_views_read_the_same(db: sqlite3.Connection, scenario: str | None) -
     expected = plain_votes(db, RankParameters(scenarios=(scenario,) if scenario else ()))
     wins = db.execute("SELECT sum(battles) FROM win_rates WHERE scenario = ?", (scenario or "overall",)).fetchone()[0]
     assert wins == 2 * len(expected)
-    shown = db.execute("SELECT scenario FROM battles WHERE annotator_kind = 'person'").fetchall()
+    shown = db.execute("SELECT scenario FROM battles WHERE annotator_kind <> 'model'").fetchall()
     assert sum(scenario in (None, row["scenario"]) for row in shown) == len(expected)
 
 
@@ -168,18 +179,15 @@ def first_verdicts(db: sqlite3.Connection) -> dict[tuple[int, int, int], dict[st
 @pytest.mark.parametrize(
     "parameters", [one for one in VOTERS if one == dataclasses.replace(ALL, **scope(one))], ids=str
 )
-def test_whoever_takes_first_verdicts_takes_the_same(db: sqlite3.Connection, parameters: RankParameters) -> None:
-    in_scope = {
-        vote["id"]
-        for whose in (ALL, JUDGES)
-        for vote in plain_votes(db, dataclasses.replace(whose, **scope(parameters)))
-    }
-    expected = {key: one for key, one in first_verdicts(db).items() if one["id"] in in_scope}
+def test_whoever_compares_annotators_takes_the_vote_of_each(db: sqlite3.Connection, parameters: RankParameters) -> None:
     annotators = table(db, "annotators")
-    if parameters == ALL:
-        assert {row["judgment_id"] for row in db.execute("SELECT judgment_id FROM first_verdicts")} == {
-            judgment["id"] for judgment in expected.values()
-        }
+    whose = [parameters, dataclasses.replace(parameters, judges=True)]
+    in_scope = {vote["id"] for one in whose for vote in plain_votes(db, one)}
+    expected = {
+        key: one
+        for key, one in first_verdicts(db).items()
+        if annotators[key[0]]["kind"] != "crowd" and one["id"] in in_scope
+    }
     # agreement, its two users, and the majority that may be ranked
     both = [(a, b) for a in expected for b in expected if a[1:] == b[1:] and a[0] < b[0]]
     same = sum(expected[a]["winner"] == expected[b]["winner"] for a, b in both)
@@ -187,9 +195,23 @@ def test_whoever_takes_first_verdicts_takes_the_same(db: sqlite3.Connection, par
     assert (sum(row["response_pairs"] for row in common), sum(row["agreed"] for row in common)) == (len(both), same)
     [overall, *_] = agreement.report(db, rounds=1, **scope(parameters)).scenarios
     assert sum(one.response_pairs for one in overall.pairs) == len(both)
-    by_people = {key[1:] for key in expected if annotators[key[0]]["kind"] == "person"}
-    assert overall.response_pairs == len(by_people)
+    by_persons = {key[1:] for key in expected if annotators[key[0]]["kind"] == "person"}
+    assert overall.response_pairs == len(by_persons)
+    by_people = {(one["response_a_id"], one["response_b_id"]) for one in plain_votes(db, parameters)}
     assert len(ask(db, "ranking/majority_verdicts", **parameters.counted)) == len(by_people)
+
+
+def test_whoever_says_how_many_have_voted_says_the_same(db: sqlite3.Connection) -> None:
+    votes = Counter(one["annotator"] for one in plain_votes(db, RankParameters()))
+    votes += Counter(one["annotator"] for one in plain_votes(db, RankParameters(judges=True)))
+    assert {row["name"]: row["votes"] for row in ask(db, "ranking/votes_per_annotator")} == votes
+    assert {row["annotator"]: row["votes"] for row in ask(db, "status/status_annotators")} == votes
+    figures = ask(db, "report/annotator_figures", **ALL.counted)
+    assert {row["annotator"]: row["votes"] for row in figures} == votes
+    assert {one.annotator: one.votes for one in agreement.report(db, rounds=1).scenarios[0].annotators} == votes
+    assert ask(db, "status/status_ranking")[0]["votes"] == len(plain_votes(db, RankParameters()))
+    sides = Counter(row["model"] for row in ask(db, "store/model_list") for _ in range(row["judgments"]))
+    assert sides.total() == 2 * votes.total()
 
 
 @pytest.mark.parametrize("pairs", PAIRS)
@@ -214,7 +236,7 @@ def test_whoever_asks_what_is_eligible_gets_the_same(
             and scenario in (None, instructions[row["instruction_id"]]["scenario"])
             and (min_words == 0 or row["shorter_words"] > min_words)
             and (max_length_ratio == 0 or row["length_ratio"] < max_length_ratio)
-            and {"all": True, "judged": bool(by), "unjudged": "person" not in by}[pairs]
+            and {"all": True, "judged": bool(by), "unjudged": not by - {"model"}}[pairs]
         )
 
     expected = {key: row for key, row in table(db, "similarities").items() if passes(row)}
@@ -238,4 +260,4 @@ def test_whoever_asks_what_is_eligible_gets_the_same(
 def test_the_report_reads_the_ranking_that_leaves_somebody_out(db: sqlite3.Connection) -> None:
     db.execute("UPDATE runs SET parameters = ? WHERE id = 5", (json.dumps({"method": "elo", "without": ["bob"]}),))
     data = report.read(db)
-    assert {row["annotator"] for row in data.votes.rows} == {"ann"}
+    assert {row["annotator"] for row in data.votes.rows} == {"ann", "arena", "mad-eval"}

@@ -95,7 +95,9 @@ def test_it_counts_what_there_is(study: Study) -> None:
     a, b = study.response(first, "a", "text"), study.response(first, "b", "other")
     study.response(coding, "a", "")
     study.judgment(a, b, "tie", source_id="1")
-    study.judgment(a, b, "both_bad", source_id="2")
+    study.judgment(a, b, "both_bad", "bob")
+    study.judgment(a, b, "both_bad", source_id="2", status="repeat")
+    study.judgment(a, b, "model_a", source_id="3", status="revised")
     study.annotator("gpt", "model")
     study.judgment(a, b, "model_a", annotator="gpt")
     found = status(study.db)
@@ -104,7 +106,9 @@ def test_it_counts_what_there_is(study: Study) -> None:
         ("Writing", 2, 2, "seeds", 2, 2, 0),
     ]
     assert [tuple(row.values()) for row in found.models] == [("a", 2, 2, 3), ("b", 1, 1, 3)]
-    assert [tuple(row.values()) for row in found.annotators] == [("ann", "person", 2, 1, 1, 1), ("gpt", "model", 1, 1, 0, 0)]  # fmt: skip  # noqa: E501
+    assert [tuple(row.values()) for row in found.annotators] == [
+        ("ann", "person", 1, 1, 1, 0, 1, 1), ("bob", "person", 1, 1, 0, 1, 0, 0), ("gpt", "model", 1, 1, 0, 0, 0, 0),
+    ]  # fmt: skip
     assert [step.why for step in found.next][-1] == "2 votes of people are not ranked yet"
 
 
@@ -121,7 +125,8 @@ def test_each_stage_leads_to_the_next(example: Path) -> None:
         Study(db).response(1, "atlas-large", "Another answer of the same model.", sample=1)
         db.execute(
             "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id)"
-            " SELECT annotator_id, response_a_id, response_b_id, 'tie', 'x', 'x' FROM judgments LIMIT 1"
+            " SELECT :another, response_a_id, response_b_id, 'tie', 'x', 'x' FROM judgments LIMIT 1",
+            {"another": Study(db).annotator("somebody else")},
         )
         select.select(db, SelectionParameters(top_k=12))
         pending = 12 * 6 - 60

@@ -175,7 +175,8 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
     conversation_b or MAD-Eval's data. model_a is the answer that was shown first. Longer conversations become one
     text: the user's turns are the instruction, the model's turns its response.
 
-    A judge is one person with one vote per pair of answers, unless --crowd says that the name stands for many.
+    A judge is one person with one vote per pair of answers, unless --crowd says that the name stands for many people
+    (as arena and arena_user do).
     """
     _run(settings, "import_arena", files, as_json, **options)
 

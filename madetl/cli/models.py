@@ -63,9 +63,9 @@ def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool
     with database.writing(settings.db, create=False) as db:
         renamed = merge_models.rename(db, old, new, merge=merge)
     if as_json:
-        print_json({"old": old, "new": new, **asdict(renamed)})
+        print_json({"old": old, **asdict(renamed)})
         return
-    new = renamed.name
+    new = renamed.new
     if renamed.merged is None:
         click.echo(f"{old} is called {new} now.")
         return

@@ -26,7 +26,7 @@ _TABLES = {
     "failures": "Requests that were never answered",
     "similarities": "Similarities, in response pairs",
     "selections": "Selections, in response pairs",
-    "annotators": "Judgments",
+    "annotators": "Votes",
     "leaderboard": "Leaderboard (overall, Elo, people's votes; lower and upper: {bounds})",
 }
 
@@ -59,6 +59,8 @@ def _print_status(found: dict[str, Any], program: str) -> None:
     found = found | {"leaderboard": [_without(row, *unsaid) for row in board]}
     if not any(row["budget"] for row in found["selections"]):
         found |= {"selections": [_without(row, "pair_policy", "budget") for row in found["selections"]]}
+    unused = [name for name in ("repeats", "revised") if not any(row[name] for row in found["annotators"])]
+    found |= {"annotators": [_without(row, *unused) for row in found["annotators"]]}
     for name, title in _TABLES.items():
         if found[name]:
             print_table(found[name], title=title.format(bounds=bounds))

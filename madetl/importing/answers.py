@@ -106,7 +106,7 @@ def import_mad_eval(
     The votes are `annotator`'s, or those of the only one of `crowds`, whose every row is a vote; without either, of a
     crowd named after the format. `again` says what other verdicts of a person on a response pair are.
     """
-    whose = _Whose.named(annotator, crowds, mad_eval_format.ANNOTATOR, again)
+    whose = _Whose.named(annotator, crowds, mad_eval_format.CROWDS, again)
     return _import(db, _battles("mad-eval", mad_eval_format.read, scenario, whose, metric), files, progress)
 
 
@@ -125,26 +125,28 @@ def import_arena(
 
     Whose the votes of battles without a judge are, and `again`, are as in `import_mad_eval`.
     """
-    whose = _Whose.named(annotator, crowds, arena_format.ANNOTATOR, again)
+    whose = _Whose.named(annotator, crowds, arena_format.CROWDS, again)
     return _import(db, _battles("arena", arena_format.read, scenario, whose, metric), files, progress)
 
 
 @dataclass(frozen=True)
 class _Whose:
-    """Whose votes a file holds that does not say, and the rule by which votes are taken."""
+    """Whose votes a file holds that does not say, the rule by which votes are taken, and the options that say so."""
 
     annotator: str
     rule: VoteRule
+    given: dict[str, Any]
 
     @classmethod
-    def named(cls, annotator: str | None, crowds: Sequence[str], default: str, again: Again) -> _Whose:
-        """`default` is a crowd, asked for or named in the file. Raises ParameterError for empty names."""
+    def named(cls, annotator: str | None, crowds: Sequence[str], known: Sequence[str], again: Again) -> _Whose:
+        """`known` are crowds of the format, the first of them the default. Raises ParameterError for empty names."""
         for option, name in (("annotator", annotator), *(("crowd", crowd) for crowd in crowds)):
             if name is not None and not name.strip():
                 raise ParameterError(f"--{option} is empty; give it a name.")
-        alone = crowds[0].strip() if len(crowds) == 1 else default
-        rule = VoteRule(again, tuple(dict.fromkeys((*(crowd.strip() for crowd in crowds), default))))
-        return cls(annotator.strip() if annotator else alone, rule)
+        alone = crowds[0].strip() if len(crowds) == 1 else known[0]
+        rule = VoteRule(again, tuple(dict.fromkeys((*(crowd.strip() for crowd in crowds), *known))))
+        given = {"annotator": annotator, "crowds": list(crowds)}
+        return cls(annotator.strip() if annotator else alone, rule, given)
 
 
 def _battles(
@@ -160,7 +162,7 @@ def _battles(
     def store(db: sqlite3.Connection, records: Sequence[BattleRecord], run_id: int, file: str) -> Counter[str]:
         return battles.store(db, records, run_id, file, whose.rule, metric=metric)
 
-    parameters = {"scenario": scenario, "annotator": whose.annotator, "metric": metric} | whose.rule.parameters
+    parameters = {"scenario": scenario, "metric": metric} | whose.given | whose.rule.parameters
     return _Format(name, ["judgments", "responses", "scores"], parameters, read, store, whose.rule.warnings)
 
 

@@ -64,7 +64,7 @@ _UNKNOWN = "It was removed since, or the sheet is another database's; without it
 
 def read_verdicts(assigned: Sequence[AssignedRow], source: str) -> list[ReadVerdict]:
     """The verdicts of the rows. A row that asks again is a repeat, whatever else its annotator said."""
-    return [ReadVerdict(_verdict(one, source), one.row.line, _sides(one)) for one in assigned]
+    return [ReadVerdict(_verdict(one, source), one.row.line, _sides(one), one.row.item) for one in assigned]
 
 
 def mark_judged(db: sqlite3.Connection, assigned: Sequence[AssignedRow], told: Sorted, run_id: int) -> Sorted:

@@ -54,7 +54,7 @@ def import_judgments(
     def take(file: str, run_id: int) -> Counter[str]:
         return _import_file(db, file, defaults, run_id)
 
-    given = {"annotator": annotator, "scenario": scenario} | rule.parameters
+    given = {"annotator": annotator, "scenario": scenario, "crowds": list(rule.crowds)} | rule.parameters
     return import_each(db, "judgments", files, given, take, warn=rule.warnings)
 
 

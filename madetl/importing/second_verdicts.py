@@ -36,8 +36,8 @@ class VoteRule:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the run of an import keeps of it."""
-        return {"again": self.again, "crowds": list(self.crowds)}
+        """The options that the run of an import keeps of it."""
+        return {"revise": self.again == "revise", "as_repeat": self.again == "repeat"}
 
     def warnings(self, run_id: int) -> list[str]:
         """What to tell whoever imported."""
@@ -53,11 +53,15 @@ class VoteRule:
 
 @dataclass(frozen=True, slots=True)
 class ReadVerdict:
-    """A verdict with its line, and what its file calls the two sides: (canonical a, canonical b)."""
+    """A verdict with its line, and what its file calls the two sides: (canonical a, canonical b).
+
+    `item` is the number of a sheet's row; None: the file is no sheet.
+    """
 
     verdict: Verdict
     line: int
     sides: tuple[str, str]
+    item: int | None = None
 
     def words(self, winner: Winner) -> str:
         """A canonical winner as the file would write it."""
@@ -70,7 +74,7 @@ def sort_out(db: sqlite3.Connection, found: Sequence[ReadVerdict], rule: VoteRul
     if told.contradictions:
         problems = Problems(file)
         for one in told.contradictions:
-            problems.add(found[one.index].line, "winner", _contradicts(found, one))
+            problems.add(found[one.index].line, "winner", _contradicts(found, told, one))
         problems.raise_any(f" {_what_to_do(found, told)}")
     rule.taken.update(told.annotators.taken)
     rule.votes.update(
@@ -88,24 +92,22 @@ def store(
     return tally("judgments", judgments.insert(db, sort_out(db, found, rule, file), run_id))
 
 
-def _contradicts(found: Sequence[ReadVerdict], one: Contradiction) -> str:
+def _contradicts(found: Sequence[ReadVerdict], told: Sorted, one: Contradiction) -> str:
     this = found[one.index]
-    before = f"on line {found[one.before].line}" if one.before is not None else "already"
-    of_run = f" (run {one.run_id})" if one.run_id is not None and one.before is None else ""
-    return (
-        f"{this.verdict.annotator} judged these two answers {before}: {this.words(one.winner)}{of_run}, "
-        f"not {this.words(this.verdict.winner)}."
-    )
+    verdict, what = this.verdict, "these two answers" if this.item is None else f"item {this.item}"
+    when = "already" if one.run_id is None else f"already (run {one.run_id})"
+    when = when if one.before is None else f"on line {found[one.before].line}"
+    if told.annotators.kinds[verdict.annotator] == "crowd":
+        what = f"as vote {verdict.source_id}"
+    return f"{verdict.annotator} judged {what} {when}: {this.words(one.winner)} then, {this.words(verdict.winner)} now."
 
 
 def _what_to_do(found: Sequence[ReadVerdict], told: Sorted) -> str:
-    names = dict.fromkeys(found[one.index].verdict.annotator for one in told.contradictions)
-    crowd = (
-        ""
-        if any(told.annotators.kinds[name] != "person" for name in names)
-        else ("; if many people share a name, --crowd NAME makes each of its rows a vote")
-    )
-    return (
-        "With --revise the new verdicts count and the old ones are kept as revised; with --as-repeat they are repeats, "
-        f"for self-agreement alone{crowd}."
-    )
+    contradicting = [found[one.index] for one in told.contradictions]
+    kinds = {told.annotators.kinds[one.verdict.annotator] for one in contradicting}
+    revise = "With --revise the new verdicts count, and the old ones are kept as revised"
+    if kinds == {"crowd"}:
+        return f"{revise}."
+    sheet = any(one.item is not None for one in contradicting)
+    crowd = "" if sheet or "person" not in kinds else " If a name stands for many people: --crowd NAME."
+    return f"{revise}; with --as-repeat they are repeats, for self-agreement alone.{crowd}"

@@ -320,7 +320,7 @@ def _crowds(found: ScenarioAgreement) -> Note | None:
     crowds = [one for one in found.annotators if one.kind == "crowd"]
     if not crowds:
         return None
-    named = ", ".join(f"{one.annotator} ({counted(one.votes, 'vote')})" for one in crowds)
+    named = ", ".join(f"{one.annotator} ({one.votes:,} vote{'s' if one.votes != 1 else ''})" for one in crowds)
     return Note(
         "crowds",
         f"{named}: many people under one name. Which of these votes are one person's is unknown, so they are in no "

@@ -23,11 +23,11 @@ _OTHER: dict[Side, Side] = {"model_a": "model_b", "model_b": "model_a"}
 
 @dataclass(frozen=True)
 class Renamed:
-    """`name` is the model's name now. `merged`: rows per table that the other model took over. `dropped`: rows that it
+    """`new` is the model's name now. `merged`: rows per table that the other model took over. `dropped`: rows that it
     had already, or that would compare it with itself. Both are None where the name was free. `repeats`: votes that are
     repeats now, since their annotator has judged the same two answers under both names."""
 
-    name: str
+    new: str
     merged: dict[str, int] | None = None
     dropped: dict[str, int] | None = None
     repeats: int = 0

@@ -1,6 +1,6 @@
 -- The verdicts that annotators gave when they were asked the same again: how far they agree with themselves.
--- Grain: one row per scenario, annotator, verdict that counts and verdict on the repeat, both in canonical order; repeats
--- says how many there are.
+-- Grain: one row per scenario, annotator, verdict that counts and verdict on the repeat, both in canonical order;
+-- repeats says how many there are.
 -- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 SELECT
     again.scenario,

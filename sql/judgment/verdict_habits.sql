@@ -1,8 +1,8 @@
 -- How annotators judge: ties, how often the answer that stood first won, how long a verdict takes.
 -- Grain: one row per scenario ('overall' for all) and annotator, and one with annotator NULL for all of a kind. Votes
--- are what counts, one per annotator and response pair, of a crowd one per row; repeats and revised verdicts are counted
--- beside them. decided: votes for one of the answers where it is known which stood first; seconds (their median) and
--- hours are of the `timed` verdicts, whether they count or not.
+-- are what counts, one per annotator and response pair, of a crowd one per row; repeats and revised verdicts are
+-- counted beside them. decided: votes for one of the answers where it is known which stood first; seconds (their
+-- median) and hours are of the `timed` verdicts, whether they count or not.
 -- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 WITH uttered AS (
     SELECT

@@ -1,5 +1,5 @@
--- After a run was deleted that had revised verdicts: of each annotator's revised verdicts on two responses of which none
--- counts any more, the latest one does again.
+-- After a run was deleted that had revised verdicts: of each annotator's revised verdicts on two responses of which
+-- none counts any more, the latest one does again.
 -- Changes: judgments. Parameters: none.
 UPDATE judgments
 SET status = 'counted'

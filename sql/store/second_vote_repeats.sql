@@ -1,5 +1,5 @@
--- Before a judgment moves to other responses: where it counts, and its annotator (no crowd) has a vote on those already,
--- the later of the two becomes a repeat.
+-- Before a judgment moves to other responses: where it counts, and its annotator (no crowd) has a vote on those
+-- already, the later of the two becomes a repeat.
 -- Changes: judgments.
 -- Parameters: :id, the judgment; :annotator_id, its annotator; :response_a_id, :response_b_id, where it moves.
 UPDATE judgments

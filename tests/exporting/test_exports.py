@@ -190,7 +190,8 @@ class TestMadEval:
     def test_a_selections_pairs_are_all_there_judged_or_not(self, db, tmp_path):
         small_study(db, 2)
         Study(db).judgment(1, 2, "model_b")
-        Study(db).judgment(1, 2, "tie", source_id="2")
+        Study(db).judgment(1, 2, "tie", "bob")
+        Study(db).judgment(1, 2, "tie", source_id="2", status="repeat")
         done = exports.mad_eval(db, tmp_path / "pairs", PEOPLE, selection="pilot")
         rows = [row for path in sorted((tmp_path / "pairs").iterdir()) for row in lines(path)]
         assert done.rows == len(rows) == 7

@@ -238,7 +238,7 @@ def test_verdicts_are_stored_in_canonical_order_and_given_back_in_the_order_show
 def test_mad_eval_does_not_say_what_was_shown_first(db: sqlite3.Connection, files: Files) -> None:
     first = files("m-vs-n.jsonl", pair("m"), pair("tie"))
     second = files("n-vs-m.jsonl", pair("m"), pair("n"), pair(""))
-    done = answers.import_mad_eval(db, [first, second], annotator="alice")
+    done = answers.import_mad_eval(db, [first, second], crowds=["passers-by"])
     assert rows(db, _VERDICTS) == [
         ("m", "n", "x", "y", "model_a", None),
         ("m", "n", "x", "y", "tie", None),
@@ -249,8 +249,8 @@ def test_mad_eval_does_not_say_what_was_shown_first(db: sqlite3.Connection, file
         "mad-eval: 4 judgments (4 new, 0 known); 10 responses (4 new, 6 known, 0 empty); 1 not judged"
     )
     assert rows(db, "SELECT DISTINCT n.name, kind, source FROM judgments JOIN annotators n ON n.id = annotator_id") == [
-        ("alice", "person", f"mad-eval:{files.folder.name}/m-vs-n.jsonl"),
-        ("alice", "person", f"mad-eval:{files.folder.name}/n-vs-m.jsonl"),
+        ("passers-by", "crowd", f"mad-eval:{files.folder.name}/m-vs-n.jsonl"),
+        ("passers-by", "crowd", f"mad-eval:{files.folder.name}/n-vs-m.jsonl"),
     ]
 
 
@@ -336,10 +336,14 @@ def test_a_worldwide_id_with_another_winner_is_refused_with_the_one_that_stands(
     with pytest.raises(InputError) as error:
         answers.import_arena(db, [file])
     assert str(error.value) == (
-        f"{file}, line 2, field winner: the vote {long} is stored with the winner {'model_b' if turned else 'model_a'},"
-        " not tie; `madetl delete run 1` takes back the import that it came in. Nothing of this file was imported."
+        f"{file}, line 2, field winner: arena judged as vote {long} already (run 1): m then, tie now. With --revise the"
+        " new verdicts count, and the old ones are kept as revised. Nothing of this file was imported."
     )
     assert count(db, "judgments") == 1
+    for _ in range(2):  # the second time there is nothing left to revise
+        answers.import_arena(db, [file], again="revise")
+        found = rows(db, f"SELECT winner, status FROM judgments WHERE source_id LIKE '{long}%' ORDER BY id")
+        assert found == [("model_a", "revised"), ("tie", "counted")]
 
 
 def test_a_battle_that_another_source_brought_is_counted_one_to_one(db: sqlite3.Connection, files: Files) -> None:
@@ -371,8 +375,9 @@ def test_votes_on_our_own_sheets_are_not_repetitions_of_one_another(
         source="judgments:bob.csv", source_id="1",
     )  # fmt: skip
     with database.transaction(db):
-        assert judgments.store(db, [verdict], None) == judgments.StoredJudgments(new=1, known=0, elsewhere=0)
-        assert judgments.store(db, [verdict], None) == judgments.StoredJudgments(new=0, known=1, elsewhere=0)
+        for new in (1, 0):
+            stored = judgments.insert(db, judgments.sort_out(db, [verdict]), None)
+            assert stored == judgments.StoredJudgments(new=new, known=1 - new, revised=0, repeats=0, elsewhere=0)
 
 
 def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: Files, study: Study) -> None:
@@ -452,7 +457,8 @@ def test_an_import_is_a_run_with_its_parameters_and_closing_line(db: sqlite3.Con
     command, parameters, outcome, summary = rows(db, "SELECT command, parameters, outcome, summary FROM runs")[0]
     assert (command, outcome) == ("import mad-eval", "ok")
     assert json.loads(parameters) == {
-        "files": [file], "scenario": "MAD-Eval", "annotator": "alice", "metric": None
+        "files": [file], "scenario": "MAD-Eval", "annotator": "alice", "crowds": [], "metric": None, "revise": False,
+        "as_repeat": False,
     }  # fmt: skip
     assert summary.split("\n") == [done.summary, *done.warnings]
     for table in ("instructions", "responses", "judgments"):

@@ -182,7 +182,7 @@ def test_votes_on_one_item_are_drawn_together(study, db):
         for number, letter in enumerate("aaabbaab"):
             vote_again(study, "x", "y", number, letter * 9)
     ten = rank.rank(db, RankParameters(method="bt")).leaderboards[0]
-    assert ten.counts == {"battles": 80, "ties": 0, "both_bad": 0, "items": 8, "annotators": 10}
+    assert ten.counts == {"battles": 80, "ties": 0, "both_bad": 0, "items": 8, "annotators": 10, "crowds": []}
     line = by_model(ten)["x"]
     assert line.upper - line.lower > 0.8 * (one.upper - one.lower)
 
@@ -253,7 +253,7 @@ def test_votes_of_models_are_never_mixed_in_silently(people_and_judges, db, chos
 
 
 def copied(db, winners):
-    """The same instructions and answers in a database of its own, where one annotator gave these verdicts.
+    """The same instructions and answers in a database of its own, where a crowd gave these verdicts.
 
     `winners`: (response_a_id, response_b_id, winner), in order.
     """
@@ -262,15 +262,17 @@ def copied(db, winners):
     other.row_factory = sqlite3.Row
     other.execute("DELETE FROM judgments")
     study = Study(other)
+    other.execute("UPDATE annotators SET kind = 'crowd' WHERE id = ?", (study.annotator("ann"),))
     for number, (a, b, winner) in enumerate(winners):
         study.judgment(a, b, winner, source_id=str(number))
     return other
 
 
 def plain_majority(db, kind="person"):
-    """Each response pair's verdict with most votes, one vote per annotator, in order of its first vote."""
+    """Each response pair's verdict with most votes, without repeats, in order of its first vote."""
     votes: dict[tuple[int, int], dict[int, str]] = {}
-    sql = "SELECT j.* FROM judgments AS j JOIN annotators AS n ON n.id = j.annotator_id WHERE n.kind = ? ORDER BY j.id"
+    sql = "SELECT j.* FROM judgments AS j JOIN annotators AS n ON n.id = j.annotator_id WHERE n.kind = ?"
+    sql += " AND j.status = 'counted' ORDER BY j.id"
     for row in db.execute(sql, (kind,)):
         given = votes.setdefault((row["response_a_id"], row["response_b_id"]), {})
         given.setdefault(row["annotator_id"], row["winner"])
@@ -281,7 +283,7 @@ def plain_majority(db, kind="person"):
 
 @pytest.fixture
 def several_votes(study: Study) -> Study:
-    """x against y and y against z, one to four votes per item, a second vote of one person, a judge."""
+    """x against y and y against z, one to four votes per item, a repeat of one person, a judge."""
     vote(study, "x", "y", "aaabtxab")
     for number, letters in enumerate(["ab", "b", "bb", "bbt", "tx", "xx", "a", "abx"]):
         vote_again(study, "x", "y", number, letters)
@@ -291,7 +293,7 @@ def several_votes(study: Study) -> Study:
     answers = [
         row[0] for row in study.db.execute("SELECT id FROM responses WHERE instruction_id = 2 ORDER BY model_id")
     ]
-    study.judgment(*answers, "model_a", source_id="again")  # by ann, who has voted model_a there
+    study.judgment(*answers, "model_b", source_id="again", status="repeat")  # by ann, who has voted model_a there
     return study
 
 
@@ -308,7 +310,7 @@ def test_a_ranking_by_majority_is_that_of_the_majoritys_votes(several_votes, db,
     with_one_vote_each = copied(db, plain_majority(db))
     expected = rank.rank(with_one_vote_each, RankParameters(rounds=50, **how)).leaderboards
     assert [board.ratings for board in boards] == [board.ratings for board in expected]
-    assert boards[0].counts == expected[0].counts | {"annotators": 4}
+    assert boards[0].counts == expected[0].counts | {"annotators": 4, "crowds": []}
     assert boards[0].counts["battles"] == boards[0].counts["items"] == 12
     assert (boards[0].counts["ties"], boards[0].counts["both_bad"]) == (3, 1)
 

@@ -458,7 +458,8 @@ def vote_rows(verdicts: list[tuple[int, int, int, str]]) -> list[dict[str, Any]]
     half = {"model_a": 2, "model_b": 0}
     return [
         {"judgment_id": n, "scenario": "s", "instruction_id": i, "model_a_id": a, "model_b_id": b, "response_a_id": n,
-         "response_b_id": n, "annotator": "ann", "winner": winner, "half_points": half.get(winner, 1), "comment": None,
+         "response_b_id": n, "annotator": "ann", "kind": "person", "winner": winner,
+         "half_points": half.get(winner, 1), "comment": None,
          "opening": "?"}
         for n, (i, a, b, winner) in enumerate(verdicts, 1)
     ]  # fmt: skip
@@ -662,10 +663,11 @@ def test_people_are_counted_as_the_judgments_say(studied: sqlite3.Connection) ->
             "SELECT j.* FROM judgments AS j JOIN annotators AS n ON n.id = j.annotator_id WHERE n.name = ?",
             (row["annotator"],),
         ).fetchall()
-        decided = [one for one in own if one["winner"] in ("model_a", "model_b")]
+        decided = [one for one in own if one["status"] == "counted" and one["winner"] in ("model_a", "model_b")]
         first = sum(one["winner"] == one["shown_first"] for one in decided)
-        assert int(row["verdicts"]) == len(own)
-        assert row["ties"].startswith(f"{sum(one['winner'] == 'tie' for one in own)} (")
+        counted = [one for one in own if one["status"] == "counted"]
+        assert (int(row["votes"]), int(row["repeats"])) == (len(counted), len(own) - len(counted))
+        assert row["ties"].startswith(f"{sum(one['winner'] == 'tie' for one in counted)} (")
         assert row["first won"] == f"{first} ({100 * first / len(decided):.0f} %)"
         assert row["median seconds"] == f"{np.median([one['seconds'] for one in own]):.0f}"
         assert row["hours"] == f"{sum(one['seconds'] for one in own) / 3600:.1f}"
@@ -692,12 +694,13 @@ def test_alpha_is_that_of_the_stage_agreement(studied: sqlite3.Connection) -> No
     assert (found.alpha, found.shared) == (overall.alpha_unordered.alpha, overall.shared)
 
 
-def test_of_several_verdicts_of_one_annotator_the_first_counts(db: sqlite3.Connection, study: Study) -> None:
+def test_of_several_verdicts_of_one_annotator_the_vote_counts(db: sqlite3.Connection, study: Study) -> None:
     instruction = study.instruction("Why?")
     a, b = study.response(instruction, "a", "So."), study.response(instruction, "b", "No.")
     study.judgment(a, b, "model_a", "ann", "1")
     study.judgment(a, b, "model_a", "bob", "1")
-    study.judgment(a, b, "model_b", "ann", "2")
+    study.judgment(a, b, "model_b", "ann", "2", status="repeat")
+    study.judgment(a, b, "model_b", "ann", "3", status="revised")
     [row] = table(sections(db)["people"], "Who agrees")
     assert (row["pairs of answers in common"], row["said the same"], row["agreement"]) == ("1", "1", "100 %")
 

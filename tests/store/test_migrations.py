@@ -126,7 +126,33 @@ class TestWhatIsRanked:
             row["rank"] = row["rank"] if row["lower"] != row["upper"] else None
         for row in before["selection_sets"]:
             row["scenarios"] = None if (scenario := row.pop("scenario")) is None else json.dumps([scenario])
+        repeats = {1, 4, 13}  # asked again, and the second verdicts of a person and of a judge model
+        for row in before["judgments"]:
+            row["status"] = "repeat" if row["id"] in repeats else "counted"
+        for row in before["annotators"]:
+            row["kind"] = "crowd" if row["name"] == "arena" else row["kind"]
         assert {name: rows(made, name) for name in tables(made)} == before
+
+    def test_what_counts_is_each_ones_first_verdict_and_all_that_a_crowd_said(
+        self, made: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = rows(old(made, 2), "first_verdicts")
+        migrate(made, 3, monkeypatch)
+        after = {row["judgment_id"] for row in rows(made, "votes")}
+        assert after == {row["judgment_id"] for row in before} | {11}
+
+    def test_a_second_vote_is_refused_whoever_writes_it(self, made: Path) -> None:
+        columns = "annotator_id, response_a_id, response_b_id, winner, source, source_id"
+        with database.writing(old(made, 2)) as db:
+            for annotator, pair in ((1, (21, 22)), (3, (11, 13))):
+                with pytest.raises(sqlite3.IntegrityError, match="counted judgment of these two responses"):
+                    db.execute(
+                        f"INSERT INTO judgments ({columns}) VALUES (?, ?, ?, 'tie', 'x', 'x')", (annotator, *pair)
+                    )
+            db.execute(f"INSERT INTO judgments ({columns}) VALUES (4, 41, 42, 'tie', 'x', 'x')")
+            for change in ("status = 'counted' WHERE id = 1", "annotator_id = 1 WHERE id = 5"):
+                with pytest.raises(sqlite3.IntegrityError, match="counted judgment of these two responses"):
+                    db.execute(f"UPDATE judgments SET {change}")
 
     def test_an_interval_without_width_gives_no_rank(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert any(row["lower"] == row["upper"] for row in rows(old(made, 2), "ratings"))
