@@ -2,7 +2,7 @@
 -- Grain: one row. run_id is NULL where nothing is ranked; selections is that ranking's JSON array (NULL: all votes).
 -- Parameters: none.
 WITH latest AS (
-    SELECT max(run_id) AS run_id, max(selections) AS selections, ifnull(sum(battles) / 2, 0) AS ranked  -- two sides each
+    SELECT max(run_id) AS run_id, max(selections) AS selections, ifnull(sum(battles) / 2, 0) AS ranked  -- 2 sides
     FROM leaderboard
     WHERE scenario = 'overall'
 )
