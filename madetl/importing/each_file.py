@@ -14,7 +14,7 @@ from typing import Any
 
 from madetl.errors import InputError
 from madetl.store import runs
-from madetl.text import counted, name_key, storable
+from madetl.text import agreeing, counted, name_key, storable
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ _STATES = ("new", "known", "empty", "revised", "repeats")  # the last three are 
 
 def _part(noun: str, counts: Counter[str]) -> str:
     more = [state for state in _STATES[2:] if counts[f"{noun} {state}"] or (noun, state) == ("responses", "empty")]
-    details = [f"{counts[f'{noun} {state}']} {state}" for state in (*_STATES[:2], *more)]
+    details = [f"{counts[f'{noun} {state}']:,} {state}" for state in (*_STATES[:2], *more)]
     return f"{counted(total(noun, counts), noun[:-1])} ({', '.join(details)})"
 
 
@@ -119,23 +119,35 @@ def total(noun: str, counts: Counter[str]) -> int:
 
 
 _WARNINGS = {
-    "instructions differing": "{} reference answers differ from the first one given for their instruction, which"
-    " is kept.",
-    "comments left out": "{} comments have no winner beside them and were left out.",
-    "ground truths": "{} annotations are marked as ground truth and were left out.",
-    "annotators without name": "{} annotators are known by Label Studio's number alone (label-studio:ID); --annotator"
-    " ID=NAME names them. Use the same names whenever this file is imported.",
-    "judgments elsewhere": "{} of the new judgments are like one that another file or source brought before (the same"
-    " answers and winner). They are stored beside those and count twice if they are the same votes; `madetl delete"
-    " run {run}` takes this import out again.",
-    "scores left out": "{} similarity scores were left out; with --metric NAME they are stored under that name.",
-    "scores differing": "{} scores differ from the first one given for their pair of answers, which is kept.",
-    "characters replaced": "{} characters that cannot be stored (NUL, lone surrogates) were replaced by U+FFFD.",
+    "instructions differing": "{reference answer} {differ} from the first one given for {their} instruction, which is"
+    " kept.",
+    "comments left out": "{comment} {have} no winner beside {them} and {were} left out.",
+    "ground truths": "{annotation} {are} marked as ground truth and {were} left out.",
+    "annotators without name": "{annotator} {are} known by Label Studio's number alone (label-studio:ID); --annotator"
+    " ID=NAME names {them}. Use the same names whenever this file is imported.",
+    "judgments elsewhere": "{number} of the new judgments {are} like one that another file or source brought before"
+    " (the same answers and winner). What is the same vote counts twice; `madetl delete run {run}` takes this import"
+    " out again.",
+    "scores left out": "{similarity score} {were} left out; with --metric NAME {they} {are} stored under that name.",
+    "scores differing": "{score} {differ} from the first one given for {their} pair of answers, which is kept.",
+    "characters replaced": "{character} that cannot be stored (NUL, lone surrogates) {were} replaced by U+FFFD.",
 }
+"""By the name of a count, its sentence; a noun in braces becomes the count with that noun."""
+
+
+class _Words(dict[str, object]):
+    """The words of one sentence: what is not among them is the noun that is counted."""
+
+    def __missing__(self, noun: str) -> str:
+        return counted(int(str(self["number"])), noun)
 
 
 def _warnings(counts: Counter[str], metric: str | None, run_id: int) -> list[str]:
-    warnings = [text.format(counts[name], run=run_id) for name, text in _WARNINGS.items() if counts[name]]
+    warnings = [
+        text.format_map(_Words(agreeing(counts[name]), number=counts[name], run=run_id))
+        for name, text in _WARNINGS.items()
+        if counts[name]
+    ]
     if metric and not total("scores", counts):
         warnings.append(f"there were no scores to store under the metric {metric}.")
     return warnings

@@ -19,7 +19,7 @@ from madetl.report.content import OVERALL, Source
 from madetl.store import sqlfiles
 from madetl.store.scope import check_scenarios, check_selections, names_json
 
-LOSSES_PER_MODEL = 3
+BATTLES_PER_MODEL = 3
 BIN_WIDTH = 0.02  # of the histograms of similarity
 _RUNS_NAMED = 10
 
@@ -76,7 +76,7 @@ class ReportData:
     votes: Result
     pairs: Result
     scenarios: Result
-    losses: Result
+    clearest: Result
     selections: Sequence[SelectionData]
     annotators: Result
     common: Result
@@ -168,7 +168,7 @@ def _read(
         votes=_rows(db, "report/votes_to_report", counted),
         pairs=_rows(db, "report/pair_records", counted),
         scenarios=_rows(db, "report/scenario_records", counted),
-        losses=_rows(db, "report/clearest_losses", {"per_model": LOSSES_PER_MODEL} | counted),
+        clearest=_rows(db, "report/clearest_wins_and_losses", {"per_model": BATTLES_PER_MODEL} | counted),
         selections=[
             _selection(db, dict(row), parameters.scenarios)
             for row in _rows(db, "report/selections_to_report", scope).rows
