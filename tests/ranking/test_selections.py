@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sqlite3
 import statistics
 from collections import Counter
@@ -254,16 +255,29 @@ def test_every_command_refuses_what_is_no_selection(
     assert not list(tmp_path.glob("x.*"))
 
 
+def plain(file: Path) -> str:
+    """The report's text without its tags and isolating characters."""
+    return re.sub(r"<[^>]+>|[\u2066-\u2069]", "", file.read_text(encoding="utf-8"))
+
+
 def test_a_report_is_of_the_selection_that_its_ranking_is_of(chosen: Study, madetl: Madetl, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     file = tmp_path / "report.html"
     assert "54 judgments" in madetl("report", "-o", file).stdout
+    assert "Only votes on" not in plain(file)
     run = printed(madetl, "rank", "--rounds", 20, "--selection", "first")["run"]
     assert "18 judgments" in madetl("report", "-o", file).stdout
+    said = "Only votes on what {} picked are counted."
+    assert said.format("first") in plain(file)
     assert "9 judgments" in madetl("report", "--selection", "second", "-o", file).stdout
+    assert said.format("second") in plain(file)
     assert "18 judgments" in madetl("report", "--run", run, "-o", file).stdout
     done = madetl("report", "--run", run, "--selection", "second", "-o", file, status=1)
     assert "give --run or --selection" in done.stderr
+    # a selection that was deleted is reported no more, and neither is its ranking
+    madetl("delete", "selection", "first", "--yes")
+    assert "54 judgments" in madetl("report", "-o", file).stdout
+    assert "There is no selection 'first'" in madetl("report", "--run", run, "-o", file, status=1).stderr
 
 
 # --- against a plain script, on the published files
@@ -311,7 +325,7 @@ def test_the_method_on_arenas_files(db: sqlite3.Connection, madetl: Madetl, shar
     files = sorted((shared / "mad_eval" / "chatbot_arena").glob("*.jsonl"))
     madetl("import", "mad-eval", *files)
     madetl("similarity", "--pairs", "judged")
-    assert "madetl rank" in madetl("select", "--pairs", "judged", "--top-k", 10).stdout
+    selected = madetl("select", "--pairs", "judged", "--top-k", 10).stdout
     said: Counter[tuple[str, ...]] = Counter()
     for file in files:
         a, b = file.stem.split("-vs-")
@@ -326,4 +340,5 @@ def test_the_method_on_arenas_files(db: sqlite3.Connection, madetl: Madetl, shar
     votes = [(key[1], key[3], key[5]) for key, times in said.items() if key[:5] in picked for _ in range(times)]
     assert len(picked) == 60 <= len(votes) < 70
     [name] = [row["name"] for row in db.execute("SELECT name FROM selection_sets")]
+    assert f"madetl rank --selection {name}" in selected
     assert ratings(madetl, name) == {model: pytest.approx(rating, abs=0.5) for model, rating in elo(votes).items()}
