@@ -395,8 +395,12 @@ WITH answers AS (  -- of each model to an instruction of the pool
     JOIN responses AS r ON r.instruction_id = p.id
     GROUP BY r.instruction_id, r.model_id
 ),
-answered AS (
-    SELECT scenario, model_id, count(*) AS done FROM answers GROUP BY scenario, model_id
+answered AS (  -- 0 where a model has answered what is not in the pool
+    SELECT i.scenario, r.model_id, count(DISTINCT p.id) AS done
+    FROM responses AS r
+    JOIN instructions AS i ON i.id = r.instruction_id
+    LEFT JOIN pool AS p ON p.id = i.id
+    GROUP BY i.scenario, r.model_id
 ),
 sizes AS (
     SELECT scenario, count(*) AS instructions FROM pool GROUP BY scenario
@@ -410,20 +414,21 @@ possible AS (
     GROUP BY scenario
 ),
 measured AS (
-    SELECT s.metric_id, p.scenario, count(*) AS done
+    SELECT s.metric_id, i.scenario, count(p.id) AS done
     FROM similarities AS s
-    JOIN pool AS p ON p.id = s.instruction_id
-    GROUP BY s.metric_id, p.scenario
+    JOIN instructions AS i ON i.id = s.instruction_id
+    LEFT JOIN pool AS p ON p.id = i.id
+    GROUP BY s.metric_id, i.scenario
 )
 SELECT 'inference' AS stage, m.name AS name, a.scenario, a.done, z.instructions - a.done AS pending
 FROM answered AS a
 JOIN models AS m ON m.id = a.model_id
 JOIN sizes AS z ON z.scenario = a.scenario
 UNION ALL
-SELECT 'similarity', t.name, d.scenario, d.done, p.pairs - d.done
+SELECT 'similarity', t.name, d.scenario, d.done, ifnull(p.pairs, 0) - d.done
 FROM measured AS d
 JOIN metrics AS t ON t.id = d.metric_id
-JOIN possible AS p ON p.scenario = d.scenario
+LEFT JOIN possible AS p ON p.scenario = d.scenario
 UNION ALL
 SELECT 'judgment', selection, scenario, sum(judgments > 0), sum(judgments = 0)
 FROM selected_pairs

@@ -58,6 +58,15 @@ class Study:
         )
         return self._id("SELECT id FROM instructions WHERE scenario = ? AND hash = ?", scenario, key)
 
+    def rewriting(self, parent: int, text: str) -> int:
+        """A rewriting of an instruction, one generation later."""
+        child = self.instruction(
+            text, *self.db.execute("SELECT scenario FROM instructions WHERE id = ?", [parent]).fetchone()
+        )
+        descent = "parent_id = p.id, generation = p.generation + 1 FROM instructions AS p"
+        self.db.execute(f"UPDATE instructions SET {descent} WHERE instructions.id = ? AND p.id = ?", (child, parent))
+        return child
+
     def response(self, instruction_id: int, model: str, text: str, sample: int = 0) -> int:
         values = (instruction_id, self.model(model), sample, text, text_hash(text), count_words(text), len(text))
         columns = "instruction_id, model_id, sample, response, hash, words, characters"

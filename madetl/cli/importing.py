@@ -142,8 +142,8 @@ def alpaca_eval(settings: Settings, files: tuple[str, ...], scenario: str, as_js
 @_annotator_option("mad-eval", "Who judged.")
 @_crowd_option
 @_metric_option
-@json_counts_option
 @_second_verdict_options
+@json_counts_option
 @click.pass_obj
 def mad_eval(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Import pairs of answers as MAD-Eval keeps them, with the winners.
@@ -165,8 +165,8 @@ def mad_eval(settings: Settings, /, files: tuple[str, ...], as_json: bool, **opt
 @_annotator_option("arena", "Who judged the battles that have no judge.")
 @_crowd_option
 @_metric_option
-@json_counts_option
 @_second_verdict_options
+@json_counts_option
 @click.pass_obj
 def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Import Chatbot Arena battles from JSON, JSONL or Parquet.
@@ -185,14 +185,16 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
     epilog=examples(
         "madetl import judgments sheet.csv --annotator alice",
         "madetl import judgments votes.csv --scenario Writing",
+        "madetl import judgments votes-corrected.csv --revise",
+        "madetl import judgments votes-of-passers-by.csv --crowd passers-by",
     )
 )
 @files_argument
 @click.option("--annotator", metavar="NAME", help="Who judged, where the file does not say.")
 @_crowd_option
 @click.option("--scenario", metavar="NAME", help="Scenario of the instructions, where the rows name none.")
-@json_counts_option
 @_second_verdict_options
+@json_counts_option
 @click.pass_obj
 def judgments(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Import people's verdicts from CSV, JSONL or Parquet.
@@ -229,8 +231,8 @@ def judgments(settings: Settings, /, files: tuple[str, ...], as_json: bool, **op
     help="Who judged: one name for the whole file, or a name for each of Label Studio's e-mail addresses or ids; may "
     "be repeated.  [default: the address, or label-studio:ID]",
 )
-@json_counts_option
 @_second_verdict_options
+@json_counts_option
 @click.pass_obj
 def import_label_studio(
     settings: Settings, *, files: tuple[str, ...], annotators: tuple[str, ...], again: Again, as_json: bool

@@ -19,6 +19,7 @@ from madetl.cli.asking import (
 )
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import generation_option, scenarios_option
+from madetl.cli.output import warn
 
 
 @click.command(
@@ -68,12 +69,15 @@ def infer(
     scenario Reasoning ask for a step-by-step solution.
     """
     from madetl.inference import infer
+    from madetl.store.model_names import warning_of_same
 
     overrides = {name: value for name, value in sampling.items() if value is not None}
     if system_prompt is not None:
         overrides["system_prompt"] = read_text(system_prompt)
     inference = infer.Inference(model, scenarios, generation, limit, samples, overrides)
     with opened(settings, asking) as db:
+        if warning := warning_of_same(db, model):
+            warn(warning)
         work = infer.AnswersToAsk(db, inference, asking.model_options)
         result = run_work(work, asking, f"infer {model}", pool=work.pool)
     conclude(result, asking.as_json, pool=result.pool, model=model, known=result.known, truncated=result.truncated)

@@ -5,7 +5,6 @@ The modules that call this one know what a file holds and how to store it; this 
 
 from __future__ import annotations
 
-import shlex
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,8 @@ from typing import Any
 
 from madetl.errors import InputError
 from madetl.store import runs
-from madetl.text import agreeing, counted, name_key, storable
+from madetl.store.model_names import warning_of_same
+from madetl.text import agreeing, counted, storable
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def import_each(
     """
     counts: Counter[str] = Counter()
     given = {"files": [storable(file)[0] for file in files]} | dict(parameters)
-    models = _models(db)
+    known = set(_models(db))
     with runs.run(db, f"import {what}", given) as run:
         for position, file in enumerate(files):
             try:
@@ -55,7 +55,7 @@ def import_each(
         warnings = [
             *_warnings(counts, parameters.get("metric"), run.id),
             *warn(run.id),
-            *_same_models(models, _models(db)),
+            *filter(None, (warning_of_same(db, name) for name in _models(db) if name not in known)),
         ]
         done = Imported(_summary(what, nouns, counts), warnings, counts)
         run.summary = "\n".join([done.summary, *done.warnings])
@@ -64,18 +64,6 @@ def import_each(
 
 def _models(db: sqlite3.Connection) -> list[str]:
     return [row[0] for row in db.execute("SELECT name FROM models ORDER BY id")]
-
-
-def _same_models(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """A warning for each new model whose name a reader takes for another one's, with the command that joins them."""
-    known: dict[str, str] = {}
-    warnings = []
-    for name in after:
-        same = known.setdefault(name_key(name), name)
-        if same != name and name not in before:
-            rename = f"madetl models rename {shlex.quote(name)} {shlex.quote(same)} --merge"
-            warnings.append(f"the new model {name} is written almost like {same}; if it is the same one: `{rename}`.")
-    return warnings
 
 
 def tally(noun: str, stored: object) -> Counter[str]:
@@ -96,11 +84,11 @@ def _summary(what: str, nouns: Sequence[str], counts: Counter[str]) -> str:
     """The closing line: how many of each thing the files hold, and how many were new and known."""
     parts = [_part(noun, counts) for noun in nouns if noun == nouns[0] or total(noun, counts)]
     if counts["battles not judged"]:
-        parts.append(f"{counts['battles not judged']} not judged")
+        parts.append(f"{counts['battles not judged']:,} not judged")
     if counts["items left empty"]:
         parts.append(f"{counted(counts['items left empty'], 'item')} left empty")
     if counts["items skipped"]:
-        parts.append(f"{counts['items skipped']} skipped")
+        parts.append(f"{counts['items skipped']:,} skipped")
     return f"{what}: {'; '.join(parts)}"
 
 
@@ -109,8 +97,12 @@ _STATES = ("new", "known", "empty", "revised", "repeats")  # the last three are 
 
 def _part(noun: str, counts: Counter[str]) -> str:
     more = [state for state in _STATES[2:] if counts[f"{noun} {state}"] or (noun, state) == ("responses", "empty")]
-    details = [f"{counts[f'{noun} {state}']:,} {state}" for state in (*_STATES[:2], *more)]
+    details = [_state(counts[f"{noun} {state}"], state) for state in (*_STATES[:2], *more)]
     return f"{counted(total(noun, counts), noun[:-1])} ({', '.join(details)})"
+
+
+def _state(number: int, state: str) -> str:
+    return counted(number, "repeat") if state == "repeats" else f"{number:,} {state}"
 
 
 def total(noun: str, counts: Counter[str]) -> int:

@@ -50,7 +50,7 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
     measured or eligible.
     """
     request = sets.resolve(db, parameters)
-    with run(db, "select", _recorded(request, parameters), request.columns["seed"]) as this:
+    with run(db, "select", _recorded(db, request, parameters), request.columns["seed"]) as this:
         counts = db.execute(sqlfiles.query("selection/filter_counts"), request.scope).fetchall()
         filters = results.total(counts)
         _check_candidates(db, request, filters)
@@ -61,10 +61,10 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
     return result
 
 
-def _recorded(request: SelectionRequest, parameters: SelectionParameters) -> dict[str, Any]:
+def _recorded(db: sqlite3.Connection, request: SelectionRequest, parameters: SelectionParameters) -> dict[str, Any]:
     """As options of the command, so that they can be given again."""
-    pool_of = {"generation": request.columns["generation"]}
-    given = asdict(parameters) | parameters.filters | pool_of | {"name": request.name}
+    named = {"name": request.name, "metric": metric_label(db, request.columns["metric_id"])}
+    given = asdict(parameters) | parameters.filters | named
     plan = given.pop("adaptive")
     if plan is None:
         return given | {"top_k": parameters.top_k or request.target_k}

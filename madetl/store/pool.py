@@ -93,7 +93,9 @@ def described(db: sqlite3.Connection, pool: Bindings, limit: int | None = None) 
     found = sizes(db, pool)
     everything = sum(each.seeds + each.rewritings for each in found)
     number = pool["generation"] if str(pool["generation"]).isdigit() else None
-    first = f"the first {limit:,} of " if limit is not None and limit < everything else ""
+    first = ""
+    if limit is not None and limit < everything:
+        first = f"the first {limit:,} of " + (f"{everything:,}: " if len(found) > 1 else "")
     return first + _listed(found, number) if found else "no instruction"
 
 

@@ -363,6 +363,20 @@ def test_a_models_name_that_almost_is_anothers_is_told_with_the_command_that_joi
     done = madetl("import", "responses", path, "--scenario", "S")
     assert "`madetl models rename 'gpt\u20114  Turbo' 'GPT-4 turbo' --merge`" in done.stderr
     assert "almost" not in madetl("import", "responses", path, "--scenario", "S").stderr  # told once
+    asked = (
+        "infer",
+        "--model",
+        "GPT-4 TURBO",
+        "--provider",
+        "openai",
+        "--base-url",
+        "http://127.0.0.1:9/v1",
+        "--dry-run",
+    )
+    assert "`madetl models rename 'GPT-4 TURBO' 'GPT-4 turbo' --merge`" in madetl(*asked).stderr
+    added = madetl("models", "add", "X", "--provider", "openai", "--base-url", "http://127.0.0.1:9/v1").stderr
+    assert "the model X is written almost like x, an earlier one" in added
+    db.execute("DELETE FROM models WHERE name = 'X'")
     madetl("models", "rename", "gpt\u20114  Turbo", "  GPT-4 turbo ", "--merge")
     madetl("models", "rename", " x ", " y ")
     assert [row[0] for row in db.execute("SELECT name FROM models ORDER BY id")] == ["GPT-4 turbo", "y"]
@@ -396,4 +410,4 @@ def test_the_commands_say_what_came_of_it(answered: sqlite3.Connection, tmp_path
     assert "revised" in madetl("status").stdout
     assert "1 verdict of annotators was revised" in " ".join(madetl("agreement").stderr.split())
     again = table(tmp_path / "c.csv", battles(("ana", "tie", 1, "")))
-    assert "1 judgment (0 new, 0 known, 1 repeats)" in madetl("import", "judgments", again, "--as-repeat").stdout
+    assert "1 judgment (0 new, 0 known, 1 repeat)" in madetl("import", "judgments", again, "--as-repeat").stdout

@@ -347,9 +347,10 @@ def test_the_command_from_dry_run_to_second_run(db_file, study: Study, server, m
     dry = madetl(*arguments, "--dry-run").stdout
     assert "requests" in dry
     assert "unknown: no price" in dry
+    assert dry.rstrip().endswith("Pool: 2 instructions in Writing")
     # a failure is exit status 1, with a count and the provider's words
     done = madetl(*arguments, "--price-in", 1, "--price-out", 1, status=1)
-    assert done.stdout == "m: 1 answer stored (0 known), 1 missing\n"
+    assert done.stdout == "m: 1 answer stored (0 known), 1 missing\nPool: 2 instructions in Writing\n"
     assert "1 failed: refused (I'm sorry" in done.stderr
     assert "2 requests; 3 tokens in" in done.stderr
     again = json.loads(madetl(*arguments, "--json", status=1).stdout)

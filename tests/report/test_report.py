@@ -705,6 +705,25 @@ def test_of_several_verdicts_of_one_annotator_the_vote_counts(db: sqlite3.Connec
     assert (row["pairs of answers in common"], row["said the same"], row["agreement"]) == ("1", "1", "100 %")
 
 
+def test_a_crowd_is_no_person_and_what_nothing_picked_was_not_picked(db: sqlite3.Connection, study: Study) -> None:
+    study.annotator("arena", "crowd")
+    for number in range(2):
+        instruction = study.instruction(f"Why {number}?")
+        a, b = study.response(instruction, "a", "So."), study.response(instruction, "b", "No.")
+        for row in range(3):
+            study.judgment(a, b, "model_a", "arena", str(row))
+    found = {key: str(one) for key, one in sections(db).items()}
+    everything = " ".join(found.values())
+    assert "by a crowd named arena, on 2 items" in everything
+    assert "1 person" not in everything
+    assert "were picked because" not in everything
+    assert "Only a crowd has judged" in found["people"]
+    measure.measure(db, metric_named(db, "char-ngram"))
+    select.select(db, SelectionParameters(top_k=1, min_words=0, max_length_ratio=0))
+    text = page_text(sections(db)["win-rates"])
+    assert "The pairs of answers of 3 of the 6 votes were picked because the answers differ" in text
+
+
 def test_cost_is_the_sum_of_the_calls(db: sqlite3.Connection, study: Study) -> None:
     model = study.model("asked")
     for number, (cost, latency) in enumerate([(0.5, 1800.0), (0.25, 1800.0)]):
@@ -780,7 +799,7 @@ def test_prompts_are_shown_in_full(db: sqlite3.Connection, tmp_path: Path) -> No
         ("import judgments", {"files": ["s.csv"], "annotator": "ann", "scenario": None},
          "madetl import judgments s.csv --annotator ann"),
         ("select", {"metric": "char-ngram", "top_k": 7, "diversity": 0.5, "models": ["a", "b"], "name": "x"},
-         "madetl select --top-k 7 --diversity 0.5 --models a,b --name x"),
+         "madetl select --metric char-ngram --top-k 7 --diversity 0.5 --models a,b --name x"),
         ("select", {"adaptive": True, "budget": 60, "batch": None, "floor": 1, "stop_at": 0.95, "place": "a b"},
          "madetl select --adaptive --budget 60 --stop-at 0.95 --place 'a b'"),
         ("rank", {"method": "bt", "annotators": ["ana", "ben"], "judges": False, "anchor": ["gpt-4", 1200.0]},

@@ -378,7 +378,7 @@ def run(madetl, command: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "named"), [(["char-ngram"], ""), (["m", "char-ngram"], ""), (["m"], "--metric m ")]
+    ("metrics", "named"), [(["char-ngram"], ""), (["m", "char-ngram"], "--metric char-ngram "), (["m"], "")]
 )
 def test_the_command_it_suggests_begins_an_adaptive_selection(study, madetl, metrics, named):
     pool = measured(study, scenario="Creative writing", metrics=metrics)

@@ -656,8 +656,30 @@ def test_the_command_prints_what_it_did_and_what_is_next(pool, madetl):
     assert "an answer is empty" in off
     assert not [line for line in off.splitlines() if "words or fewer" in line or "times or more" in line]
     assert "has K = 3 already" in madetl("select", "--metric", "m", "--top-k", 2).stderr
-    failed = madetl("select", status=1)
+    failed = madetl("select", "--metric", "char-ngram", status=1)
     assert failed.stderr == "Error: No metric is called 'char-ngram'. This database has: m\n"
+
+
+def test_without_a_metric_it_takes_the_one_that_has_measured(pool, madetl):
+    # given nothing measured, then the way to measure
+    assert "Nothing has been measured yet. `madetl similarity`" in madetl("select", status=1).stderr
+    # given one metric that has measured beside one that has not, then the one
+    pool.scores("a", "b", [0.5, 0.6, 0.7])
+    pool.db.execute("INSERT INTO metrics (name, parameters, hash) VALUES ('idle', '{}', ?)", ["0" * 64])
+    shown = madetl("select", "--top-k", 2)
+    assert "all-m: 2 response pairs picked" in shown.stdout
+    assert "Pool: 3 instructions in Writing\n" in shown.stdout
+    # given two, then the choices, and no pick; the selection by its name goes on with its own
+    other = Pool(pool.study, "other one")
+    other.responses = pool.responses
+    other.scores("a", "b", [0.1])
+    failed = madetl("select", status=1)
+    assert "2 metrics have measured answers: m, other one. Say which one to go by, such as --metric m." in failed.stderr
+    assert "all-m: 1 response pairs picked (2 known)" in madetl("select", "--top-k", 3, "--name", "all-m").stdout
+    assert "all-other one: 1 response" in madetl("select", "--metric", "other one", "--top-k", 1).stdout
+    # and so does an adaptive one that the page would begin
+    failed = madetl("annotate", "--adaptive", "--budget", 5, status=1)
+    assert "2 metrics have measured answers" in failed.stderr
 
 
 def test_a_run_that_another_overtakes_picks_anew(pool, db_file):

@@ -396,7 +396,9 @@ class TestTheCommand:
         shown = madetl(*prefiltered, "--dry-run").stdout
         assert re.search(r"requests +12\b", shown)
         assert re.search(r"human judgments for K = 10 +12\b", shown)
-        assert madetl(*prefiltered).stdout == "gpt-4.1: 12 pairs measured (0 known)\n"
+        assert madetl(*prefiltered).stdout == (
+            "gpt-4.1: 12 pairs measured (0 known)\nPool: 12 instructions in Writing\n"
+        )
         picked = madetl("select", "--metric", NAME, "--top-k", 2)
         assert "It asks for 6 human judgments" in picked.stdout
         assert "--dry-run says what that costs" in picked.stderr
@@ -430,5 +432,5 @@ class TestTheCommand:
         with database.writing(db_file) as db:
             fill(Study(db), 1)
         done = madetl("similarity", "--metric", NAME, *where, status=1)
-        assert done.stdout == "gpt-4.1: 0 pairs measured (0 known); 3 are left\n"
+        assert done.stdout == "gpt-4.1: 0 pairs measured (0 known); 3 are left\nPool: 1 instruction in Writing\n"
         assert "3 failed: invalid (it is not JSON" in done.stderr

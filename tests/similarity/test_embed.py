@@ -372,6 +372,7 @@ class TestTheCommand:
         done = madetl("similarity", "--metric", NAME, *where)
         assert done.stdout == (
             f"{NAME}: 36 texts embedded in 1 request\n{NAME}: 36 pairs measured (0 known), 3 model pairs\n"
+            "Pool: 6 instructions in Coding; 6 instructions in Writing\n"
         )
         assert "1 requests; " in done.stderr
         madetl("similarity", "--metric", NAME, "--instructions")

@@ -324,8 +324,9 @@ def test_a_metric_that_cannot_be_measured_is_an_error_that_lists_those_that_can(
 def test_the_command(madetl, db_file):
     with database.writing(db_file) as db:
         fill(Study(db), 3, ["m1", "m2", "m3"])
-    assert madetl("similarity").stdout == "char-ngram: 9 pairs measured (0 known), 3 model pairs\n"
-    assert madetl("similarity").stdout == "char-ngram: nothing to do (9 pairs known), 3 model pairs\n"
+    pool = "Pool: 2 instructions in Coding; 1 instruction in Writing\n"
+    assert madetl("similarity").stdout == f"char-ngram: 9 pairs measured (0 known), 3 model pairs\n{pool}"
+    assert madetl("similarity").stdout == f"char-ngram: nothing to do (9 pairs known), 3 model pairs\n{pool}"
     assert madetl("similarity", "--metric", "nope", status=1).stderr.startswith("Error: No metric is called 'nope'.")
 
 

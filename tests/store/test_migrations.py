@@ -177,8 +177,15 @@ class TestWhatIsRanked:
         migrate(made, 3, monkeypatch)
         pool = {(row["scenario"], row["generation"]) for row in rows(made, "pool")}
         assert pool == {("Writing", 1), ("Reasoning", 0)}
-        inference = [row for row in rows(made, "progress") if row["stage"] == "inference"]
-        assert all((row["done"], row["pending"]) == (1, 0) for row in inference)
+        inference = {
+            (row["name"], row["scenario"]): (row["done"], row["pending"])
+            for row in rows(made, "progress")
+            if row["stage"] == "inference"
+        }
+        assert inference == {
+            ("a", "Writing"): (1, 0), ("b", "Writing"): (1, 0), ("c", "Writing"): (0, 1),
+            ("a", "Reasoning"): (1, 0), ("b", "Reasoning"): (1, 0),
+        }  # fmt: skip
 
     @pytest.mark.parametrize(
         ("generation", "fits"),

@@ -26,6 +26,7 @@ TOPICS = ("the sea", "old clocks", "a long winter", "bread", "mountains at dawn"
 
 STUDY = """
 scenarios = ["Writing"]
+generation = "all"
 
 [[seeds]]
 file = "seeds.jsonl"

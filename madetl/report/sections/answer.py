@@ -182,8 +182,8 @@ def _basis(study: ReportData, board: Leaderboard) -> str:
     ties = counts["ties"] + counts["both_bad"]
     picked = study.parameters.selections
     only = f"Only votes on what {listed([isolated(name) for name in picked])} picked are counted. " if picked else ""
-    return (
-        f"{only}This rests on {counted(counts['battles'], 'judgment')} by {people}, on {counted(counts['items'], 'item')} "
+    return only + (
+        f"This rests on {counted(counts['battles'], 'judgment')} by {people}, on {counted(counts['items'], 'item')} "
         f"(an instruction with the answers of two models), between {counted(len(board.ratings), 'model')}. "
         f"{counted(ties, 'judgment')} ({percent(ties / counts['battles'])}) chose neither answer: half a win for each."
     )
