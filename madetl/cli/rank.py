@@ -220,10 +220,10 @@ def _above(step: Neighbours, models: int) -> str:
 
 
 def _ratings(board: Leaderboard) -> dict[str, str]:
-    """'1104 (1071–1138)' of each model, the numbers below one another."""
+    """'1104 (1071…1138)' of each model, the numbers below one another."""
     width = max(len(f"{value:.0f}") for line in board.ratings for value in (line.rating, line.lower, line.upper))
     return {
-        line.model: f"{line.rating:{width}.0f} ({line.lower:{width}.0f}–{line.upper:.0f})" for line in board.ratings
+        line.model: f"{line.rating:{width}.0f} ({line.lower:{width}.0f}…{line.upper:.0f})" for line in board.ratings
     }
 
 

@@ -18,6 +18,7 @@ from madetl.ranking.votes import RankParameters
 from madetl.report.content import OVERALL, Source
 from madetl.store import sqlfiles
 from madetl.store.scope import check_scenarios, check_selections, names_json
+from madetl.store.scope import selections as all_selections
 
 BATTLES_PER_MODEL = 3
 BIN_WIDTH = 0.02  # of the histograms of similarity
@@ -129,6 +130,7 @@ def read(
     check_selections(db, selections)
     ranking = _ranking(db, scenarios, selections, run_id)
     parameters = _parameters(ranking)
+    check_selections(db, parameters.selections)
     if scenarios or run_id is None:
         parameters = replace(parameters, scenarios=tuple(scenarios))
     if selections:
@@ -223,6 +225,8 @@ def _ranking(
         rankings = [row for row in rankings if set(_parameters(row).scenarios) == set(scenarios)]
     if selections:
         rankings = [row for row in rankings if row["selections"] == names_json(selections)]
+    there = set(all_selections(db))
+    rankings = [row for row in rankings if there.issuperset(_parameters(row).selections)]
     order = sorted(rankings, key=lambda row: (row["annotators"] != "people", row["method"] != "elo", -row["run_id"]))
     return order[0] if order else None
 

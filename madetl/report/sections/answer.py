@@ -180,7 +180,9 @@ def _basis(study: ReportData, board: Leaderboard) -> str:
         + f" ({listed(study.parameters.annotators)})",
     }[study.voters]
     ties = counts["ties"] + counts["both_bad"]
-    return (
+    picked = study.parameters.selections
+    only = f"Only votes on what {listed([isolated(name) for name in picked])} picked are counted. " if picked else ""
+    return only + (
         f"This rests on {counted(counts['battles'], 'judgment')} by {people}, on {counted(counts['items'], 'item')} "
         f"(an instruction with the answers of two models), between {counted(len(board.ratings), 'model')}. "
         f"{counted(ties, 'judgment')} ({percent(ties / counts['battles'])}) chose neither answer: half a win for each."
