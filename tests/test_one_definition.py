@@ -34,7 +34,7 @@ VOTERS = [
     RankParameters(scenarios=("Writing", "Reasoning")),
     RankParameters(selections=("first",)),
     RankParameters(selections=("first", "second")),
-    RankParameters(selections=("second",), scenarios=("Writing",), judges=True),
+    RankParameters(selections=("second", "first"), scenarios=("Writing",)),
 ]
 ALL = RankParameters()
 FILTERS = [(0, 0.0), (20, 4.0), (20, 0.0), (0, 4.0), (29, 1.5)]

@@ -84,7 +84,7 @@ def test_requests_that_failed_are_shown_with_the_command_that_tries_again(study:
     # then transient ones are tried by the plain command, and b is behind with an instruction
     assert commands(study.db)[:3] == ["evolve --model b --retry-failed", "infer --model a", "infer --model b"]
     assert "never answered" in madetl("status").stdout
-    assert found.next[2].why == "b has no answer to 1 instructions"
+    assert found.next[2].why == "b has no answer to 1 instruction"
     study.response(two, "b", "another")
     assert "infer --model b" not in commands(study.db)
 

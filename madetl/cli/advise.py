@@ -71,10 +71,10 @@ def _print(found: Advice) -> None:
     click.echo(advise.votes_sentence(found))
     output.print_table([_row(order, found) for order in found.orders])
     open_orders = [order for order in found.orders if order.needed.median != 0]
-    for order in open_orders:
-        click.echo(advise.order_sentence(order, found.target, found.cap))
     if open_orders:
-        click.echo()
+        click.echo(advise.middle_half_sentence(found))
+    for order in open_orders:
+        click.echo(advise.order_sentence(order, found.cap))
     click.echo(advise.all_sentence(found))
     for note in found.notes:
         if note.kind in _WARNINGS:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from madetl.cli.output import counted, note, print_json, print_table, quiet_lines, warn
+from madetl.cli.output import listed_counts, note, print_json, print_table, quiet_lines, warn
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate
@@ -166,11 +167,11 @@ def not_done(report: AskReport) -> list[str]:
 
 def spending(report: AskReport) -> str:
     """One line: requests, tokens, cost, time."""
-    cost = usd(report.cost) if report.cost is not None else f"cost unknown for {report.unpriced:,} answers"
-    taken = f", {report.reused:,} answers taken from the ledger" if report.reused else ""
+    cost = usd(report.cost) if report.cost is not None else f"cost unknown for {counted(report.unpriced, 'answer')}"
+    taken = f", {counted(report.reused, 'answer')} taken from the ledger" if report.reused else ""
     again = f" ({report.retried:,} of them again)" if report.retried else ""
-    tokens = f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out"
-    return f"{report.requests:,} requests{again}{taken}; {tokens}; {cost}; {report.seconds:.1f} s."
+    tokens = f"{counted(report.tokens_in, 'token')} in, {report.tokens_out:,} out"
+    return f"{counted(report.requests, 'request')}{again}{taken}; {tokens}; {cost}; {report.seconds:.1f} s."
 
 
 def show_estimate(estimate: Estimate, as_json: bool = False, *, pool: str | None = None, **more: Any) -> None:
@@ -181,7 +182,7 @@ def show_estimate(estimate: Estimate, as_json: bool = False, *, pool: str | None
     rows = {
         "requests": f"{estimate.requests:,}",
         "answers that the ledger has": f"{estimate.reused:,}" if estimate.reused else None,
-        "failed before, not asked again": counted(estimate.left) or None,
+        "failed before, not asked again": listed_counts(estimate.left) or None,
         "tokens in (estimated)": f"{estimate.tokens_in:,}",
         "tokens out (estimated)": f"{estimate.tokens_out:,}",
         "cost (estimated)": "unknown: no price" if estimate.cost is None else usd(estimate.cost),

@@ -12,6 +12,7 @@ import click
 from madetl.cli.base import Group, Settings, examples
 from madetl.cli.options import json_option, models_option, scenarios_option, seed_option, selections_option
 from madetl.cli.output import note, print_json, warn
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.exporting.exports import ExportedFile
@@ -190,7 +191,7 @@ def _report(output: Path, done: ExportedFile, unit: str, as_json: bool) -> None:
         print_json({"output": str(output), **asdict(done)})
         return
     files = f" in {done.files} files" if done.files > 1 else ""
-    click.echo(f"{output}: {_count(done.rows, unit)}{files}")
+    click.echo(f"{output}: {counted(done.rows, unit)}{files}")
     for line in done.notes:
         note(f"Note: {line}.")
 
@@ -204,16 +205,12 @@ def _report_sheet(output: Path, done: ExportedSheet, unit: str, as_json: bool) -
     if not done.items:
         note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")
         return
-    click.echo(f"{output}: {_count(done.items, unit)} of selection {done.selection}")
+    click.echo(f"{output}: {counted(done.items, unit)} of selection {done.selection}")
     if done.too_long:
-        cells = f"{_count(len(done.too_long), unit)} with a text of over {CELL_LIMIT:,} characters"
+        cells = f"{counted(len(done.too_long), unit)} with a text of over {CELL_LIMIT:,} characters"
         warn(f"{cells}, which spreadsheets cut: {_numbers(done.too_long)}")
     if done.names_itself:
-        note(f"{_count(len(done.names_itself), unit)} with an answer that names its own model.")
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+        note(f"{counted(len(done.names_itself), unit)} with an answer that names its own model.")
 
 
 def _numbers(numbers: list[int]) -> str:

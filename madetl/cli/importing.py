@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from madetl.cli import next_steps
 from madetl.cli.base import Group, Settings, examples
 from madetl.cli.output import print_json, progress_bar, warn
 
@@ -209,7 +211,7 @@ def judgments(settings: Settings, /, files: tuple[str, ...], as_json: bool, **op
 
     with database.writing(settings.db) as db:
         done = judgments.import_judgments(db, files, **options)
-    show(done, as_json)
+        show(done, as_json, db, settings.program)
 
 
 @import_group.command(
@@ -246,7 +248,7 @@ def import_label_studio(
     names = label_studio.Names.parse(annotators)
     with database.writing(settings.db) as db:
         done = label_studio.import_annotations(db, files, names, again=again)
-    show(done, as_json)
+        show(done, as_json, db, settings.program)
 
 
 def _run(settings: Settings, name: str, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -254,19 +256,23 @@ def _run(settings: Settings, name: str, files: tuple[str, ...], as_json: bool, *
     from madetl.importing import answers
     from madetl.store import database
 
-    with database.writing(settings.db) as db, progress_bar("import", "KB") as progress:
-        done = getattr(answers, name)(db, files, progress=progress, **options)
-    show(done, as_json)
+    with database.writing(settings.db) as db:
+        with progress_bar("import", "KB") as progress:
+            done = getattr(answers, name)(db, files, progress=progress, **options)
+        show(done, as_json, db, settings.program)
 
 
-def show(done: Imported, as_json: bool) -> None:
-    """Prints the closing line of an import, or its counts as JSON, and its warnings."""
+def show(done: Imported, as_json: bool, db: sqlite3.Connection, program: str) -> None:
+    """Prints the closing line of an import and what comes next, or its counts as JSON; and its warnings."""
+    from madetl import status
+
     for warning in done.warnings:
         warn(warning)
     if as_json:
         print_json({"summary": done.summary, "warnings": done.warnings, "counts": dict(sorted(done.counts.items()))})
     else:
         click.echo(done.summary)
+        next_steps.show(program, [(step.command, step.why) for step in status.after_import(db)])
 
 
 COMMANDS: list[click.Command] = [import_group]

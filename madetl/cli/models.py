@@ -11,7 +11,7 @@ import click
 from madetl.cli import options
 from madetl.cli.asking import FILE, read_text, sampling_options
 from madetl.cli.base import Group, Settings, examples
-from madetl.cli.output import counted, note, print_json, print_table, warn
+from madetl.cli.output import listed_counts, note, print_json, print_table, warn
 
 # Columns that are empty where all models are known from files alone
 _HIDDEN_IF_EMPTY = ("provider", "model_id", "base_url", "settings", "price_in", "price_out")
@@ -69,8 +69,8 @@ def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool
     if renamed.merged is None:
         click.echo(f"{old} is called {new} now.")
         return
-    click.echo(f"{old} is merged into {new}: {counted(renamed.merged) or 'it had nothing'}.")
-    if dropped := counted(renamed.dropped or {}):
+    click.echo(f"{old} is merged into {new}: {listed_counts(renamed.merged) or 'it had nothing'}.")
+    if dropped := listed_counts(renamed.dropped or {}):
         note(f"Dropped, since {new} had the same or would meet itself: {dropped}.")
     if renamed.repeats:
         votes = f"{renamed.repeats:,} vote{' is a repeat' if renamed.repeats == 1 else 's are repeats'}"

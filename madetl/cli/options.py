@@ -92,11 +92,13 @@ metric_option = click.option(
 )
 
 
-class LengthRatio(click.FloatRange):
+class LengthRatio(click.ParamType[float]):
     """0 (off), or a number above 1: the longer answer divided by the shorter one is at least 1."""
 
+    name = "float"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        ratio = float(super().convert(value, param, ctx))
+        ratio = float(click.FLOAT.convert(value, param, ctx))
         if ratio != 0 and not 1 < ratio < math.inf:
             self.fail(f"{value} is neither 0 (off) nor a number above 1.", param, ctx)
         return ratio

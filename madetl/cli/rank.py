@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from madetl.cli import output
+from madetl.cli import next_steps, output
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option, scenarios_option, seed_option, selections_option
 from madetl.errors import ParameterError
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, Neighbours
@@ -104,6 +105,7 @@ def rank(settings: Settings, /, as_json: bool, **options: Any) -> None:
         output.print_json(_as_json(ranking, parameters))
     else:
         show(ranking, parameters)
+        next_steps.show(settings.program, next_steps.ranked(ranking, parameters))
 
 
 def _parameters(options: dict[str, Any]) -> RankParameters:
@@ -142,14 +144,8 @@ def show(ranking: Ranking, parameters: RankParameters) -> None:
     beside = {board.scenario: board for board in ranking.bradley_terry}
     same = len(boards) == 2  # overall and the only scenario
     for board in boards[:1] if same else boards:
-        other = beside.get(board.scenario)
-        click.echo(_heading(board))
-        for sentence in _headline(board):
-            click.echo(sentence)
-        output.print_table(_table(board, other, parameters))
-        for line in _remarks(board, other):
-            click.echo(line)
-    click.echo(_legend(parameters, ranking))
+        show_board(board, beside.get(board.scenario), parameters)
+    click.echo(legend(parameters))
     if same:
         click.echo(f"All votes are of one scenario, {boards[1].scenario}: its leaderboard is the same.")
     click.echo(f"Run {ranking.run_id}: {ranking.summary}.")
@@ -158,12 +154,22 @@ def show(ranking: Ranking, parameters: RankParameters) -> None:
     _print_notes(boards)
 
 
+def show_board(board: Leaderboard, other: Leaderboard | None, parameters: RankParameters) -> None:
+    """Prints one leaderboard; `other` is that of Bradley–Terry beside Elo's."""
+    click.echo(_heading(board))
+    for sentence in _headline(board):
+        click.echo(sentence)
+    output.print_table(_table(board, other, parameters))
+    for line in _remarks(board, other):
+        click.echo(line)
+
+
 def _heading(board: Leaderboard) -> str:
     counts = board.counts
     words = {"ties": "tie" if counts["ties"] == 1 else "ties", "both_bad": "both bad"}
     details = [f"{counts[name]:,} {word}" for name, word in words.items() if counts[name]]
     halves = f" ({' and '.join(details)}, half a win each)" if details else ""
-    return f"{board.scenario}: {counts['battles']:,} battles{halves} on {counts['items']:,} items"
+    return f"{board.scenario}: {counted(counts['battles'], 'battle')}{halves} on {counted(counts['items'], 'item')}"
 
 
 def _headline(board: Leaderboard) -> list[str]:
@@ -177,9 +183,7 @@ def _headline(board: Leaderboard) -> list[str]:
         where = f" of component {part}" if len(parts) > 1 else ""
         sentences.append(f"Probably the best model{where}: {', '.join(named)}.")
     settled, steps = sum(step.settled for step in board.order), len(board.order)
-    sentences.append(
-        f"Settled (95 % or more): {settled:,} of {steps:,} {'step' if steps == 1 else 'steps'} of the order."
-    )
+    sentences.append(f"Settled (95 % or more): {settled:,} of {counted(steps, 'step')} of the order.")
     return sentences
 
 
@@ -216,14 +220,14 @@ def _above(step: Neighbours, models: int) -> str:
 
 
 def _ratings(board: Leaderboard) -> dict[str, str]:
-    """'1104 (1071–1138)' of each model, the numbers below one another."""
+    """'1104 (1071…1138)' of each model, the numbers below one another."""
     width = max(len(f"{value:.0f}") for line in board.ratings for value in (line.rating, line.lower, line.upper))
     return {
-        line.model: f"{line.rating:{width}.0f} ({line.lower:{width}.0f}–{line.upper:.0f})" for line in board.ratings
+        line.model: f"{line.rating:{width}.0f} ({line.lower:{width}.0f}…{line.upper:.0f})" for line in board.ratings
     }
 
 
-def _legend(parameters: RankParameters, ranking: Ranking) -> str:
+def legend(parameters: RankParameters) -> str:
     """What the columns of a leaderboard say."""
     method = _METHODS[parameters.method]
     ranges = "95 % intervals"
@@ -261,7 +265,7 @@ def _print_notes(boards: list[Leaderboard]) -> None:
         scenario, text = texts[0]
         differ = any(other != text for _, other in texts)
         where = f"{scenario}: " if differ else ""
-        more = f" (Likewise in {len(texts) - 1} more leaderboards: --json has their figures.)" if differ else ""
+        more = f" (Likewise in {counted(len(texts) - 1, 'more leaderboard')}: see --json.)" if differ else ""
         if kind in _INFORMATION:
             output.note(f"Note: {where}{text}{more}")
         else:

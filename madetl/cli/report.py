@@ -12,6 +12,7 @@ import click
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import scenarios_option, selections_option
 from madetl.errors import MissingExtraError, ParameterError
+from madetl.text import counted
 
 
 @click.command(
@@ -21,6 +22,7 @@ from madetl.errors import MissingExtraError, ParameterError
         "madetl report --scenario Writing -o writing.html",
         "madetl report --selection pilot -o pilot.html",
         "madetl report --run 7 -o report.html",
+        'madetl report --title "Which assistant writes best?" -o report.html',
     ),
 )
 @click.option(
@@ -35,9 +37,16 @@ from madetl.errors import MissingExtraError, ParameterError
     metavar="N",
     help="Report run N of `madetl rank`.  [default: the latest of people's votes]",
 )
+@click.option("--title", metavar="TEXT", help="The title.  [default: the database's name, and the question]")
 @click.pass_obj
 def report(
-    settings: Settings, *, output: Path, scenarios: tuple[str, ...], selections: tuple[str, ...], run_id: int | None
+    settings: Settings,
+    *,
+    output: Path,
+    scenarios: tuple[str, ...],
+    selections: tuple[str, ...],
+    run_id: int | None,
+    title: str | None,
 ) -> None:
     """Write a report: one HTML file that needs nothing else, to mail, print or keep.
 
@@ -50,27 +59,28 @@ def report(
     from madetl.store import database
 
     page = _page()
-    program = f"madetl --db {shlex.quote(str(settings.db))}" if settings.db_named else "madetl"
+    program = f"madetl --db {shlex.quote(settings.db.name)}" if settings.db_named else "madetl"
     with database.reading(settings.db) as db:
         done = page.write(
             db,
             output,
-            title=settings.db.stem,
+            title=title or f"{settings.db.stem}: which model do people prefer?",
             program=program,
             command_line=lambda command, parameters: command_line(program, command, parameters),
             scenarios=scenarios,
             selections=selections,
             run_id=run_id,
         )
-    judgments = f"{done.judgments:,} judgment{'' if done.judgments == 1 else 's'}"
-    click.echo(f"{output}: {judgments} of {done.models} models, {done.bytes / 1e6:.1f} MB")
+    click.echo(
+        f"{output}: {counted(done.judgments, 'judgment')} of {counted(done.models, 'model')}, {done.bytes / 1e6:.1f} MB"
+    )
 
 
 def _page() -> Any:
     try:
         from madetl.report import page
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("jinja2", "markupsafe", "matplotlib"):
+        if (error.name or "").split(".")[0] not in ("jinja2", "markdown_it", "markupsafe", "matplotlib", "nh3"):
             raise
         raise MissingExtraError("`madetl report`", "report") from error
     return page

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from madetl.cli import next_steps
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import (
     diversity_option,
@@ -25,6 +25,7 @@ from madetl.cli.options import (
     stop_at_option,
 )
 from madetl.cli.output import print_json, print_table, warn
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.selection.select import Adaptive, SelectionResult
@@ -112,7 +113,7 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(asdict(result) | {"summary": result.summary})
     else:
-        _print(result)
+        _print(result, settings.program)
 
 
 def _adaptive(options: dict[str, Any]) -> Adaptive | None:
@@ -126,25 +127,29 @@ def _adaptive(options: dict[str, Any]) -> Adaptive | None:
     return None
 
 
-def _print(result: SelectionResult) -> None:
+def _print(result: SelectionResult, program: str) -> None:
     rows = [asdict(pair) for pair in result.pairs]
     print_table(rows[:_PAIRS_SHOWN])
     if len(rows) > _PAIRS_SHOWN:
-        click.echo(f"… and {len(rows) - _PAIRS_SHOWN} more model pairs: SELECT * FROM selected_pairs\n")
+        click.echo(f"… and {counted(len(rows) - _PAIRS_SHOWN, 'more model pair')}: SELECT * FROM selected_pairs\n")
     _print_filters(result)
     click.echo(result.summary)
     click.echo(f"Pool: {result.pool}")
+    _print_what_next(result, program)
+
+
+def _print_what_next(result: SelectionResult, program: str) -> None:
     to_judge = result.selected - result.judged
-    if not to_judge and result.pair_policy == "adaptive":
-        again = "madetl rank, or madetl advise" if result.stopped else "the same command again, to pick more"
-        click.echo(f"Every response pair of it has a judgment. Next: {again}")
-        return
-    if not to_judge:
-        click.echo("Every response pair of it has a judgment. Next: madetl rank")
-        return
-    have_one = f": {result.judged} of {result.selected} response pairs have one" if result.judged else ""
-    click.echo(f"It asks for {to_judge} human judgments{have_one}.")
-    click.echo(f"Next: madetl export annotations --selection {shlex.quote(result.name)} -o sheet.csv")
+    if to_judge:
+        have_one = f": {result.judged:,} of {counted(result.selected, 'response pair')} have one"
+        judgments = counted(to_judge, "judgment of a person", "judgments of people")
+        click.echo(f"It asks for {judgments}{have_one if result.judged else ''}.")
+        next_steps.show(program, next_steps.to_judge(result.name))
+    elif result.pair_policy == "adaptive" and not result.stopped:
+        click.echo("Every response pair of it has a judgment. Next: the same command again, to pick more")
+    else:
+        click.echo("Every response pair of it has a judgment.")
+        next_steps.show(program, next_steps.judged(result.name))
 
 
 def _print_filters(result: SelectionResult) -> None:

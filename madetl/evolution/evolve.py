@@ -26,7 +26,7 @@ from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import sqlfiles
 from madetl.store.runs import run
 from madetl.store.scope import check_scenarios, scenarios
-from madetl.text import instruction_hash, storable, with_input
+from madetl.text import counted, instruction_hash, storable, with_input
 
 _OWN_PROMPT = ("writing", "reasoning", "understanding", "coding")
 _WITH_ANSWER = ("reasoning",)  # though no instruction of the pool may have one
@@ -83,11 +83,17 @@ class Evolved:
         """The closing line."""
         new, known = sum(each.new for each in self.rounds), sum(each.known for each in self.rounds)
         exact, near = sum(each.exact for each in self.rounds), sum(each.near for each in self.rounds)
-        dropped = f"{exact + near:,} dropped ({exact:,} duplicates, {near:,} near-duplicates)" if exact + near else ""
+        dropped = (
+            f"{exact + near:,} dropped ({counted(exact, 'duplicate')}, {counted(near, 'near-duplicate')})"
+            if exact + near
+            else ""
+        )
         if not new and not self.report.done and not self.report.undone:
             return ", ".join(filter(None, [f"{self.model}: nothing to do ({known:,} known)", dropped]))
         missing = f"{self.report.undone:,} missing" if self.report.undone else ""
-        return ", ".join(filter(None, [f"{self.model}: {new:,} new instructions ({known:,} known)", dropped, missing]))
+        return ", ".join(
+            filter(None, [f"{self.model}: {counted(new, 'new instruction')} ({known:,} known)", dropped, missing])
+        )
 
 
 def evolve(

@@ -14,6 +14,7 @@ from madetl.errors import InputError
 from madetl.formats.reading import FileRow, FileRows, described
 from madetl.formats.sheets import WORDS, item_number, verdict
 from madetl.records import Winner
+from madetl.text import counted
 
 SHEET_COLUMNS = ("item", "response_1", "response_2", "winner")
 SHEET_TEXTS: tuple[str, ...] = ("instruction", "response_1", "response_2")
@@ -45,7 +46,7 @@ class Problems:
         lines = [str(error).removeprefix(f"{self.file}, ") for error in found[:_MOST_SHOWN]]
         more = len(found) - len(lines)
         listed = "".join(f"\n  {line}" for line in lines) + (f"\n  … and {more} more" if more else "")
-        raise InputError(self.file, f"{len(found)} faults in its rows.{advice}{listed}")
+        raise InputError(self.file, f"{counted(len(found), 'fault')} in its rows.{advice}{listed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

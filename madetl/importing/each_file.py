@@ -14,7 +14,7 @@ from typing import Any
 from madetl.errors import InputError
 from madetl.store import runs
 from madetl.store.model_names import warning_of_same
-from madetl.text import counted, storable
+from madetl.text import agreeing, counted, storable
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ def _summary(what: str, nouns: Sequence[str], counts: Counter[str]) -> str:
     """The closing line: how many of each thing the files hold, and how many were new and known."""
     parts = [_part(noun, counts) for noun in nouns if noun == nouns[0] or total(noun, counts)]
     if counts["battles not judged"]:
-        parts.append(f"{counts['battles not judged']} not judged")
+        parts.append(f"{counts['battles not judged']:,} not judged")
     if counts["items left empty"]:
         parts.append(f"{counted(counts['items left empty'], 'item')} left empty")
     if counts["items skipped"]:
-        parts.append(f"{counts['items skipped']} skipped")
+        parts.append(f"{counts['items skipped']:,} skipped")
     return f"{what}: {'; '.join(parts)}"
 
 
@@ -102,7 +102,7 @@ def _part(noun: str, counts: Counter[str]) -> str:
 
 
 def _state(number: int, state: str) -> str:
-    return counted(number, "repeat") if state == "repeats" else f"{number} {state}"
+    return counted(number, "repeat") if state == "repeats" else f"{number:,} {state}"
 
 
 def total(noun: str, counts: Counter[str]) -> int:
@@ -111,23 +111,35 @@ def total(noun: str, counts: Counter[str]) -> int:
 
 
 _WARNINGS = {
-    "instructions differing": "{} reference answers differ from the first one given for their instruction, which"
-    " is kept.",
-    "comments left out": "{} comments have no winner beside them and were left out.",
-    "ground truths": "{} annotations are marked as ground truth and were left out.",
-    "annotators without name": "{} annotators are known by Label Studio's number alone (label-studio:ID); --annotator"
-    " ID=NAME names them. Use the same names whenever this file is imported.",
-    "judgments elsewhere": "{} of the new judgments are like one that another file or source brought before (the same"
-    " answers and winner). They are stored beside those and count twice if they are the same votes; `madetl delete"
-    " run {run}` takes this import out again.",
-    "scores left out": "{} similarity scores were left out; with --metric NAME they are stored under that name.",
-    "scores differing": "{} scores differ from the first one given for their pair of answers, which is kept.",
-    "characters replaced": "{} characters that cannot be stored (NUL, lone surrogates) were replaced by U+FFFD.",
+    "instructions differing": "{reference answer} {differ} from the first one given for {their} instruction, which is"
+    " kept.",
+    "comments left out": "{comment} {have} no winner beside {them} and {were} left out.",
+    "ground truths": "{annotation} {are} marked as ground truth and {were} left out.",
+    "annotators without name": "{annotator} {are} known by Label Studio's number alone (label-studio:ID); --annotator"
+    " ID=NAME names {them}. Use the same names whenever this file is imported.",
+    "judgments elsewhere": "{number} of the new judgments {are} like one that another file or source brought before"
+    " (the same answers and winner). What is the same vote counts twice; `madetl delete run {run}` takes this import"
+    " out again.",
+    "scores left out": "{similarity score} {were} left out; with --metric NAME {they} {are} stored under that name.",
+    "scores differing": "{score} {differ} from the first one given for {their} pair of answers, which is kept.",
+    "characters replaced": "{character} that cannot be stored (NUL, lone surrogates) {were} replaced by U+FFFD.",
 }
+"""By the name of a count, its sentence; a noun in braces becomes the count with that noun."""
+
+
+class _Words(dict[str, object]):
+    """The words of one sentence: what is not among them is the noun that is counted."""
+
+    def __missing__(self, noun: str) -> str:
+        return counted(int(str(self["number"])), noun)
 
 
 def _warnings(counts: Counter[str], metric: str | None, run_id: int) -> list[str]:
-    warnings = [text.format(counts[name], run=run_id) for name, text in _WARNINGS.items() if counts[name]]
+    warnings = [
+        text.format_map(_Words(agreeing(counts[name]), number=counts[name], run=run_id))
+        for name, text in _WARNINGS.items()
+        if counts[name]
+    ]
     if metric and not total("scores", counts):
         warnings.append(f"there were no scores to store under the metric {metric}.")
     return warnings

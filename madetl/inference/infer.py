@@ -22,7 +22,7 @@ from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import pool, responses, sqlfiles
 from madetl.store.scope import check_scenarios
-from madetl.text import with_input
+from madetl.text import counted, with_input
 
 DEFAULTS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 2048, "top_p": None, "system_prompt": None}
 _PROMPTS = {"reasoning": "infer_reasoning"}  # by scenario, in lower case; any other: infer
@@ -64,7 +64,7 @@ class Inferred:
         stored = self.report.done + self.report.reused
         if not stored and not self.report.undone:
             return f"{self.model}: nothing to do ({self.known:,} known)"
-        parts = [f"{self.model}: {stored:,} answers stored ({self.known:,} known)"]
+        parts = [f"{self.model}: {counted(stored, 'answer')} stored ({self.known:,} known)"]
         parts += [f"{self.truncated:,} of them cut off at the longest (--max-tokens)"] if self.truncated else []
         parts += [f"{self.report.undone:,} missing"] if self.report.undone else []
         return ", ".join(parts)

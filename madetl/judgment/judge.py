@@ -26,7 +26,7 @@ from madetl.providers.base import ChatAnswer
 from madetl.store import sqlfiles
 from madetl.store.database import insert_rows
 from madetl.store.selections import LATEST, find_set
-from madetl.text import storable
+from madetl.text import agreeing, counted, storable
 
 SOURCE, SOURCE_ID = "judge", "selection item"
 
@@ -72,8 +72,13 @@ class Judged:
         """The closing line."""
         what = f"{self.annotator} on {self.selection}"
         known, left = self.verdicts - self.new, self.pairs - self.verdicts
-        done = f"{self.new:,} verdicts ({known:,} known)" if self.new + left else f"nothing to do ({known:,} verdicts)"
-        return f"{what}: {done}{f', {left:,} pairs are left' if left else ''}"
+        done = (
+            f"{counted(self.new, 'verdict')} ({known:,} known)"
+            if self.new + left
+            else f"nothing to do ({counted(known, 'verdict')})"
+        )
+        missing = f", {counted(left, 'pair')} {agreeing(left)['are']} left" if left else ""
+        return f"{what}: {done}{missing}"
 
     @property
     def flipping(self) -> str:
@@ -82,7 +87,7 @@ class Judged:
             return "No verdict yet."
         places = f"{self.first:,} for the answer that stood first, {self.second:,} for the one that stood second"
         ties = self.flips - self.first - self.second
-        share = f"{self.flips:,} of {self.verdicts:,} verdicts ({self.flips / self.verdicts:.1%})"
+        share = f"{self.flips:,} of {counted(self.verdicts, 'verdict')} ({self.flips / self.verdicts:.1%})"
         how = f": {places}, {ties:,} with a tie in one order" if self.flips else ""
         return f"{share} flip with the order and count as ties{how}."
 

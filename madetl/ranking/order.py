@@ -76,3 +76,24 @@ def probability_best(found: Posterior, component: IntArray, seed: int) -> FloatA
         strengths = found.mean[0, members] + draws @ np.linalg.cholesky(covariance).T
         best[members] = np.bincount(strengths.argmax(axis=1), minlength=len(members)) / _DRAWS
     return best
+
+
+def indistinguishable(found: Posterior, models: Sequence[int], settled: float = SETTLED) -> list[tuple[int, int]]:
+    """The longest ranges of the order of which no two models are told apart: (first, last), by their numbers in it.
+
+    `found` is of one round; `models` are those of one component, strongest first. Ranges may share models.
+    """
+    order = np.asarray(models, dtype=np.int64)
+    higher, lower = np.triu_indices(len(order), 1)
+    open_pair = np.ones((len(order), len(order)), dtype=bool)
+    open_pair[higher, lower] = found.probability(order[higher][None], order[lower][None])[0] < settled
+    ranges: list[tuple[int, int]] = []
+    last = 0
+    for first in range(len(order)):
+        end = max(first, last)
+        while end + 1 < len(order) and open_pair[first : end + 1, end + 1].all():
+            end += 1
+        if end > max(first, last):
+            ranges.append((first, end))
+        last = max(last, end)
+    return ranges

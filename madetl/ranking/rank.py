@@ -22,6 +22,7 @@ from madetl.store import runs, sqlfiles
 from madetl.store.annotators import stored_names
 from madetl.store.database import insert_rows, transaction
 from madetl.store.scope import check_selections, model_names, names_json
+from madetl.text import counted
 
 __all__ = ["Leaderboard", "LeaderboardLine", "Note", "RankParameters", "Ranking", "compute", "rank", "read_votes"]
 
@@ -245,9 +246,10 @@ def _summary(parameters: RankParameters, voters: _Voters, board: Leaderboard) ->
     counts = board.counts
     selections = f" on what {_listed(parameters.selections)} picked" if parameters.selections else ""
     return (
-        f"{parameters.method}, {parameters.rounds:,} rounds of {parameters.resample}, {voters.words}{selections}: "
-        f"{len(board.ratings)} models, {counts['battles']:,} battles on {counts['items']:,} items "
-        f"by {in_words(counts['annotators'], 'annotator', counts['crowds'])} ({board.scenario})"
+        f"{parameters.method}, {counted(parameters.rounds, 'round')} of {parameters.resample}, {voters.words}"
+        f"{selections}: {counted(len(board.ratings), 'model')}, {counted(counts['battles'], 'battle')} on "
+        f"{counted(counts['items'], 'item')} by {in_words(counts['annotators'], 'annotator', counts['crowds'])} "
+        f"({board.scenario})"
     )
 
 

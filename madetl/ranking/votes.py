@@ -87,7 +87,7 @@ class RankParameters:
 
 def in_words(individuals: int, noun: str, crowds: Sequence[str], plural: str | None = None) -> str:
     """Who voted: '2 annotators and a crowd named arena'. Nobody knows how many people a crowd is."""
-    one = counted(individuals, noun) if plural is None or individuals == 1 else f"{individuals:,} {plural}"
+    one = counted(individuals, noun, plural)
     many = f"{'a crowd' if len(crowds) == 1 else f'{len(crowds)} crowds'} named {', '.join(crowds)}"
     return " and ".join([one] * bool(individuals or not crowds) + [many] * bool(crowds))
 

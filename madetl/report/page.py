@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from madetl import __version__
 from madetl.formats.writing import whole_file
+from madetl.rendering.markdown import render
 from madetl.report import rows
 from madetl.report.boards import Boards, boards
 from madetl.report.content import Number, Section, Source
@@ -91,6 +92,8 @@ def _environment(program: str) -> Environment:
     )
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["svg"] = Markup  # made by svg.draw, which escapes what it is given
+    environment.filters["markdown"] = render  # as on the page on which people judge; safe HTML
+    environment.filters["whole_numbers"] = lambda text: text.replace(" %", "\u00a0%")  # no line ends before its unit
     environment.filters["cell"] = _cell
     environment.filters["is_number"] = lambda cell: isinstance(cell, Number | int | float)
     environment.filters["value"] = lambda value: "null" if value is None else json.dumps(value, ensure_ascii=False)

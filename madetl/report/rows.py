@@ -18,8 +18,9 @@ from madetl.ranking.votes import RankParameters
 from madetl.report.content import OVERALL, Source
 from madetl.store import sqlfiles
 from madetl.store.scope import check_scenarios, check_selections, names_json
+from madetl.store.scope import selections as all_selections
 
-LOSSES_PER_MODEL = 3
+BATTLES_PER_MODEL = 3
 BIN_WIDTH = 0.02  # of the histograms of similarity
 _RUNS_NAMED = 10
 
@@ -76,7 +77,7 @@ class ReportData:
     votes: Result
     pairs: Result
     scenarios: Result
-    losses: Result
+    clearest: Result
     selections: Sequence[SelectionData]
     annotators: Result
     common: Result
@@ -129,6 +130,7 @@ def read(
     check_selections(db, selections)
     ranking = _ranking(db, scenarios, selections, run_id)
     parameters = _parameters(ranking)
+    check_selections(db, parameters.selections)
     if scenarios or run_id is None:
         parameters = replace(parameters, scenarios=tuple(scenarios))
     if selections:
@@ -168,7 +170,7 @@ def _read(
         votes=_rows(db, "report/votes_to_report", counted),
         pairs=_rows(db, "report/pair_records", counted),
         scenarios=_rows(db, "report/scenario_records", counted),
-        losses=_rows(db, "report/clearest_losses", {"per_model": LOSSES_PER_MODEL} | counted),
+        clearest=_rows(db, "report/clearest_wins_and_losses", {"per_model": BATTLES_PER_MODEL} | counted),
         selections=[
             _selection(db, dict(row), parameters.scenarios)
             for row in _rows(db, "report/selections_to_report", scope).rows
@@ -223,6 +225,8 @@ def _ranking(
         rankings = [row for row in rankings if set(_parameters(row).scenarios) == set(scenarios)]
     if selections:
         rankings = [row for row in rankings if row["selections"] == names_json(selections)]
+    there = set(all_selections(db))
+    rankings = [row for row in rankings if there.issuperset(_parameters(row).selections)]
     order = sorted(rankings, key=lambda row: (row["annotators"] != "people", row["method"] != "elo", -row["run_id"]))
     return order[0] if order else None
 

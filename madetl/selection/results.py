@@ -13,6 +13,7 @@ from madetl.selection.sets import SelectionRequest
 from madetl.store import pool, sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
 from madetl.store.selections import set_row
+from madetl.text import agreeing, counted
 
 _PAIRS_NAMED = 5  # in a warning; the rest is counted
 
@@ -81,10 +82,14 @@ class SelectionResult:
     def summary(self) -> str:
         """The closing line."""
         known = self.selected - self.new
-        done = f"{self.new} response pairs picked ({known} known)" if self.new else f"nothing to do ({known} known)"
+        done = (
+            f"{counted(self.new, 'response pair')} picked ({known} known)"
+            if self.new
+            else f"nothing to do ({known} known)"
+        )
         size = f"K = {self.top_k}" if self.budget is None else f"{self.selected} of a budget of {self.budget}"
         why = f": {self.stopped}" if self.stopped and not self.new else ""
-        return f"{self.name}: {done}, {len(self.pairs)} model pairs, {size}{why}"
+        return f"{self.name}: {done}, {counted(len(self.pairs), 'model pair')}, {size}{why}"
 
 
 def total(counts: Sequence[sqlite3.Row] | Sequence[Mapping[str, Any]]) -> FilterCounts:
@@ -161,8 +166,8 @@ def _too_few(pairs: Sequence[PairPicks], top_k: int) -> str | None:
     named = [f"{pair.model_a} – {pair.model_b} ({pair.picks})" for pair in short[:_PAIRS_NAMED]]
     more = len(short) - len(named)
     return (
-        f"{len(short)} of {len(pairs)} model pairs have fewer than {top_k} candidates, and got what there is: "
-        f"{', '.join(named)}{f' and {more} more' if more else ''}."
+        f"{len(short)} of {counted(len(pairs), 'model pair')} {agreeing(len(short))['have']} fewer than {top_k} "
+        f"candidates, and got what there is: {', '.join(named)}{f' and {more} more' if more else ''}."
     )
 
 
@@ -179,8 +184,9 @@ def _unmeasured(db: sqlite3.Connection, request: SelectionRequest, filters: Filt
     if missing <= 0:
         return None
     return (
-        f"{missing} of {total_pairs} response pairs are not measured with {label}: they could not be picked, and what "
-        f"was picked stays. {measuring(db, request)}{_at_a_price(db, request.columns['metric_id'])}"
+        f"{missing:,} of {counted(total_pairs, 'response pair')} {agreeing(missing)['are']} not measured with {label}: "
+        f"they could not be picked, and what was picked stays. {measuring(db, request)}"
+        f"{_at_a_price(db, request.columns['metric_id'])}"
     )
 
 

@@ -27,7 +27,7 @@ from madetl.similarity.prefilter import Prefilter
 from madetl.store import pool, sqlfiles
 from madetl.store.database import transaction
 from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
-from madetl.text import storable, with_input
+from madetl.text import counted, storable, with_input
 
 _ANSWERS = 256  # in memory at once, while their pairs are asked about
 _SETTLED = ("prompt", "temperature", "top_p")  # what of a rubric makes another metric
@@ -72,10 +72,10 @@ class AskedAbout:
     def summary(self) -> str:
         """The closing line."""
         if not self.measured + self.report.undone:
-            return f"{self.metric}: nothing to do ({self.known:,} pairs known)"
+            return f"{self.metric}: nothing to do ({counted(self.known, 'pair')} known)"
         plain = f", {self.plain:,} of them without asking (empty or the same)" if self.plain else ""
         left = f"; {self.report.undone:,} are left" if self.report.undone else ""
-        return f"{self.metric}: {self.measured:,} pairs measured ({self.known:,} known){plain}{left}"
+        return f"{self.metric}: {counted(self.measured, 'pair')} measured ({self.known:,} known){plain}{left}"
 
 
 def settings_for(db: sqlite3.Connection, metric: str, overrides: Mapping[str, Any]) -> PromptSettings:
@@ -111,7 +111,7 @@ def warnings(db: sqlite3.Connection, metric: ChatMetric) -> Iterator[str]:
     if others and existing_metric(db, name, metric.parameters) is None:
         yield f"{name} has measured with another prompt or sampling: this is a metric of its own, {name}@…."
     if chosen is not None and (missing := prefilters.unmeasured(db, chosen, metric.scope)):
-        yield f"{chosen.metric} has not measured {missing:,} response pairs: they cannot be among the chosen."
+        yield f"{chosen.metric} has not measured {counted(missing, 'response pair')}: not to be among the chosen."
 
 
 def judgments_after(db: sqlite3.Connection, metric: ChatMetric, top_k: int) -> int:

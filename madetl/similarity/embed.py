@@ -22,6 +22,7 @@ from madetl.similarity.named import EMBEDDING, model_parameters
 from madetl.store import embeddings, pool, sqlfiles
 from madetl.store.metrics import ensure_metric, existing_metric
 from madetl.store.scope import check_scenarios
+from madetl.text import counted
 
 MOST_TEXTS = 100  # Gemini takes no more in a request
 _BYTES_PER_TOKEN = 3  # fewer tokens than that in Latin text, about as many in other scripts
@@ -55,7 +56,7 @@ class Embedded:
         cut = f", {self.cut:,} of them cut at the model's limit" if self.cut else ""
         left = f"; {self.missing:,} are left" if self.missing else ""
         requests = f"{self.report.requests:,} request{'s' * (self.report.requests != 1)}"
-        return f"{self.metric}: {self.texts:,} texts embedded in {requests}{cut}{left}"
+        return f"{self.metric}: {counted(self.texts, 'text')} embedded in {requests}{cut}{left}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from madetl.errors import ParameterError
 from madetl.store import sqlfiles
 from madetl.store.database import transaction
 from madetl.store.judgments import Side, turned
+from madetl.text import counted
 
 _OTHER: dict[Side, Side] = {"model_a": "model_b", "model_b": "model_a"}
 
@@ -95,7 +96,8 @@ class _Merge:
         battles = self.db.execute(sqlfiles.query("store/battles_between"), self.ids).fetchone()[0]
         if battles:
             raise ParameterError(
-                f"{old!r} and {new!r} were judged against each other {battles} times, so they cannot be one model."
+                f"{old!r} and {new!r} were judged against each other {counted(battles, 'time')}, so they cannot be one "
+                "model."
             )
         self._drop_own_pair()
         self._move_judgments()

@@ -23,6 +23,7 @@ from madetl.store import runs
 from madetl.store.annotators import stored_names
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
+from madetl.text import counted
 from madetl.web.access import PageAccess, key_file, read_key
 from madetl.web.app import Setting, create_app
 
@@ -195,7 +196,7 @@ def _summary(db: sqlite3.Connection, study: assign.PageStudy) -> str:
     ).fetchone()
     if not verdicts:
         return f"No verdict was given{_how_far(db, study)}"
-    return f"{_counted(verdicts, 'verdict')} given by {_counted(people, 'annotator')}{_how_far(db, study)}"
+    return f"{counted(verdicts, 'verdict')} given by {counted(people, 'annotator')}{_how_far(db, study)}"
 
 
 def _how_far(db: sqlite3.Connection, study: assign.PageStudy) -> str:
@@ -207,9 +208,5 @@ def _how_far(db: sqlite3.Connection, study: assign.PageStudy) -> str:
     if ending is None:
         return f": {everybody.given:,} of {everybody.needed:,} are there"
     missing = everybody.needed - everybody.given
-    still = f", {_counted(missing, 'verdict')} still to come" if missing else ""
+    still = f", {counted(missing, 'verdict')} still to come" if missing else ""
     return f": {study.plan.why(ending)}{still}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' if number != 1 else ''}"

@@ -7,8 +7,8 @@ SELECT
     annotator_b,
     kind_b,
     sum(response_pairs) AS response_pairs,
-    sum(response_pairs) FILTER (WHERE winner_a = winner_b) AS agreed,
-    1.0 * ifnull(sum(response_pairs) FILTER (WHERE winner_a = winner_b), 0) / sum(response_pairs) AS agreement
+    sum(response_pairs * (winner_a = winner_b)) AS agreed,
+    1.0 * sum(response_pairs * (winner_a = winner_b)) / sum(response_pairs) AS agreement
 FROM (
     -- include judgment/pairs_of_annotators
 )

@@ -1,8 +1,14 @@
 -- Whether the latest ranking of people's votes counts them all: those on what its selections picked, if it is of some.
--- Grain: one row. run_id is NULL where nothing is ranked; selections is that ranking's JSON array (NULL: all votes).
+-- Grain: one row. run_id is NULL where nothing is ranked; selections is that ranking's JSON array (NULL: all votes, which
+-- also count where one of the selections is deleted).
 -- Parameters: none.
 WITH latest AS (
-    SELECT max(run_id) AS run_id, max(selections) AS selections, ifnull(sum(battles) / 2, 0) AS ranked  -- two sides each
+    SELECT
+        max(run_id) AS run_id,
+        max(iif(EXISTS (
+            SELECT 1 FROM json_each(selections) WHERE value NOT IN (SELECT name FROM selection_sets)
+        ), NULL, selections)) AS selections,
+        ifnull(sum(battles) / 2, 0) AS ranked  -- each has two sides
     FROM leaderboard
     WHERE scenario = 'overall'
 )

@@ -395,7 +395,7 @@ class TestCommands:
         again = madetl("import", "judgments", "-", "--annotator", "ann", "--json", input=sheet.read_text("utf-8-sig"))
 
         assert "there may be verdicts in it" in refused.stderr
-        assert done.stdout == "judgments: 5 judgments (5 new, 0 known); 1 item left empty\n"
+        assert done.stdout.startswith("judgments: 5 judgments (5 new, 0 known); 1 item left empty\nNext:\n")
         assert json.loads(again.stdout)["counts"]["judgments known"] == 5
         outcomes = [tuple(row) for row in db.execute("SELECT command, outcome FROM runs ORDER BY id")]
         assert outcomes == [

@@ -273,7 +273,7 @@ def test_equal_rows_of_different_files_are_different_votes(db: sqlite3.Connectio
     done = answers.import_arena(db, [files("2.jsonl", battle("m", "n", "tie"))])
     assert done.counts["judgments new"] == 1
     assert len(done.warnings) == 1
-    assert done.warnings[0].startswith("1 of the new judgments are like one that another file or source brought before")
+    assert done.warnings[0].startswith("1 of the new judgments is like one that another file or source brought before")
     assert "`madetl delete run 2` takes" in done.warnings[0]
 
 
@@ -398,7 +398,7 @@ def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: F
         "mad-eval: 2 judgments (0 new, 2 known); 6 responses (0 new, 6 known, 0 empty); 3 scores (2 new, 1 known);"
         " 1 not judged"
     )
-    assert done.warnings == ["1 scores differ from the first one given for their pair of answers, which is kept."]
+    assert done.warnings == ["1 score differs from the first one given for its pair of answers, which is kept."]
     sql = (
         "SELECT t.name, t.parameters, ra.response, rb.response, score, shorter_words, length_ratio, explanation,"
         " model_a_id, model_b_id, i.instruction FROM similarities s JOIN metrics t ON t.id = metric_id"
@@ -477,18 +477,20 @@ def test_scenarios_that_cannot_be(db: sqlite3.Connection, files: Files, scenario
 
 def test_each_command_says_what_came_in(madetl: Madetl, files: Files) -> None:
     texts = files("pool.jsonl", {"question": "q"})
-    assert madetl("import", "instructions", texts, "--scenario", "S").stdout == (
-        "instructions: 1 instruction (1 new, 0 known)\n"
-    )
+    done = madetl("import", "instructions", texts, "--scenario", "S")
+    assert done.stdout.startswith("instructions: 1 instruction (1 new, 0 known)\nNext:\n")
     answers = json.dumps({"text": "q", "output": "a"})
     done = madetl("import", "responses", "-", "--scenario", "S", "--model", "m", input=answers)
-    assert done.stdout == "responses: 1 response (1 new, 0 known, 0 empty)\n"
+    assert done.stdout.startswith("responses: 1 response (1 new, 0 known, 0 empty)\nNext:\n")
     outputs = files("o.json", {"instruction": "q", "output": "", "generator": "m"})
-    assert madetl("import", "alpaca-eval", outputs).stdout == "alpaca-eval: 1 response (0 new, 0 known, 1 empty)\n"
+    done = madetl("import", "alpaca-eval", outputs)
+    assert done.stdout.startswith("alpaca-eval: 1 response (0 new, 0 known, 1 empty)\nNext:\n")
     pairs = files("m-vs-n.jsonl", pair("m", score=0.5))
     done = madetl("import", "mad-eval", pairs)
-    assert done.stdout == "mad-eval: 1 judgment (1 new, 0 known); 2 responses (2 new, 0 known, 0 empty)\n"
-    assert done.stderr.startswith("Warning: 1 similarity scores were left out; with --metric NAME")
+    assert done.stdout.startswith(
+        "mad-eval: 1 judgment (1 new, 0 known); 2 responses (2 new, 0 known, 0 empty)\nNext:\n  madetl rank\n"
+    )
+    assert done.stderr.startswith("Warning: 1 similarity score was left out; with --metric NAME")
     battles = files("b.jsonl", battle("m", "n", "tie"))
     counts = json.loads(madetl("import", "arena", battles, "--annotator", "alice", "--json").stdout)
     assert counts["summary"] == "arena: 1 judgment (1 new, 0 known); 2 responses (2 new, 0 known, 0 empty)"
@@ -515,11 +517,11 @@ def test_bad_input_is_one_line_and_status_1(madetl: Madetl, db_file: Path) -> No
 def test_eight_models_of_alpaca_eval(db: sqlite3.Connection, shared: Path) -> None:
     names = sorted(map(str, (shared / "alpaca_eval").glob("*.json")))
     done = answers.import_alpaca_eval(db, names)
-    assert done.summary == "alpaca-eval: 6440 responses (6439 new, 0 known, 1 empty)"
+    assert done.summary == "alpaca-eval: 6,440 responses (6,439 new, 0 known, 1 empty)"
     assert (count(db, "instructions"), count(db, "models"), count(db, "responses")) == (805, 8, 6440)
     assert done.warnings == []
     again = answers.import_alpaca_eval(db, names)
-    assert again.summary == "alpaca-eval: 6440 responses (0 new, 6440 known, 0 empty)"
+    assert again.summary == "alpaca-eval: 6,440 responses (0 new, 6,440 known, 0 empty)"
 
 
 @pytest.mark.parametrize("arena_first", [False, True])

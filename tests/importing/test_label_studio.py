@@ -374,7 +374,7 @@ def test_the_commands(db, madetl, tmp_path):
     path = tmp_path / "export.json"
     path.write_text(json.dumps(exported(dealt(tmp_path), *(annotation(choice) for choice in CHOICE[1:]))), "utf-8")
     done = madetl("import", "label-studio", path, "--annotator", "1=ann")
-    assert done.stdout == "label-studio: 3 judgments (3 new, 0 known)\n"
+    assert done.stdout.startswith("label-studio: 3 judgments (3 new, 0 known)\nNext:\n")
     counts = json.loads(madetl("import", "label-studio", path, "--annotator", "ann", "--json").stdout)["counts"]
     assert counts["judgments known"] == 3
     assert madetl("import", "label-studio", tmp_path / "project" / "tasks.json", status=1).stderr.startswith("Error: ")

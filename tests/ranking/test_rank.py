@@ -481,7 +481,7 @@ def test_elo_far_from_converged_says_so_and_by_how_much(three_models, db, study)
 def test_what_an_interval_cannot_tell_is_said(study, db):
     vote(study, "x", "y", "aab")
     few_items = rank.rank(db, RankParameters(rounds=200)).leaderboards[0]
-    assert "1 of 1 model pairs have fewer than 5 judged items (the fewest: 3)" in text(few_items, "items")
+    assert "1 of 1 model pair has fewer than 5 judged items (the fewest: 3)" in text(few_items, "items")
     permuted = rank.rank(db, RankParameters(rounds=50, resample="permute")).leaderboards[0]
     assert "not how sure the ranking is" in text(permuted, "order")
     assert "rounds" in noted(permuted)

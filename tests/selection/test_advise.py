@@ -164,12 +164,8 @@ def test_the_sentences_say_what_the_numbers_are(open_study):
     found = advise(open_study)
 
     middle = found.orders[1]
-    needed = f"{advice.rounded(middle.needed.median):,}"
-    sentence = advice.order_sentence(middle, found.target, found.cap)
-    assert sentence.startswith(f"b before c: {int(100 * middle.sure)} % sure; about {needed} more judgments to 95 %, ")
-    assert f"mostly on b – c ({advice.rounded(middle.needed.pairs[0].judgments)})" in sentence
-    settled = found.orders[0]
-    assert advice.order_sentence(settled, 0.95, 2000) == f"a before b: {advice.percent(settled.sure)} sure: settled."
+    sentence = advice.order_sentence(middle, found.cap)
+    assert sentence.startswith(f"b before c: mostly on b – c ({advice.rounded(middle.needed.pairs[0].judgments)})")
     total = f"{advice.rounded(found.all_orders.median):,}"
     assert advice.all_sentence(found).startswith(
         f"All 3 orders at 95 %: about {total} more judgments, most of them on:"
@@ -193,8 +189,8 @@ def test_an_order_that_the_cap_does_not_settle_may_be_called_a_tie(pool):
     found = advise(pool, cap=5)
 
     assert (found.orders[0].needed.median, found.orders[0].needed.upper) == (None, None)
-    assert advice.order_sentence(found.orders[0], 0.95, 5).endswith(
-        "; more than 5 more judgments to 95 %: call it a tie?"
+    assert advice.order_sentence(found.orders[0], 5).endswith(
+        ": more than 5 judgments would not settle it. Call it a tie?"
     )
     assert advice.all_sentence(found) == "The only order at 95 %: more than 5 more judgments."
     assert found.command is None
@@ -341,10 +337,11 @@ def test_the_command_prints_a_table_the_sentences_and_what_is_next(open_study, m
     found = advise(open_study, target=0.9, cap=2000)
     assert advice.votes_sentence(found) in done.stdout
     assert "more judgments to 90 %" in done.stdout
-    assert advice.order_sentence(found.orders[1], 0.9, found.cap) in done.stdout
+    assert advice.order_sentence(found.orders[1], found.cap) in done.stdout
+    assert advice.middle_half_sentence(found) in done.stdout
     assert advice.all_sentence(found) in done.stdout
     assert done.stdout.rstrip().endswith(f"Next: {found.command}")
-    rows = [line.split() for line in done.stdout.splitlines() if " before " in line and " sure;" not in line]
+    rows = [line.split() for line in done.stdout.splitlines() if " before " in line and ": mostly" not in line]
     assert [row[:3] for row in rows] == [["a", "before", "b"], ["b", "before", "c"], ["c", "before", "d"]]
     assert [row[-1] for row in rows if row[0] != "b"] == ["settled", "settled"]
 

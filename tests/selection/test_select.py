@@ -636,7 +636,7 @@ def test_the_run_is_recorded_with_its_counts(pool):
     parameters = json.loads(row["parameters"])
     assert (parameters["name"], parameters["top_k"], parameters["min_words"]) == ("all-m", 1, 20)
     first, *_, last = row["summary"].splitlines()
-    assert first == "all-m: 1 response pairs picked (0 known), 1 model pairs, K = 1"
+    assert first == "all-m: 1 response pair picked (0 known), 1 model pair, K = 1"
     assert json.loads(last)["filters"]["eligible"] == 2
     assert choose(pool, strategy="random", seed=7).run_id > result.run_id
     assert pool.db.execute("SELECT seed FROM runs ORDER BY id DESC").fetchone()[0] == 7

@@ -148,6 +148,21 @@ def test_the_demo_prints_the_leaderboard_and_what_to_try(madetl: Madetl, db_file
         assert "(no rows)" not in madetl(*words[words.index("--db") :]).stdout
 
 
+def test_the_demo_ends_with_what_comes_next(madetl: Madetl, tmp_path: Path) -> None:
+    """Advice, the report, the page, and files of one's own; what it names for the example runs."""
+    done = madetl("demo", "--db", tmp_path / "demo.db")
+    _, _, end = done.stdout.partition("\nNext:\n")
+    commands = [shlex.split(line) for line in end.splitlines() if " --db " in line]
+    for words in commands:
+        del words[: words.index("--db")]
+    assert [words[2] for words in commands] == ["advise", "report", "annotate", "status", "import"]
+    assert commands[-1][1:] == ["study.db", "import", "responses", "answers.csv"]
+    madetl(*commands[0], "--simulations", 1)
+    madetl(*commands[1][:-1], tmp_path / "report.html")
+    assert "With files of your own" in end
+    assert "Probably the best model: " in done.stdout
+
+
 @pytest.mark.slow
 def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:
     def run() -> CompletedProcess[str]:

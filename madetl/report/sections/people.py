@@ -19,13 +19,13 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
     decimal,
     duration,
     percent,
 )
-from madetl.report.plots.models import SQUARE, Whisker, whiskers
+from madetl.report.plots.models import SQUARE, Whiskers, whiskers
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
 
 def section(study: ReportData) -> Section:
@@ -83,7 +83,7 @@ def _alpha(study: ReportData) -> str:
 
 
 def _pairs(number: int) -> str:
-    return count(number, "shared pair of answers", "shared pairs of answers")
+    return counted(number, "shared pair of answers", "shared pairs of answers")
 
 
 def _common_table(study: ReportData) -> Table:
@@ -104,35 +104,32 @@ def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
     if won := share(first, decided):
         verdict = "no sign of a bias for a position" if won.lower <= 0.5 <= won.upper else "a bias for a position"
         sentences.append(
-            f"The answer that stood first won {percent(won.share)} of {count(decided, 'decided verdict')} "
+            f"The answer that stood first won {percent(won.share)} of {counted(decided, 'decided verdict')} "
             f"(95 % interval {100 * won.lower:.0f} to {100 * won.upper:.0f}): {verdict}."
         )
     else:
         sentences.append("No verdict tells which answer stood first, so a bias for a position cannot be seen.")
     if timed:
         hours = sum(row["hours"] or 0 for row in people)
-        sentences.append(f"{count(timed, 'verdict')} with a known time took {duration(hours * 3600)} in all.")
+        sentences.append(f"{counted(timed, 'verdict')} with a known time took {duration(hours * 3600)} in all.")
     else:
         sentences.append("No verdict tells how long it took.")
     return " ".join(sentences)
 
 
 def _position(study: ReportData) -> Plot:
-    lines = []
-    for row in study.annotators.rows:
-        if won := share(row["first_won"], row["decided"]):
-            note = f"{won.count:,} of {won.of:,}"
-            lines.append(Whisker(row["annotator"], 100 * won.share, 100 * won.lower, 100 * won.upper, note))
+    shares = [(row["annotator"], share(row["first_won"], row["decided"])) for row in study.annotators.rows]
+    known = [(name, won) for name, won in shares if won]
+    lines = [(100 * won.share, 100 * won.lower, 100 * won.upper) for _, won in known]
     caption = (
         "How often the answer that stood first won, of the verdicts for one of the two, with 95 % intervals. On the "
         "broken line, half, there is no bias."
     )
     return whiskers(
         Frame("position", caption, _table(study, folded=True)),
-        lines,
-        "won by the first (%)",
-        look=SQUARE,
-        reference=50,
+        [name for name, _ in known],
+        [Whiskers("won by the first (%)", SQUARE, lines, reference=50)],
+        notes=[f"{won.count:,} of {won.of:,}" for _, won in known],
     )
 
 
@@ -177,8 +174,8 @@ def _cost(study: ReportData) -> Iterator[Block]:
     tokens = [sum(row[key] or 0 for row in rows) for key in ("tokens_in", "tokens_out")]
     known = [row["cost"] for row in rows if row["cost"] is not None]
     yield Text(
-        f"Models were asked {count(calls, 'time')}: {tokens[0]:,} tokens in, {tokens[1]:,} out, {sum(known):,.2f} USD"
-        f"{'' if len(known) == len(rows) else ' where prices are known'}."
+        f"Models were asked {counted(calls, 'time')}: {counted(tokens[0], 'token')} in, {tokens[1]:,} out, "
+        f"{sum(known):,.2f} USD{'' if len(known) == len(rows) else ' where prices are known'}."
     )
     if len(known) < len(rows):
         yield Remark("The price of some models is unknown, so the money is what is known of it.")
@@ -190,7 +187,7 @@ def _hours(study: ReportData) -> str:
     seconds = sum(_seconds(row) or 0 for row in study.runs.rows)
     return (
         f"People’s time: {duration(people * 3600)}, as far as it is known. The machine’s: {duration(seconds)} in "
-        f"{count(len(study.runs.rows), 'run')}."
+        f"{counted(len(study.runs.rows), 'run')}."
     )
 
 

@@ -27,6 +27,7 @@ from madetl.selection.adaptive.forecasts import Forecast, Plan
 from madetl.selection.sets import NGRAMS
 from madetl.store import sqlfiles
 from madetl.store.scope import check_scenarios, check_selections, names_json
+from madetl.text import agreeing, counted
 
 FEW_ITEMS = 3  # judged ones per pair of models; below, what models are usually like says more than the votes
 _MOST_PAIRS = 3  # that one sentence names
@@ -190,15 +191,20 @@ def _within_reach(orders: Sequence[Order], together: Needed) -> int:
 # --- the words
 
 
-def order_sentence(order: Order, target: float, cap: int) -> str:
-    """'gpt-4 before claude-v1: 71 % sure; about 40 more judgments to 95 %, mostly on gpt-4 – claude-v1 (28).'"""
-    begin = f"{order.higher} before {order.lower}: {percent(order.sure)} sure"
-    if order.needed.median == 0:
-        return f"{begin}: settled."
+def middle_half_sentence(advice: Advice) -> str:
+    """What the numbers of judgments are, and what their middle half is."""
+    return (
+        f"Judgments: the median of {counted(advice.simulations, 'simulation')}. Middle half: a quarter of them needed "
+        "fewer than its first number, a quarter more than its last."
+    )
+
+
+def order_sentence(order: Order, cap: int) -> str:
+    """Where the judgments on an open order would go: 'gpt-4 before claude-v1: mostly on gpt-4 – claude-v1 (28).'"""
+    begin = f"{order.higher} before {order.lower}"
     if order.needed.median is None:
-        return f"{begin}; more than {cap:,} more judgments to {percent(target)}: call it a tie?"
-    about = f"about {_judgments(order.needed.median)} to {percent(target)}"
-    return f"{begin}; {about}, mostly on {_mostly(order.needed.pairs)}."
+        return f"{begin}: more than {cap:,} judgments would not settle it. Call it a tie?"
+    return f"{begin}: mostly on {_mostly(order.needed.pairs)}."
 
 
 def all_sentence(advice: Advice) -> str:
@@ -217,7 +223,10 @@ def all_sentence(advice: Advice) -> str:
 
 def votes_sentence(advice: Advice) -> str:
     """What the advice rests on, and what the dispersion means."""
-    on = f"Rests on {advice.votes:,} votes of people on {advice.items:,} items, {advice.models} models"
+    on = (
+        f"Rests on {counted(advice.votes, 'vote of a person', 'votes of people')} on {counted(advice.items, 'item')}, "
+        f"{advice.models} models"
+    )
     if abs(advice.dispersion - 1) < _ALIKE:
         return f"{on}. Votes vary as coin flips would (dispersion {advice.dispersion:.2f})."
     each = f"each says as much as {1 / advice.dispersion:.2g} votes"
@@ -241,7 +250,7 @@ def rounded(judgments: int) -> int:
 
 
 def _judgments(number: int) -> str:
-    return f"{rounded(number):,} more judgment{'' if number == 1 else 's'}"
+    return counted(rounded(number), "more judgment")
 
 
 def _mostly(pairs: Sequence[PairShare]) -> str:
@@ -277,7 +286,12 @@ def _no_votes(db: sqlite3.Connection, scenarios: Sequence[str], selections: Sequ
 
 
 def _notes(found: VotesSoFar, unjudged: Sequence[str]) -> list[Note]:
-    notes = [_components(found), _few(found), _unjudged(unjudged), Note("stopping", STOPPING)]
+    notes = [
+        _components(found),
+        few(int(found.items.sum()), len(found.model_a)),
+        _unjudged(unjudged),
+        Note("stopping", STOPPING),
+    ]
     return [note for note in notes if note]
 
 
@@ -294,13 +308,14 @@ def _components(found: VotesSoFar) -> Note | None:
     return Note("components", f"no chain of votes connects these groups, so nothing is known of their order: {named}.")
 
 
-def _few(found: VotesSoFar) -> Note | None:
-    items, pairs = int(found.items.sum()), len(found.model_a)
+def few(items: int, pairs: int) -> Note | None:
+    """Whether so many judged items on so many pairs of models are few for a probability; None: they are not."""
     if items >= FEW_ITEMS * pairs:
         return None
     return Note(
         "few",
-        f"{items} judged items on {pairs} pairs of models are few: what models are usually like says much of this.",
+        f"{counted(items, 'judged item')} on {counted(pairs, 'pair')} of models {agreeing(items)['are']} few: what "
+        "models are usually like says much of this.",
     )
 
 
