@@ -18,7 +18,7 @@ from madetl.ranking.rank import RankParameters
 from madetl.ranking.votes import Battles, OutcomeCounts
 from madetl.store import database, sqlfiles
 from tests.conftest import Study
-from tests.support.voted_items import by_model, vote, vote_again
+from tests.support.voted_items import WINNERS, by_model, vote, vote_again
 
 
 @pytest.fixture
