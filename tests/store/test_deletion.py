@@ -300,7 +300,7 @@ def test_a_free_name_is_taken(shop: Shop, madetl: Madetl) -> None:
         ("a", "b", False, "--merge"),
         ("a", "a", True, "already"),
         ("a", "  ", False, "empty"),
-        ("a", "b", True, "judged against each other 1 times"),
+        ("a", "b", True, "judged against each other 1 time,"),
     ],
 )
 def test_names_that_cannot_be_given(shop: Shop, old: str, new: str, merge: bool, words: str) -> None:
