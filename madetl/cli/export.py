@@ -86,9 +86,15 @@ def annotation_sheet(
 
 
 @export.command(
-    epilog=examples("madetl export arena -o battles.json", "madetl export arena --judges -o battles.parquet")
+    epilog=examples(
+        "madetl export arena -o battles.json",
+        "madetl export arena --language English -o battles.json",
+        "madetl export arena --judges -o battles.parquet",
+    )
 )
 @scenario_option
+@click.option("--metric", metavar="NAME", help="Whose scores to write.  [default: the only metric there is]")
+@click.option("--language", metavar="NAME", help="The language of the battles of which no file named one.")
 @_voter_options
 @_output_option("FILE", "A file .json, .jsonl or .parquet.")
 @json_option
@@ -97,6 +103,8 @@ def arena(
     settings: Settings,
     *,
     scenario: str | None,
+    metric: str | None,
+    language: str | None,
     annotators: tuple[str, ...],
     judges: bool,
     output: Path,
@@ -105,20 +113,26 @@ def arena(
     """Write the battles as Chatbot Arena's data sets.
 
     One record per vote, in the order shown. MAD-Eval's files do not say which answer was shown first: their votes come
-    out in the order in which the models were imported. turn and language are null, since neither is stored. People's
-    votes only, unless --annotator or --judges says otherwise. `madetl import arena` reads the file back.
+    out in the order in which the models were imported. turn, anony and language are those of imported battles; others
+    have one turn and hidden names. data has the texts, and the score of the similarity. People's votes only, unless
+    --annotator or --judges says otherwise. `madetl import arena` reads the file back.
     """
     from madetl.exporting import exports
     from madetl.store import database
 
     with database.reading(settings.db) as db:
-        done = exports.arena(db, output, exports.Voters(judges, annotators), scenario)
+        voters = exports.Voters(judges, annotators)
+        done = exports.arena(db, output, voters, scenario, metric=metric, language=language)
     _report(output, done, "battle", as_json)
 
 
 @export.command(
     "mad-eval",
-    epilog=examples("madetl export mad-eval -o pairs", "madetl export mad-eval --selection pilot -o pairs"),
+    epilog=examples(
+        "madetl export mad-eval -o pairs",
+        "madetl export mad-eval --selection pilot -o pairs",
+        "madetl export mad-eval --selection pilot -o pilot.jsonl",
+    ),
 )
 @click.option("--selection", metavar="NAME", help="All pairs of this selection, judged or not (latest: the last one).")
 @click.option(
@@ -126,7 +140,7 @@ def arena(
 )
 @scenario_option
 @_voter_options
-@_output_option("FOLDER", "A folder, made where there is none.")
+@_output_option("FOLDER|FILE", "A folder, made where there is none; or one file .jsonl or .json for all pairs.")
 @json_option
 @click.pass_obj
 def mad_eval(
@@ -142,8 +156,10 @@ def mad_eval(
 ) -> None:
     """Write the votes as MAD-Eval's pair files.
 
-    One X-vs-Y.jsonl per two models, with a row per vote. People's votes only, unless --annotator or --judges
-    says otherwise.
+    One X-vs-Y.jsonl per two models, with a row per vote; or one file of all. Every row has instruction, input, output
+    (the winner, tie, or nothing yet), response_1, response_2, score (null where nothing measured it), source,
+    explanation, and answer where there is a reference answer. People's votes only, unless --annotator or --judges says
+    otherwise.
     """
     from madetl.exporting import exports
     from madetl.store import database

@@ -135,7 +135,7 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
 
     Each battle has model_a, model_b and winner (model_a, model_b, tie, both_bad), and either conversation_a and
     conversation_b or MAD-Eval's data. model_a is the answer that was shown first. Longer conversations become one
-    text: the user's turns are the instruction, the model's turns its response.
+    text: the user's turns are the instruction, the model's turns its response. turn, anony and language are kept.
     """
     _run(settings, "import_arena", files, as_json, **options)
 

@@ -6,12 +6,22 @@ response_1 of the row's model_a and response_2 of its model_b. model_a is the an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from sqlmodel import SQLModel
+from sqlmodel import Field, SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.checking import Name, ReferenceAnswer, Text, checked, filled, finite, read_each, scenario_of
+from madetl.formats.checking import (
+    GivenOrNaN,
+    Name,
+    ReferenceAnswer,
+    Text,
+    checked,
+    filled,
+    finite,
+    read_each,
+    scenario_of,
+)
 from madetl.formats.reading import FileRow, FileRows, described
 from madetl.formats.verdicts import utc_time
 from madetl.records import BattleRecord, Winner
@@ -51,13 +61,16 @@ class MadData(SQLModel):
 
 
 class ArenaRow(SQLModel):
-    """One battle, in either layout."""
+    """One battle, in either layout. `turn`: how many turns its conversation has; `anony`: the names were hidden."""
 
     model_a: Name
     model_b: Name
     winner: str
     scenario: str | None = None
     comment: str | None = None
+    turn: Annotated[int | None, GivenOrNaN] = Field(default=None, ge=1)
+    anony: Annotated[bool | None, GivenOrNaN] = None
+    language: Annotated[str | None, GivenOrNaN] = None
     conversation_a: list[Turn] | None = None
     conversation_b: list[Turn] | None = None
     data: MadData | None = None
@@ -87,10 +100,18 @@ def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -
             comment=filled(found.comment),
             created_at=_time(rows, row),
             source_id=_own_id(row),
+            turn=found.turn or _turns(found),
+            anony=found.anony,
+            language=filled(found.language),
             **(_from_data(rows, row, found.data) if found.data else _from_conversations(rows, row, found)),
         )
 
     return read_each(rows, read_row)
+
+
+def _turns(found: ArenaRow) -> int | None:
+    """How many turns the conversation has, where the file has it and does not say."""
+    return sum(turn.role == "user" for turn in found.conversation_a or ()) or None
 
 
 def _from_data(rows: FileRows, row: FileRow, data: MadData) -> dict[str, Any]:

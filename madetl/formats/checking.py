@@ -35,6 +35,14 @@ def _scalar_text(value: Any) -> Any:
 ReferenceAnswer = Annotated[str | None, BeforeValidator(_scalar_text)]
 """An optional text that files also give as a number or a truth value; some files write NaN where there is none."""
 
+
+def _absent_if_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+GivenOrNaN = BeforeValidator(_absent_if_nan)
+"""Of an optional field that some files write NaN for where there is none."""
+
 INSTRUCTION = ("instruction", "question", "prompt", "text")
 """The names that files use for an instruction, the best first."""
 

@@ -22,7 +22,7 @@ Side = Literal["model_a", "model_b"]
 
 _COLUMNS = (
     "annotator_id", "response_a_id", "response_b_id", "winner", "shown_first", "seconds", "comment", "assignment_id",
-    "source", "source_id", "created_at", "run_id",
+    "source", "source_id", "created_at", "turn", "anony", "run_id",
 )  # fmt: skip
 _Key = tuple[int, int, int, str]  # ids of the annotator and of the two responses, source id
 _OTHER_SIDE: dict[Winner, Winner] = {"model_a": "model_b", "model_b": "model_a"}
@@ -30,7 +30,10 @@ _OTHER_SIDE: dict[Winner, Winner] = {"model_a": "model_b", "model_b": "model_a"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A judgment to be stored. Responses, `winner` and `shown_first` are in canonical order."""
+    """A judgment to be stored. Responses, `winner` and `shown_first` are in canonical order.
+
+    Of an Arena battle, `turn` is how many turns its conversation has, `anony` whether the models' names were hidden.
+    """
 
     annotator: str
     response_a_id: int
@@ -43,6 +46,8 @@ class Verdict:
     comment: str | None = None
     assignment_id: int | None = None
     created_at: str | None = None
+    turn: int | None = None
+    anony: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -110,5 +115,6 @@ def _values(key: _Key, verdict: Verdict, run_id: int | None) -> tuple[Any, ...]:
     annotator_id, response_a_id, response_b_id, source_id = key
     return (
         annotator_id, response_a_id, response_b_id, verdict.winner, verdict.shown_first, verdict.seconds,
-        verdict.comment, verdict.assignment_id, verdict.source, source_id, verdict.created_at, run_id,
+        verdict.comment, verdict.assignment_id, verdict.source, source_id, verdict.created_at,
+        verdict.turn, verdict.anony, run_id,
     )  # fmt: skip
