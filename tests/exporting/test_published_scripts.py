@@ -161,11 +161,12 @@ def test_the_notebooks_filters_keep_the_battles(db_file: Path, madetl: Madetl, t
 
 
 def test_the_published_annotations_come_back_to_the_key(shared: Path, madetl: Madetl, tmp_path):
-    """Arena's columns of the published file, battle by battle, but for the translations and the order of battles."""
+    """Arena's columns of the published file, battle by battle, but for the translations. The source names the models in
+    the order shown, and so whose answer response_1 is."""
     file = shared / "mad_eval" / "chatbot_arena-annotation-10-bert.json"
     madetl("import", "arena", file, "--metric", "bert-score")
     madetl("export", "arena", "-o", tmp_path / "battles.json")
-    columns = ("model_a", "model_b", "winner", "judge", "turn", "anony", "language", "source")
+    columns = ("model_a", "model_b", "winner", "judge", "turn", "anony", "language")
     texts = ("instruction", "input", "output", "response_1", "response_2", "score")
 
     def rows(path: Path) -> list[tuple[str, float]]:
@@ -175,4 +176,6 @@ def test_the_published_annotations_come_back_to_the_key(shared: Path, madetl: Ma
 
     given, written = rows(file), rows(tmp_path / "battles.json")
     assert [row for row, _ in written] == [row for row, _ in given]
+    battles = json.loads((tmp_path / "battles.json").read_text("utf-8"))
+    assert {row["source"] == f"{row['model_a']}-vs-{row['model_b']}.jsonl" for row in battles} == {True}
     assert [time for _, time in written] == pytest.approx([time for _, time in given], abs=0.001)  # stored so exactly
