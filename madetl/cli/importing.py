@@ -54,7 +54,7 @@ def instructions(settings: Settings, files: tuple[str, ...], scenario: str | Non
     """Import instructions from JSONL, JSON, CSV or Parquet.
 
     Each row has an instruction (or question, prompt, text), and optionally an input, a reference answer
-    (reference_answer, answer or output) and a scenario.
+    (reference_answer, answer or output), a scenario and a language.
     """
     _run(settings, "import_instructions", files, as_json, scenario=scenario)
 
@@ -76,7 +76,7 @@ def responses(
     """Import answers of models from JSONL, JSON, CSV or Parquet.
 
     Each row has an instruction (or question, prompt, text), a response (or output), and optionally a model, a
-    scenario, an input and a reference_answer.
+    scenario, an input, a reference_answer and a language.
     """
     _run(settings, "import_responses", files, as_json, scenario=scenario, model=model)
 

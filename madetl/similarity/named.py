@@ -96,7 +96,8 @@ def metric_named(
         return _bert_score(model, num_layers, batch_size)
     for option, value in (("--model", model), ("--num-layers", num_layers), ("--batch-size", batch_size)):
         if value is not None:
-            raise ParameterError(f"{option} is an option of the metric bert-score; {name} has no such thing.")
+            hint = f" A model that compares answers is a metric: --metric {model}." if option == "--model" else ""
+            raise ParameterError(f"{option} is an option of the metric bert-score; {name} has no such thing.{hint}")
     return _char_ngram() if name == "char-ngram" else _stored(db, name)
 
 
