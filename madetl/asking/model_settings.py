@@ -124,7 +124,7 @@ def find(db: sqlite3.Connection, name: str, model_options: ModelOptions | None =
         id=row["id"],
         name=name,
         endpoint=endpoint,
-        price=_price(row, provider, model_options),
+        price=_price({**row, "model_id": model_id}, provider, model_options),
         answering=_kept_answering(row, settings),
         columns={"provider": provider} | ({} if row["asked"] else settled),
         options=options,
@@ -260,9 +260,9 @@ def _kept_options(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _options_to_keep(provider: str, model_options: ModelOptions) -> dict[str, Any]:
     if model_options.safety is None:
         return {}
-    if provider != "gemini":
-        raise ParameterError("--safety is for Gemini (--provider gemini): other providers have no such setting.")
-    return {"safety": model_options.safety}
+    options = {"safety": model_options.safety}
+    _check_options(provider, options)
+    return options
 
 
 def _run_options(provider: str, model_options: ModelOptions) -> dict[str, Any]:
@@ -274,6 +274,8 @@ def _run_options(provider: str, model_options: ModelOptions) -> dict[str, Any]:
 
 def _check_options(provider: str, options: Mapping[str, Any]) -> None:
     unknown = [name for name in options if name not in OPTIONS[provider]]
+    if "safety" in unknown:
+        raise ParameterError("--safety is for Gemini (--provider gemini): other providers have no such setting.")
     if unknown:
         known = ", ".join(OPTIONS[provider]) or "none"
         raise ParameterError(f"{provider} has no option {unknown[0]!r} that a model can keep. Known: {known}")

@@ -208,8 +208,8 @@ def _nested(battle: dict[str, Any]) -> dict[str, Any]:
 
 def _no_language(battles: Sequence[dict[str, Any]]) -> list[str]:
     count = sum(battle["language"] is None for battle in battles)
-    of_all = "every battle" if count == len(battles) else counted(count, "battle")
-    return [f"no language is known for {of_all}; --language English, say, gives one"] if count else []
+    which = "the battles" if count == len(battles) else counted(count, "battle")
+    return [f"the language of {which} is not known; --language English, say, gives one"] if count else []
 
 
 def _epoch(created_at: str | None) -> float | None:

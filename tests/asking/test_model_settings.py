@@ -297,6 +297,12 @@ def test_the_nearest_price_counts(db, tmp_path):
     assert (found.per_million_in, found.per_million_out) == (0.0, 6.0)
 
 
+def test_the_price_is_that_of_the_providers_name(db):
+    found = model_settings.find(db, "mine", ModelOptions("openai", "gpt-4.1"))
+    assert found.price == model_settings.find(db, "gpt-4.1").price
+    assert found.price.per_million_in == 2.0
+
+
 def test_an_unreadable_file_of_prices_is_an_error(db):
     with pytest.raises(InputError, match=r"absent\.toml"):
         model_settings.find(db, "gpt-4.1", ModelOptions(prices=Path("absent.toml")))

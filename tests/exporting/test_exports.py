@@ -155,7 +155,7 @@ class TestArena:
 
         done = exports.arena(db, tmp_path / f"b.{suffix}", PEOPLE)
 
-        assert done.notes == ["no language is known for 2 battles; --language English, say, gives one"]
+        assert done.notes == ["the language of 2 battles is not known; --language English, say, gives one"]
         asked = "SELECT turn, anony, language, tstamp FROM read_{}('{}') ORDER BY tstamp"
         kind = "parquet" if suffix == "parquet" else "json_auto"
         expected = [(2, False, "German"), (1, True, "English"), (1, True, None), (1, True, None)]

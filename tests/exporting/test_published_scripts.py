@@ -148,7 +148,7 @@ def test_the_notebooks_filters_keep_the_battles(db_file: Path, madetl: Madetl, t
         db.execute("UPDATE instructions SET language = 'German' WHERE id = 2")
     file = tmp_path / f"battles.{suffix}"
     done = madetl("export", "arena", "-o", file)
-    assert "no language is known for 7 battles; --language" in done.stderr
+    assert "the language of 7 battles is not known; --language" in done.stderr
     assert told(AS_THE_NOTEBOOK_FILTERS, file)["kept"] == []
 
     madetl("export", "arena", "--language", "English", "-o", file)
