@@ -12,13 +12,16 @@ from sqlmodel import Field, SQLModel
 
 from madetl.errors import InputError
 from madetl.formats.checking import (
+    FromCell,
     GivenOrNaN,
     Name,
+    Number,
     ReferenceAnswer,
     Text,
     checked,
     filled,
     finite,
+    from_cell,
     read_each,
     scenario_of,
 )
@@ -56,7 +59,7 @@ class MadData(SQLModel):
     response_2: str
     reference_answer: ReferenceAnswer = None
     answer: ReferenceAnswer = None
-    score: float | None = None
+    score: Number = None
     explanation: str | None = None
 
 
@@ -68,12 +71,12 @@ class ArenaRow(SQLModel):
     winner: str
     scenario: str | None = None
     comment: str | None = None
-    turn: Annotated[int | None, GivenOrNaN] = Field(default=None, ge=1)
-    anony: Annotated[bool | None, GivenOrNaN] = None
+    turn: Annotated[int | None, GivenOrNaN, FromCell] = Field(default=None, ge=1)
+    anony: Annotated[bool | None, GivenOrNaN, FromCell] = None
     language: Annotated[str | None, GivenOrNaN] = None
-    conversation_a: list[Turn] | None = None
-    conversation_b: list[Turn] | None = None
-    data: MadData | None = None
+    conversation_a: Annotated[list[Turn] | None, FromCell] = None
+    conversation_b: Annotated[list[Turn] | None, FromCell] = None
+    data: Annotated[MadData | None, FromCell] = None
 
 
 def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -> list[BattleRecord]:
@@ -170,7 +173,7 @@ def _winner(rows: FileRows, row: FileRow, word: str) -> Winner:
 def _judge(row: FileRow) -> str | None:
     """Who judged: the field judge, or one like judge_hash. A list of names (a model and its prompt) is one name."""
     for field in sorted(field for field in row.fields if field == "judge" or field.startswith("judge_")):
-        value = row.fields[field]
+        value = from_cell(row.fields[field])
         name = " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
         if name.strip():
             return name.strip()

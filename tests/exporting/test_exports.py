@@ -178,6 +178,16 @@ class TestArena:
         with pytest.raises(InputError, match="turn"):
             files_of_answers.import_arena(db, [str(tmp_path / "given.json")])
 
+    def test_blank_cells_say_nothing_of_turns_and_language(self, db, tmp_path):
+        data = json.dumps({"instruction": "q", "response_1": "one", "response_2": "two"})
+        with (tmp_path / "battles.csv").open("w", newline="") as file:
+            columns = ("model_a", "model_b", "winner", "turn", "anony", "language", "data")
+            csv.writer(file).writerows([columns, ("x", "y", "tie", "", "", "", data), ("x", "z", "tie", 3, "False",
+                                        "Thai", data)])  # fmt: skip
+        files_of_answers.import_arena(db, [str(tmp_path / "battles.csv")])
+        asked = "SELECT j.turn, j.anony, i.language FROM judgments AS j, instructions AS i ORDER BY j.id"
+        assert [tuple(row) for row in db.execute(asked)] == [(None, None, "Thai"), (3, 0, "Thai")]
+
     @pytest.mark.parametrize("suffix", ["json", "parquet"])
     def test_the_score_of_the_metric_goes_with_a_battle(self, db, tmp_path, suffix):
         small_study(db, 1)
