@@ -111,13 +111,15 @@ def find(db: sqlite3.Connection, name: str, model_options: ModelOptions | None =
     provider = _provider(name, row, model_options)
     base_url = keys.checked_url(url) if (url := model_options.base_url or row["base_url"]) else None
     model_id = _model_id(name, row, provider, model_options)
-    settings, options = json.loads(row["settings"]), _options_to_keep(provider, model_options)
+    settings = json.loads(row["settings"])
+    kept = _kept_options(provider, settings)
+    options = _options_to_keep(provider, kept, model_options)
     endpoint = Endpoint(
         provider=provider,
         model_id=model_id or name,
         base_url=base_url,
         key_env=model_options.key_env,
-        options=_kept_options(provider, settings) | options | _run_options(provider, model_options),
+        options=kept | options | _run_options(provider, model_options),
     )
     settled = {"base_url": base_url, "model_id": model_id}
     return AskedModel(
@@ -257,12 +259,13 @@ def _kept_options(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _options_to_keep(provider: str, model_options: ModelOptions) -> dict[str, Any]:
-    if model_options.safety is None:
+def _options_to_keep(provider: str, kept: Mapping[str, Any], model_options: ModelOptions) -> dict[str, Any]:
+    """What the row keeps from now on: of a Gemini model how safety was asked for, be it by default."""
+    if model_options.safety is not None:
+        _check_options(provider, {"safety": model_options.safety})
+    elif provider != "gemini":
         return {}
-    options = {"safety": model_options.safety}
-    _check_options(provider, options)
-    return options
+    return {"safety": model_options.safety or kept.get("safety", SAFETY[0])}
 
 
 def _run_options(provider: str, model_options: ModelOptions) -> dict[str, Any]:

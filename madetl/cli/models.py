@@ -78,7 +78,8 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     from madetl.providers.base import SAMPLING
 
     kept = json.loads(row["settings"])
-    shown = {name: kept[name] for name in (*SAMPLING, "options") if kept.get(name) is not None}
+    shown = {name: kept[name] for name in SAMPLING if kept.get(name) is not None}
+    shown |= options if isinstance(options := kept.get("options"), dict) else {}
     system = ["a system prompt"] if row["system_prompt"] else []
     refused = [f"without {name}, which it refuses" for name in kept.get("omit", [])]
     settings = ", ".join([*(f"{name} {value}" for name, value in shown.items()), *system, *refused]) or None

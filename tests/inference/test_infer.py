@@ -250,6 +250,9 @@ def test_an_answer_is_not_paid_for_again_because_of_what_gemini_may_hold_back(
     done = madetl("infer", "--model", "m", "--key-env", "A_KEY", *safety)
     assert "1 answers taken from the ledger" in done.stderr
     assert len(server.requests) == 1
+    assert f"safety {'default' if safety else 'block-none'}" in madetl("models").stdout
+    recorded = db.execute("SELECT json_extract(parameters, '$.options.safety') FROM runs ORDER BY id DESC").fetchone()
+    assert recorded[0] == ("default" if safety else "block-none")
     # and a new question goes out with the setting
     study.instruction("two")
     madetl("infer", "--model", "m", "--key-env", "A_KEY")
