@@ -79,7 +79,8 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
     kept = json.loads(row["settings"])
     shown = {name: kept[name] for name in SAMPLING if kept.get(name) is not None}
-    shown |= options if isinstance(options := kept.get("options"), dict) else {}
+    of_provider = kept.get("options")
+    shown |= of_provider if isinstance(of_provider, dict) else {}
     system = ["a system prompt"] if row["system_prompt"] else []
     refused = [f"without {name}, which it refuses" for name in kept.get("omit", [])]
     settings = ", ".join([*(f"{name} {value}" for name, value in shown.items()), *system, *refused]) or None
