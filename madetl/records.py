@@ -14,12 +14,16 @@ Winner = Literal["model_a", "model_b", "tie", "both_bad"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionRecord:
-    """An instruction of a scenario. `line` is where it stands in its file, from 1; 0: nowhere."""
+    """An instruction of a scenario. `line` is where it stands in its file, from 1; 0: nowhere.
+
+    `language` is what the file calls it, such as English.
+    """
 
     scenario: str
     instruction: str
     input: str = ""
     reference_answer: str | None = None
+    language: str | None = None
     source: str | None = None
     line: int = 0
 
@@ -38,7 +42,8 @@ class BattleRecord(InstructionRecord):
 
     a and b stand in the order of the file; `order_known` says that a is what the annotator saw first. `winner` is in
     that order too; None: not judged. `score` is the similarity of the answers, `seconds` the time that the verdict
-    took, `created_at` UTC text in ISO 8601, `source_id` the file's own id of the battle.
+    took, `created_at` UTC text in ISO 8601, `source_id` the file's own id of the battle. `turn` is how many turns the
+    conversation has, `anony` whether the models' names were hidden.
     """
 
     model_a: str
@@ -54,6 +59,8 @@ class BattleRecord(InstructionRecord):
     seconds: float | None = None
     created_at: str | None = None
     source_id: str | None = None
+    turn: int | None = None
+    anony: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ def _ask(
 
 def _closed(scheduler: Scheduler) -> AskReport:
     """The report of a run that came to its end, or what is to be raised instead."""
-    report = scheduler.report
+    report, endpoint = scheduler.report, scheduler.endpoint
+    report.left_out = {endpoint.model_id: sorted(endpoint.omit)} if report.requests and endpoint.omit else {}
     if report.stopped == "interrupted":
         raise KeyboardInterrupt
     scheduler.count_rest()

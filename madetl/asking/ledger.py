@@ -26,7 +26,7 @@ ANSWERED: frozenset[str] = frozenset({"ok", "truncated"})
 FATAL = "fatal"  # finish_reason of an error that stopped its run: a wrong key says nothing about the request
 REFUSED_PARAMETER = "refused_parameter"  # finish_reason of an error that taught what the model does not take
 REPAIRED = "repaired"  # finish_reason of an unusable answer that another request's answer replaced
-_HOW_TO_ASK = frozenset({"timeout"})  # options of an endpoint that say how to ask, not what
+HOW_TO_ASK = frozenset({"timeout", "safety"})  # options of an endpoint that say how to ask, not what
 _NOT_THE_REQUESTS_FAULT = (FATAL, REFUSED_PARAMETER)
 
 
@@ -45,7 +45,8 @@ def request_hash(endpoint: Endpoint, request: Request) -> str:
     """Hexadecimal SHA-256 of all that determines the answer, as canonical JSON.
 
     Parameters count under their usual names. A parameter that the model refuses, or takes under another name, changes
-    no hash: answers from before that was learnt are still found. `endpoint.base_url` must be the one that is used.
+    no hash: answers from before that was learnt are still found. Nor does `safety`, which decides whether an answer is
+    held back, not what it says. `endpoint.base_url` must be the one that is used.
     """
     meant = {name: value for name, value in asdict(request).items() if value is not None}
     if isinstance(request, ChatRequest) and request.schema is None:
@@ -54,7 +55,7 @@ def request_hash(endpoint: Endpoint, request: Request) -> str:
         "provider": endpoint.provider,
         "model_id": endpoint.model_id,
         "base_url": (endpoint.base_url or "").rstrip("/"),
-        "options": {name: value for name, value in endpoint.options.items() if name not in _HOW_TO_ASK},
+        "options": {name: value for name, value in endpoint.options.items() if name not in HOW_TO_ASK},
         "request": meant,
     }
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)

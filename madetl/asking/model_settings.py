@@ -4,13 +4,14 @@ A database may come from another person. So a row never names the variable of a 
 with a model to run: both are taken from `ModelOptions` alone, which is the command line or the user's own study file.
 
 What decides about a model's answers (provider, name there, options; for its answers to instructions the system prompt
-and the sampling too) is settled once something was asked: another setting is another name. Addresses and prices may
-change.
+and the sampling too) is settled once something was asked: another setting is another name. Addresses, prices and
+Gemini's safety setting, which decides whether an answer is held back and not what it says, may change.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,24 +21,29 @@ from typing import Any
 from madetl import providers
 from madetl.asking import prices
 from madetl.asking.ask import Caller
+from madetl.asking.ledger import HOW_TO_ASK
 from madetl.asking.prices import Price
 from madetl.errors import ParameterError
 from madetl.providers import keys
-from madetl.providers.base import Endpoint
+from madetl.providers.base import SAMPLING, Endpoint
+from madetl.providers.gemini_answers import SAFETY
 from madetl.store import sqlfiles
 
-SAMPLING = ("temperature", "top_p", "max_tokens")
 ANSWERING = ("system_prompt", *SAMPLING)
 OPTIONS: dict[str, tuple[str, ...]] = {
     "openai": ("extra_body",),
-    "gemini": (),
+    "gemini": ("safety",),
     "vllm": (
         "chat_template", "chat_template_kwargs", "dtype", "enforce_eager", "gpu_memory_utilization", "max_model_len",
-        "quantization", "revision", "seed", "structured_outputs_config", "tensor_parallel_size",
+        "max_num_batched_tokens", "quantization", "revision", "seed", "structured_outputs_config",
+        "tensor_parallel_size", "tokenizer",
     ),
 }  # fmt: skip
 """Options of a provider that a row may keep. Other options in a row are ignored."""
 
+_NONE_IF_ABSENT = ("presence_penalty", "frequency_penalty", "stop")
+"""What of SAMPLING a row keeps only where it was given."""
+_LONGEST_SHOWN = 60  # characters of a system prompt in a message
 _OF_THE_REQUEST = (
     "model", "messages", "input", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "response_format",
     "stream",
@@ -49,14 +55,17 @@ _OF_THE_REQUEST = (
 class ModelOptions:
     """What the user sets for a model for one run; None: what its row keeps, or the default.
 
+    `model_id` is the provider's name for the model, `safety` one of Gemini's SAFETY: both are kept with the model.
     `prices` is a file of prices, `timeout` in seconds, prices in USD per million tokens.
     """
 
     provider: str | None = None
+    model_id: str | None = None
     base_url: str | None = None
     key_env: str | None = None
     timeout: float | None = None
     trust_remote_code: bool = False
+    safety: str | None = None
     prices: Path | None = None
     price_in: float | None = None
     price_out: float | None = None
@@ -66,7 +75,8 @@ class ModelOptions:
 class AskedModel:
     """A model, ready to be asked. `id` is 0 while it has no row. `answering` is what its row keeps of ANSWERING.
 
-    `columns` is what `register` stores. `has_answers`: it has responses that were asked for.
+    `columns` and, of the provider's options, `options` are what `register` stores. `has_answers`: it has responses that
+    were asked for.
     """
 
     id: int
@@ -75,6 +85,7 @@ class AskedModel:
     price: Price
     answering: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     has_answers: bool = False
 
     @property
@@ -99,25 +110,26 @@ def find(db: sqlite3.Connection, name: str, model_options: ModelOptions | None =
     row = _row(db, name)
     provider = _provider(name, row, model_options)
     base_url = keys.checked_url(url) if (url := model_options.base_url or row["base_url"]) else None
+    model_id = _model_id(name, row, provider, model_options)
     settings = json.loads(row["settings"])
+    kept = _kept_options(provider, settings)
+    options = _options_to_keep(provider, kept, model_options)
     endpoint = Endpoint(
         provider=provider,
-        model_id=row["model_id"] or name,
+        model_id=model_id or name,
         base_url=base_url,
         key_env=model_options.key_env,
-        options=_kept_options(provider, settings) | _run_options(provider, model_options),
+        options=kept | options | _run_options(provider, model_options),
     )
-    columns = {"provider": provider} if row["asked"] else {"provider": provider, "base_url": base_url}
-    answering = {key: settings[key] for key in SAMPLING if key in settings}
-    if row["system_prompt"] is not None or row["answers"]:
-        answering["system_prompt"] = row["system_prompt"]
+    settled = {"base_url": base_url, "model_id": model_id}
     return AskedModel(
         id=row["id"],
         name=name,
         endpoint=endpoint,
-        price=_price(row, provider, model_options),
-        answering=answering,
-        columns=columns,
+        price=_price({**row, "model_id": model_id}, provider, model_options),
+        answering=_kept_answering(row, settings),
+        columns={"provider": provider} | ({} if row["asked"] else settled),
+        options=options,
         has_answers=bool(row["answers"]),
     )
 
@@ -130,9 +142,8 @@ def answering(model: AskedModel, overrides: Mapping[str, Any], defaults: Mapping
     kept with the model.
     """
     kept = model.answering
-    free = f"No stored answer depends on it yet: madetl models add {model.name} changes it."
     differing = {name: (kept[name], overrides[name]) for name in overrides if name in kept}
-    _refuse_change(model.name, model.endpoint.model_id, differing, None if model.has_answers else free)
+    _refuse_change(model.name, model.endpoint.model_id, differing, settled=model.has_answers)
     return {name: overrides.get(name, kept.get(name, defaults.get(name))) for name in ANSWERING}
 
 
@@ -142,8 +153,8 @@ def register(db: sqlite3.Connection, model: AskedModel, settled: Mapping[str, An
     `settled`: what `answering` came to, to be kept with the model.
     """
     columns = dict(model.columns)
-    if settled is not None:
-        columns |= _answering_columns(_row(db, model.name), settled)
+    if settled is not None or model.options:
+        columns |= _answering_columns(_row(db, model.name), settled or {}, model.options)
     _upsert(db, model.name, columns)
     return replace(model, id=_row(db, model.name)["id"])
 
@@ -166,8 +177,8 @@ def add(db: sqlite3.Connection, name: str, changes: Mapping[str, Any]) -> AskedM
     )
     _check_options(provider, changes.get("options") or {})
     _refuse_to_unsettle(row, changes)
-    if provider == "vllm" and Path(changes.get("model_id") or "").is_dir() and changes.get("model_id"):
-        changes = {**changes, "model_id": str(Path(changes["model_id"]).resolve())}  # found from another folder, too
+    if changes.get("model_id"):
+        changes = {**changes, "model_id": _from_anywhere(provider, changes["model_id"])}
     columns = {"provider": provider} | {
         key: changes[key] for key in ("model_id", "price_in", "price_out") if key in changes
     }
@@ -184,9 +195,10 @@ def _refuse_to_unsettle(row: Mapping[str, Any], changes: Mapping[str, Any]) -> N
     """Raises ParameterError for a change of settings that stored answers depend on."""
     settings = json.loads(row["settings"])
     who = {"provider": row["provider"], "model_id": row["model_id"] or row["name"]}
-    who |= {"option": settings.get("options", {})}
+    options = {name: value for name, value in (changes.get("options") or {}).items() if name not in HOW_TO_ASK}
+    who |= {f"option {name}": settings.get("options", {}).get(name) for name in options}
     how = {"system_prompt": row["system_prompt"]} | {key: settings.get(key) for key in SAMPLING}
-    after = dict(changes) | ({"option": who["option"] | changes["options"]} if changes.get("options") else {})
+    after = dict(changes) | {f"option {name}": value for name, value in options.items()}
     settled = (who if row["asked"] else {}) | (how if row["answers"] else {})
     _refuse_change(row["name"], who["model_id"], {key: (settled[key], after[key]) for key in settled if key in after})
 
@@ -201,7 +213,31 @@ def _provider(name: str, row: Mapping[str, Any], model_options: ModelOptions) ->
     if model_options.provider and row["provider"] and row["asked"]:
         _refuse_change(name, row["model_id"] or name, {"provider": (row["provider"], model_options.provider)})
     known: str | None = model_options.provider or row["provider"]
-    return known or _guess(row["model_id"] or name, model_options.base_url or row["base_url"])
+    model_id = model_options.model_id or row["model_id"] or name
+    return known or _guess(model_id, model_options.base_url or row["base_url"])
+
+
+def _model_id(name: str, row: Mapping[str, Any], provider: str, model_options: ModelOptions) -> str | None:
+    """The provider's name for the model; None: the model's own."""
+    kept: str | None = row["model_id"]
+    if model_options.model_id is None:
+        return kept
+    model_id = _from_anywhere(provider, model_options.model_id)
+    if row["asked"]:
+        _refuse_change(name, kept or name, {"model_id": (kept or name, model_id)})
+    return model_id
+
+
+def _from_anywhere(provider: str, model_id: str) -> str:
+    """A model's folder as it is found from another one, too."""
+    return str(Path(model_id).resolve()) if provider == "vllm" and Path(model_id).is_dir() else model_id
+
+
+def _kept_answering(row: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says about how the model answers; of a model that has answers, what is absent is none."""
+    kept = dict.fromkeys((*_NONE_IF_ABSENT, "system_prompt")) if row["answers"] else {}
+    kept |= {key: settings[key] for key in SAMPLING if key in settings}
+    return kept if row["system_prompt"] is None else kept | {"system_prompt": row["system_prompt"]}
 
 
 def _guess(model_id: str, base_url: str | None) -> str:
@@ -223,6 +259,15 @@ def _kept_options(provider: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _options_to_keep(provider: str, kept: Mapping[str, Any], model_options: ModelOptions) -> dict[str, Any]:
+    """What the row keeps from now on: of a Gemini model how safety was asked for, be it by default."""
+    if model_options.safety is not None:
+        _check_options(provider, {"safety": model_options.safety})
+    elif provider != "gemini":
+        return {}
+    return {"safety": model_options.safety or kept.get("safety", SAFETY[0])}
+
+
 def _run_options(provider: str, model_options: ModelOptions) -> dict[str, Any]:
     if model_options.trust_remote_code and provider != "vllm":
         raise ParameterError("--trust-remote-code is for models in this process (--provider vllm).")
@@ -232,9 +277,13 @@ def _run_options(provider: str, model_options: ModelOptions) -> dict[str, Any]:
 
 def _check_options(provider: str, options: Mapping[str, Any]) -> None:
     unknown = [name for name in options if name not in OPTIONS[provider]]
+    if "safety" in unknown:
+        raise ParameterError("--safety is for Gemini (--provider gemini): other providers have no such setting.")
     if unknown:
         known = ", ".join(OPTIONS[provider]) or "none"
         raise ParameterError(f"{provider} has no option {unknown[0]!r} that a model can keep. Known: {known}")
+    if options.get("safety", SAFETY[0]) not in SAFETY:
+        raise ParameterError(f"safety is {' or '.join(SAFETY)}, not {options['safety']}.")
     body = options.get("extra_body", {})
     if not isinstance(body, dict):
         raise ParameterError('extra_body is a JSON object, such as {"reasoning_effort": "low"}.')
@@ -249,27 +298,51 @@ def _price(row: Mapping[str, Any], provider: str, model_options: ModelOptions) -
     return prices.price_of({**row, "provider": provider, **overrides}, prices.load(model_options.prices))
 
 
-def _refuse_change(name: str, model_id: str, changes: Mapping[str, tuple[Any, Any]], hint: str | None = None) -> None:
-    """Raises ParameterError for the first of (before, now) that differ."""
+def _refuse_change(name: str, model_id: str, changes: Mapping[str, tuple[Any, Any]], *, settled: bool = True) -> None:
+    """Raises ParameterError for the first of (before, now) that differ. `settled`: something was asked with it."""
     for key, (before, now) in changes.items():
-        if before != now:
-            option = f"--{key.replace('_', '-')}"
-            another = f"Another setting is another name: madetl models add NEW-NAME --model-id {model_id} {option} …"
-            raise ParameterError(
-                f"{name} is asked with {option} {_shown(before)}, not {_shown(now)}. {hint or another}"
-            )
+        if before == now:
+            continue
+        was, flag = _with(key, before), _flag(key, now)
+        if not settled:
+            free = f"No stored answer depends on that yet: madetl models add {shlex.quote(name)} {flag} changes it."
+            raise ParameterError(f"{name} is to be asked {was}, not {_with(key, now)}. {free}")
+        other = flag if key == "model_id" else f"--model-id {shlex.quote(model_id)} {flag}"
+        raise ParameterError(
+            f"{name} was asked {was} so far; {_with(key, now)} it would be another model. Leave that option out, or "
+            f"ask it under another name: madetl models add NEW-NAME {other}"
+        )
 
 
-def _shown(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+def _with(key: str, value: Any) -> str:
+    """A setting in words: `with --temperature 0.5`, `without --top-p`."""
+    if value is None:
+        kind, _, name = key.partition(" ")
+        return f"without --{kind.replace('_', '-')} {name}".strip()
+    if key == "system_prompt":
+        text = " ".join(value.split())
+        return f'with the system prompt "{text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"}"'
+    return f"with {_flag(key, value)}"
+
+
+def _flag(key: str, value: Any) -> str:
+    """A setting as the command line gives it."""
+    kind, _, name = key.partition(" ")
+    if kind == "system_prompt":
+        return "--system-prompt FILE"
+    if kind == "stop":
+        return " ".join(f"--stop {shlex.quote(text)}" for text in value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"--{kind.replace('_', '-')} {shlex.quote(f'{name}={text}' if name else text)}"
 
 
 def _answering_columns(
     row: Mapping[str, Any], values: Mapping[str, Any], options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The columns that keep these settings, beside what the row has learnt about refused parameters."""
-    settings = json.loads(row["settings"]) | {key: values[key] for key in SAMPLING if key in values}
+    given = {key: values[key] for key in SAMPLING if key in values}
+    given = {key: value for key, value in given.items() if value is not None or key not in _NONE_IF_ABSENT}
+    settings = json.loads(row["settings"]) | given
     if options:
         settings["options"] = {**settings.get("options", {}), **options}
     columns = {"settings": json.dumps(settings, ensure_ascii=False, sort_keys=True)}

@@ -14,10 +14,13 @@ from typing import Any
 
 from madetl.asking.ask import Unusable
 from madetl.asking.prompts import Prompt, packaged
-from madetl.providers.base import ChatAnswer, ChatRequest
+from madetl.providers.base import SAMPLING, ChatAnswer, ChatRequest
 
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
+_ALWAYS_NAMED = ("temperature", "top_p")  # the others are no part of the parameters where they are not given
 _LONGEST_SHOWN = 2000  # characters of a bad answer that a repair repeats
+DECIDING = tuple(name for name in SAMPLING if name != "max_tokens")
+"""What of SAMPLING decides about a usable answer."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class PromptSettings:
     temperature: float | None = 0.0
     top_p: float | None = None
     max_tokens: int | None = 2048
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    stop: tuple[str, ...] | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -35,18 +41,17 @@ class PromptSettings:
 
         How long an answer may be is no part: one that was cut off is not used, and others do not depend on it.
         """
-        sampling = {"temperature": self.temperature, "top_p": self.top_p}
-        return {"prompt": self.prompt.text, "prompt_hash": self.prompt.hash, **sampling}
+        sampling = {name: getattr(self, name) for name in DECIDING}
+        given = {name: value for name, value in sampling.items() if value is not None or name in _ALWAYS_NAMED}
+        return {"prompt": self.prompt.text, "prompt_hash": self.prompt.hash, **given}
 
     def request(self, schema: dict[str, Any], schema_name: str, **texts: str) -> ChatRequest:
         """The question with these texts in the prompt's places."""
         return ChatRequest(
             prompt=self.prompt.fill(**texts),
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_tokens=self.max_tokens,
             schema=schema,
             schema_name=schema_name,
+            **{name: getattr(self, name) for name in SAMPLING},
         )
 
 
@@ -56,8 +61,13 @@ def prompt_settings(name: str, parameters: Mapping[str, Any]) -> PromptSettings:
     What is left out is the default; the default prompt is the packaged one of that name.
     """
     prompt = Prompt(name, parameters["prompt"]) if "prompt" in parameters else packaged(name)
-    sampling = {key: parameters[key] for key in ("temperature", "top_p", "max_tokens") if key in parameters}
-    return PromptSettings(prompt, **sampling)
+    return PromptSettings(prompt, **sampling_of(parameters))
+
+
+def sampling_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of SAMPLING that are among the parameters, as a request takes them."""
+    given = {name: parameters[name] for name in SAMPLING if name in parameters}
+    return given | ({"stop": tuple(given["stop"])} if given.get("stop") is not None else {})
 
 
 def object_schema(**properties: dict[str, Any]) -> dict[str, Any]:

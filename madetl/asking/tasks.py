@@ -87,6 +87,7 @@ class AskReport:
     `done`: answered and saved now, `reused`: saved out of the ledger. `failed`: given up in this run, `left`: failed in
     an earlier run and not asked again, both by outcome. `not_asked`: what was left when the run stopped. `unpriced`
     counts answers whose cost is unknown. `examples` has a reason for each outcome in the provider's own words.
+    `left_out`: the parameters that a model refuses and was asked without, by the provider's name for the model.
     """
 
     done: int = 0
@@ -104,11 +105,13 @@ class AskReport:
     seconds: float = 0.0
     stopped: Stop | None = None
     examples: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
     def __add__(self, later: AskReport) -> AskReport:
         """Both together. Why the later one stopped is why the whole did."""
         total = AskReport(stopped=later.stopped, examples=later.examples | self.examples)
-        for name in (each.name for each in fields(self) if each.name not in ("stopped", "examples")):
+        total.left_out = self.left_out | later.left_out
+        for name in (each.name for each in fields(self) if each.name not in ("stopped", "examples", "left_out")):
             setattr(total, name, getattr(self, name) + getattr(later, name))
         return total
 

@@ -27,6 +27,7 @@ Result = TypeVar("Result", bound="StageResult")
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+_REFUSED = {"system": "a system prompt (which now stands before the question)", "response_format": "a schema"}
 _FAILURE_WORDS = 160  # characters of a provider's reason
 
 
@@ -52,9 +53,14 @@ class StageResult(Protocol):
 
 _OPTIONS = (
     click.option("--provider", type=click.Choice(["openai", "gemini", "vllm"]), help="[default: by the model's name]"),
+    click.option("--model-id", metavar="ID",
+                 help="The provider's name for the model; kept with it.  [default: the model's name]"),
     click.option("--base-url", metavar="URL", help="An OpenAI-compatible server, or where Gemini is asked."),
     click.option("--key-env", metavar="VARIABLE", help="The environment variable that holds the key for it."),
     click.option("--trust-remote-code", is_flag=True, help="vllm: let code that comes with the model run."),
+    click.option("--safety", type=click.Choice(["block-none", "default"]),
+                 help="Gemini: hold back no answer, as the method asks, or what Gemini holds back by itself; kept with "
+                 "the model.  [default: block-none]"),
     click.option("--concurrency", type=click.IntRange(1, 10_000), default=32, show_default=True, metavar="N",
                  help="Requests under way at once; fewer while the provider refuses for their number."),
     click.option("--max-attempts", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N",
@@ -71,7 +77,8 @@ _OPTIONS = (
     click.option("--dry-run", is_flag=True, help="Only say how many requests, tokens and USD it would be."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )  # fmt: skip
-_OF_MODEL = ("provider", "base_url", "key_env", "timeout", "trust_remote_code", "prices", "price_in", "price_out")
+_OF_MODEL = ("provider", "model_id", "base_url", "key_env", "timeout", "trust_remote_code", "safety", "prices",
+             "price_in", "price_out")  # fmt: skip
 _OF_ASKING = ("concurrency", "max_attempts", "max_cost", "fresh", "retry_failed")
 
 
@@ -94,7 +101,10 @@ def asking_options(command: F) -> F:
 
 
 def sampling_options(**defaults: object) -> Callable[[F], F]:
-    """--temperature, --top-p, --max-tokens: None where they are not given. `defaults` are what the help says then."""
+    """--temperature, --top-p, --max-tokens, the penalties and --stop: None where they are not given.
+
+    `defaults` are what the help says then.
+    """
 
     def with_default(name: str, words: str) -> str:
         return f"{words}  [default: {defaults[name]}]" if name in defaults else words
@@ -106,8 +116,20 @@ def sampling_options(**defaults: object) -> Callable[[F], F]:
                      help=with_default("top_p", "Draw from the likeliest words that make up this share.")),
         click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
                      help=with_default("max_tokens", "The longest that an answer may be.")),
+        click.option("--presence-penalty", type=click.FloatRange(-2, 2), metavar="P",
+                     help="Above 0: words that stand in the answer already are less likely."),
+        click.option("--frequency-penalty", type=click.FloatRange(-2, 2), metavar="P",
+                     help="Above 0: the less likely, the more often they stand there."),
+        click.option("--stop", multiple=True, callback=_texts, metavar="TEXT",
+                     help="An answer ends before this text; may be repeated."),
     )  # fmt: skip
     return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def _texts(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+    if "" in value:
+        raise click.BadParameter("an empty text stands everywhere; give what the answer is to end before.")
+    return list(value) or None
 
 
 def opened(settings: Settings, asking: Asking) -> AbstractContextManager[sqlite3.Connection]:
@@ -149,6 +171,8 @@ def conclude(result: StageResult, as_json: bool = False, *, pool: str | None = N
         if pool is not None:
             click.echo(f"Pool: {pool}")
         note(spending(report))
+        for line in asked_without(report):
+            note(line)
     if not report.undone:
         return
     for line in not_done(report):
@@ -163,6 +187,19 @@ def _named(pool: str | None) -> dict[str, str]:
 def not_done(report: AskReport) -> list[str]:
     """A line for each reason why something is left undone: how many, why, and one in the provider's own words."""
     return [f"{count:,} {why}{_reason(report.examples.get(outcome))}" for outcome, count, why in _reasons(report)]
+
+
+def asked_without(report: AskReport) -> list[str]:
+    """A line for each model that refuses something: what, and what holds instead."""
+    return [
+        f"{model} refuses {' and '.join(_REFUSED.get(name, _option(name)) for name in names)}: it is asked without, "
+        "from now on too, and its own default holds."
+        for model, names in report.left_out.items()
+    ]
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def spending(report: AskReport) -> str:

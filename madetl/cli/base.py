@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from madetl import __version__
+from madetl.cli import published
 from madetl.errors import MadetlError
 
 DEFAULT_DB = Path("mad.db")
@@ -70,6 +71,19 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += [option for option in _shared_options() if option.name not in {p.name for p in self.params}]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options of the method's published scripts are answered with what stands for them here."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            known = {name for option in self.params for name in option.opts}
+            _, _, command = ctx.command_path.partition(" ")
+            if (words := published.counterpart(error.option_name, command, known)) is None:
+                raise
+            raise click.NoSuchOption(
+                error.option_name, f"No such option '{error.option_name}': {words}", ctx=ctx
+            ) from error
 
 
 class Group(click.Group):

@@ -90,34 +90,44 @@ def annotation_sheet(
     epilog=examples(
         "madetl export arena -o battles.json",
         "madetl export arena --selection pilot -o pilot.json",
+        "madetl export arena --language English -o battles.json",
         "madetl export arena --judges -o battles.parquet",
     )
 )
 @scenarios_option
 @selections_option
+@click.option("--metric", metavar="NAME", help="Whose scores to write.  [default: the only metric there is]")
+@click.option("--language", metavar="NAME", help="The language of the battles of which no file named one.")
 @_voter_options
 @_output_option("FILE", "A file .json, .jsonl or .parquet.")
 @json_option
 @click.pass_obj
-def arena(settings: Settings, /, output: Path, as_json: bool, **votes: Any) -> None:
+def arena(
+    settings: Settings, /, output: Path, metric: str | None, language: str | None, as_json: bool, **votes: Any
+) -> None:
     """Write the battles as Chatbot Arena's data sets.
 
     One record per vote, in the order shown. MAD-Eval's files do not say which answer was shown first: their votes come
-    out in the order in which the models were imported. turn and language are null, since neither is stored. People's
-    votes only, unless --annotator or --judges says otherwise. `madetl import arena` reads the file back.
+    out in the order in which the models were imported. turn, anony and language are those of imported battles; others
+    have one turn and hidden names. data has the texts, and the score of the similarity. People's votes only, unless
+    --annotator or --judges says otherwise. `madetl import arena` reads the file back.
     """
     from madetl.exporting import exports
     from madetl.ranking.votes import RankParameters
     from madetl.store import database
 
     with database.reading(settings.db) as db:
-        done = exports.arena(db, output, RankParameters(**votes))
+        done = exports.arena(db, output, RankParameters(**votes), metric=metric, language=language)
     _report(output, done, "battle", as_json)
 
 
 @export.command(
     "mad-eval",
-    epilog=examples("madetl export mad-eval -o pairs", "madetl export mad-eval --selection pilot -o pairs"),
+    epilog=examples(
+        "madetl export mad-eval -o pairs",
+        "madetl export mad-eval --selection pilot -o pairs",
+        "madetl export mad-eval --selection pilot -o pilot.jsonl",
+    ),
 )
 @click.option("--selection", metavar="NAME", help="All pairs of this selection, judged or not (latest: the last one).")
 @click.option(
@@ -125,7 +135,7 @@ def arena(settings: Settings, /, output: Path, as_json: bool, **votes: Any) -> N
 )
 @scenarios_option
 @_voter_options
-@_output_option("FOLDER", "A folder, made where there is none.")
+@_output_option("FOLDER|FILE", "A folder, made where there is none; or one file .jsonl or .json for all pairs.")
 @json_option
 @click.pass_obj
 def mad_eval(
@@ -139,8 +149,10 @@ def mad_eval(
 ) -> None:
     """Write the votes as MAD-Eval's pair files.
 
-    One X-vs-Y.jsonl per two models, with a row per vote. People's votes only, unless --annotator or --judges
-    says otherwise.
+    One X-vs-Y.jsonl per two models, with a row per vote; or one file of all. Every row has instruction, input, output
+    (the winner, tie, or nothing yet), response_1, response_2, score (null where nothing measured it), source,
+    explanation, and answer where there is a reference answer. People's votes only, unless --annotator or --judges says
+    otherwise.
     """
     from madetl.exporting import exports
     from madetl.ranking.votes import RankParameters

@@ -88,7 +88,7 @@ def instructions(settings: Settings, files: tuple[str, ...], scenario: str | Non
     """Import instructions from JSONL, JSON, CSV or Parquet.
 
     Each row has an instruction (or question, prompt, text), and optionally an input, a reference answer
-    (reference_answer, answer or output) and a scenario.
+    (reference_answer, answer or output), a scenario and a language.
     """
     _run(settings, "import_instructions", files, as_json, scenario=scenario)
 
@@ -110,7 +110,7 @@ def responses(
     """Import answers of models from JSONL, JSON, CSV or Parquet.
 
     Each row has an instruction (or question, prompt, text), a response (or output), and optionally a model, a
-    scenario, an input and a reference_answer.
+    scenario, an input, a reference_answer and a language.
     """
     _run(settings, "import_responses", files, as_json, scenario=scenario, model=model)
 
@@ -173,7 +173,7 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
 
     Each battle has model_a, model_b and winner (model_a, model_b, tie, both_bad), and either conversation_a and
     conversation_b or MAD-Eval's data. model_a is the answer that was shown first. Longer conversations become one
-    text: the user's turns are the instruction, the model's turns its response.
+    text: the user's turns are the instruction, the model's turns its response. turn, anony and language are kept.
 
     A judge is one person with one vote per pair of answers, unless --crowd says that the name stands for many people
     (as arena and arena_user do).

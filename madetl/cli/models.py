@@ -81,12 +81,15 @@ def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """The row with how the model is asked on one line."""
+    from madetl.providers.base import SAMPLING
+
     kept = json.loads(row["settings"])
-    shown = {
-        name: kept[name] for name in ("temperature", "top_p", "max_tokens", "options") if kept.get(name) is not None
-    }
+    shown = {name: kept[name] for name in SAMPLING if kept.get(name) is not None}
+    of_provider = kept.get("options")
+    shown |= of_provider if isinstance(of_provider, dict) else {}
     system = ["a system prompt"] if row["system_prompt"] else []
-    settings = ", ".join([*(f"{name} {value}" for name, value in shown.items()), *system]) or None
+    refused = [f"without {name}, which it refuses" for name in kept.get("omit", [])]
+    settings = ", ".join([*(f"{name} {value}" for name, value in shown.items()), *system, *refused]) or None
     return {name: row[name] for name in row if name != "system_prompt"} | {"settings": settings}
 
 
@@ -118,6 +121,11 @@ def _options(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
 @click.option("--base-url", metavar="URL", help="Where it is asked.  [default: the provider's own address]")
 @click.option("--system-prompt", type=FILE, metavar="FILE", help="What stands before every instruction.")
 @sampling_options()
+@click.option(
+    "--safety",
+    type=click.Choice(["block-none", "default"]),
+    help="Gemini: hold back no answer, or what Gemini holds back by itself.  [default: block-none]",
+)
 @click.option("--chat-template", type=FILE, metavar="FILE", help="vllm: instead of the model's own.")
 @click.option(
     "--option",
@@ -145,8 +153,9 @@ def add(settings: Settings, /, name: str, **options: Any) -> None:
     for text in ("system_prompt", "chat_template"):
         if text in changes:
             changes[text] = read_text(changes[text])
-    if "chat_template" in changes:
-        changes["options"] = changes.get("options", {}) | {"chat_template": changes.pop("chat_template")}
+    for option in ("chat_template", "safety"):
+        if option in changes:
+            changes["options"] = changes.get("options", {}) | {option: changes.pop(option)}
     with database.writing(settings.db) as db, database.transaction(db):
         model = model_settings.add(db, name, changes)
         warning = warning_of_same(db, name)

@@ -9,7 +9,6 @@ import click
 from click.core import ParameterSource
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-scenario_option = click.option("--scenario", metavar="NAME", help="Only instructions of this scenario.")
 scenarios_option = click.option(
     "--scenario",
     "scenarios",

@@ -33,7 +33,10 @@ _TOP_K = 10  # what a selection takes by default: how many judgments follow
 _JUDGMENTS = f"human_judgments_for_K_=_{_TOP_K}"
 
 _BERT_SCORE = ("model", "num_layers", "batch_size")
-_LLM = ("prompt", "prefilter", "min_words", "max_length_ratio", "temperature", "top_p", "max_tokens")
+_LLM = (
+    "prompt", "prefilter", "min_words", "max_length_ratio",
+    "temperature", "top_p", "max_tokens", "presence_penalty", "frequency_penalty", "stop",
+)  # fmt: skip
 _FILTERS = ("min_words", "max_length_ratio")
 
 

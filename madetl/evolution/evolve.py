@@ -49,6 +49,9 @@ class Evolution:
     temperature: float = 0.7
     top_p: float = 0.9
     max_tokens: int = 2048
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    stop: Sequence[str] | None = None
     prompt: Prompt | None = None
     threshold: float = THRESHOLD
 
@@ -169,11 +172,9 @@ def request_for(prompt: Prompt, instruction: str, evolution: Evolution, *, with_
     names = ("instruction", "answer") if with_answer else ("instruction",)
     return ChatRequest(
         prompt=text if "{format}" in prompt.text else f"{text}\n\n{form}",
-        temperature=evolution.temperature,
-        top_p=evolution.top_p,
-        max_tokens=evolution.max_tokens,
         schema=structured.object_schema(**{name: {"type": "string"} for name in names}),
         schema_name="new_instruction",
+        **structured.sampling_of(vars(evolution)),
     )
 
 

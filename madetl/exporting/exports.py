@@ -24,6 +24,7 @@ from madetl.store.metrics import find_metric, metric_label
 from madetl.store.scope import check_scenarios, check_selections, names_json
 from madetl.store.selections import find_set
 from madetl.store.sqlfiles import query
+from madetl.text import counted
 
 
 @dataclass
@@ -35,18 +36,28 @@ class ExportedFile:
     notes: list[str] = field(default_factory=list)
 
 
-def arena(db: sqlite3.Connection, output: Path, votes: RankParameters) -> ExportedFile:
+def arena(
+    db: sqlite3.Connection,
+    output: Path,
+    votes: RankParameters,
+    *,
+    metric: str | None = None,
+    language: str | None = None,
+) -> ExportedFile:
     """One record per vote that `votes` count, in the order shown, that Arena's notebooks and `import arena` read.
 
-    The kind of file is that of its suffix: .json, .jsonl or .parquet. Raises ParameterError where there is nothing.
+    The kind of file is that of its suffix: .json, .jsonl or .parquet. `language` is for instructions of which none is
+    known; `metric` says whose scores to write, else the only one that has some. Raises ParameterError where there is
+    nothing.
     """
     suffix = output.suffix.lower()
     if suffix not in {".json", ".jsonl", ".parquet"}:
         raise ParameterError(f"{output}: a name for battles ends in .json, .jsonl or .parquet.")
     with _snapshot(db):
         votes = _known(db, votes)
-        rows = db.execute(query("exporting/arena_battles"), votes.counted)
-        battles = [_battle(row) for row in rows]
+        metrics = _metrics(db, metric)
+        rows = db.execute(query("exporting/arena_battles"), votes.counted | {"metric_id": _only(metrics)})
+        battles = [_battle(row, language) for row in rows]
     if not battles:
         raise ParameterError(_no_votes(votes))
     with writing.whole_file(output) as path:
@@ -59,22 +70,24 @@ def arena(db: sqlite3.Connection, output: Path, votes: RankParameters) -> Export
             writing.write_parquet(
                 path, types, (list(b.values()) for b in battles), query("exporting/arena_battles.duckdb")
             )
-    return ExportedFile(len(battles))
+    notes = _no_scores(db, metrics) + _no_language(battles)
+    return ExportedFile(len(battles), notes=notes)
 
 
 def mad_eval(
     db: sqlite3.Connection,
-    folder: Path,
+    output: Path,
     votes: RankParameters,
     selection: str | None = None,
     *,
     metric: str | None = None,
 ) -> ExportedFile:
-    """One file `X-vs-Y.jsonl` per model pair, one record per vote: of a selection's pairs, or of all judged ones.
+    """One file `X-vs-Y.jsonl` per model pair, one record per vote: of a selection's pairs, or of all judged ones. All
+    in one file where `output` ends in .json or .jsonl.
 
-    The pairs of a selection that nobody judged have an empty `output`. The score is that of the selection's metric, of
-    `metric`, or of the only metric there is. Raises ParameterError where there is nothing, and for a metric beside a
-    selection, which has its own.
+    Every record has the same keys. The pairs of a selection that nobody judged have an empty `output`. The score is
+    that of the selection's metric, of `metric`, or of the only metric there is; None where there is none. Raises
+    ParameterError where there is nothing, and for a metric beside a selection, which has its own.
     """
     if selection is not None and metric is not None:
         raise ParameterError("A selection's pairs have the scores of its own metric: give --selection or --metric.")
@@ -84,15 +97,18 @@ def mad_eval(
         rows = _pair_rows(db, votes, selection, metrics)
     if not rows:
         raise ParameterError(_no_votes(votes))
-    pairs = {key: list(group) for key, group in groupby(rows, key=lambda row: (row["model_a"], row["model_b"]))}
-    labels = {key: f"{key[0]}-vs-{key[1]}" for key in pairs}
-    names = writing.file_names(labels.values())
-    with writing.whole_folder(folder) as path:
-        for key, group in pairs.items():
-            label = labels[key]
-            records = (_pair_record(row, label if names[label] != label else None) for row in group)
-            writing.write_jsonl(path / f"{names[label]}.jsonl", records)
-    return ExportedFile(len(rows), len(pairs), _renamed(names) + _both_bad(rows) + _no_scores(db, metrics))
+    notes = _both_bad(rows) + (_no_scores(db, metrics) or _unscored(rows))
+    if output.suffix.lower() in {".json", ".jsonl"}:
+        with writing.whole_file(output) as path:
+            write = writing.write_json if output.suffix.lower() == ".json" else writing.write_jsonl
+            write(path, map(_pair_record, rows))
+        return ExportedFile(len(rows), notes=notes)
+    pairs = {label: list(group) for label, group in groupby(rows, key=_label)}
+    names = writing.file_names(pairs)
+    with writing.whole_folder(output) as folder:
+        for label, group in pairs.items():
+            writing.write_jsonl(folder / f"{names[label]}.jsonl", map(_pair_record, group))
+    return ExportedFile(len(rows), len(pairs), _renamed(names) + notes)
 
 
 def alpaca_eval(
@@ -135,19 +151,23 @@ def parquet(db: sqlite3.Connection, folder: Path) -> ExportedFile:
     return written
 
 
-_ARENA_TYPES = {"turn": "INTEGER", "anony": "INTEGER", "tstamp": "REAL"}
+_ARENA_TYPES = {"turn": "INTEGER", "anony": "INTEGER", "tstamp": "REAL", "score": "REAL"}
 
 
-def _battle(row: sqlite3.Row) -> dict[str, Any]:
-    """A battle as one flat record. How many turns it had and in which language is not stored: both are None."""
+def _battle(row: sqlite3.Row, language: str | None) -> dict[str, Any]:
+    """A battle as one flat record.
+
+    Where no file said otherwise it has one turn, an instruction and its answer, and the names were hidden, as madetl
+    hides them.
+    """
     return {
         "model_a": row["model_a"],
         "model_b": row["model_b"],
         "winner": row["winner"],
         "judge": row["judge"],
-        "turn": None,
-        "anony": True,
-        "language": None,
+        "turn": row["turn"] or 1,
+        "anony": row["anony"] != 0,
+        "language": row["language"] or language,
         "tstamp": _epoch(row["tstamp"]),
         "source": f"{row['model_a']}-vs-{row['model_b']}.jsonl",
         "scenario": row["scenario"],
@@ -158,13 +178,23 @@ def _battle(row: sqlite3.Row) -> dict[str, Any]:
         "response_1": row["response_1"],
         "response_2": row["response_2"],
         "reference_answer": row["reference_answer"],
+        "score": row["score"],
+        "explanation": row["explanation"],
     }
 
 
 def _nested(battle: dict[str, Any]) -> dict[str, Any]:
-    texts = ("instruction", "input", "output", "response_1", "response_2", "reference_answer")
-    head = {name: value for name, value in battle.items() if name not in texts}
-    return head | {"data": {name: battle[name] for name in texts}}
+    inner = (
+        "instruction", "input", "output", "response_1", "response_2", "reference_answer", "score", "explanation",
+    )  # fmt: skip
+    head = {name: value for name, value in battle.items() if name not in inner}
+    return head | {"data": {name: battle[name] for name in inner}}
+
+
+def _no_language(battles: Sequence[dict[str, Any]]) -> list[str]:
+    count = sum(battle["language"] is None for battle in battles)
+    which = "the battles" if count == len(battles) else counted(count, "battle")
+    return [f"the language of {which} is not known; --language English, say, gives one"] if count else []
 
 
 def _epoch(created_at: str | None) -> float | None:
@@ -183,6 +213,10 @@ def _metrics(db: sqlite3.Connection, metric: str | None) -> list[int]:
     return [row["id"] for row in db.execute(scored)]
 
 
+def _only(metrics: Sequence[int]) -> int | None:
+    return metrics[0] if len(metrics) == 1 else None
+
+
 def _no_scores(db: sqlite3.Connection, metrics: Sequence[int]) -> list[str]:
     if len(metrics) < 2:
         return []
@@ -197,12 +231,19 @@ def _pair_rows(
     if selection is not None:
         set_id = find_set(db, selection)["id"]
         return db.execute(query("exporting/mad_eval_selected"), parameters | {"set_id": set_id}).fetchall()
-    metric_id = metrics[0] if len(metrics) == 1 else None
-    return db.execute(query("exporting/mad_eval_judged"), parameters | {"metric_id": metric_id}).fetchall()
+    return db.execute(query("exporting/mad_eval_judged"), parameters | {"metric_id": _only(metrics)}).fetchall()
 
 
-def _pair_record(row: sqlite3.Row, source: str | None) -> dict[str, Any]:
-    """A row as a record of a pair file; `source` names the two models where the file's name cannot."""
+def _label(row: sqlite3.Row) -> str:
+    """The pair of models as files of pairs are named: X gave response_1, Y response_2."""
+    return f"{row['model_a']}-vs-{row['model_b']}"
+
+
+def _pair_record(row: sqlite3.Row) -> dict[str, Any]:
+    """A row as a record of a pair file, with every key that MAD-Eval's scripts read.
+
+    Texts that are not known are empty, a score that is not known is None. The key answer alone may be absent.
+    """
     winner = {"model_a": row["model_a"], "model_b": row["model_b"], None: ""}.get(row["winner"], "tie")
     record = {
         "instruction": row["instruction"],
@@ -210,14 +251,11 @@ def _pair_record(row: sqlite3.Row, source: str | None) -> dict[str, Any]:
         "output": winner,
         "response_1": row["response_1"],
         "response_2": row["response_2"],
-    }
-    optional = {
-        "answer": row["reference_answer"],
         "score": row["score"],
-        "explanation": row["explanation"],
-        "source": source and f"{source}.jsonl",
+        "source": f"{_label(row)}.jsonl",
+        "explanation": row["explanation"] or "",
     }
-    return record | {name: value for name, value in optional.items() if value is not None}
+    return record if row["reference_answer"] is None else record | {"answer": row["reference_answer"]}
 
 
 def _alpaca_record(row: sqlite3.Row) -> dict[str, Any]:
@@ -248,6 +286,13 @@ def _renamed(names: dict[str, str]) -> list[str]:
 def _both_bad(rows: Sequence[sqlite3.Row]) -> list[str]:
     count = sum(row["winner"] == "both_bad" for row in rows)
     return [f"verdicts both_bad written as tie, for which MAD-Eval has no word: {count}"] if count else []
+
+
+def _unscored(rows: Sequence[sqlite3.Row]) -> list[str]:
+    count = sum(row["score"] is None for row in rows)
+    return (
+        [f"without a score, which is null: {counted(count, 'row')}; madetl similarity measures them"] if count else []
+    )
 
 
 def _tables(db: sqlite3.Connection) -> list[str]:

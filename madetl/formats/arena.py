@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from sqlmodel import SQLModel
+from sqlmodel import Field, SQLModel
 
 from madetl.errors import InputError
 from madetl.formats.checking import (
     FromCell,
+    GivenOrNaN,
     Name,
     Number,
     ReferenceAnswer,
@@ -65,13 +66,16 @@ class MadData(SQLModel):
 
 
 class ArenaRow(SQLModel):
-    """One battle, in either layout."""
+    """One battle, in either layout. `turn`: how many turns its conversation has; `anony`: the names were hidden."""
 
     model_a: Name
     model_b: Name
     winner: str
     scenario: str | None = None
     comment: str | None = None
+    turn: Annotated[int | None, GivenOrNaN, FromCell] = Field(default=None, ge=1)
+    anony: Annotated[bool | None, GivenOrNaN, FromCell] = None
+    language: Annotated[str | None, GivenOrNaN] = None
     conversation_a: Annotated[list[Turn] | None, FromCell] = None
     conversation_b: Annotated[list[Turn] | None, FromCell] = None
     data: Annotated[MadData | None, FromCell] = None
@@ -101,10 +105,18 @@ def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -
             comment=filled(found.comment),
             created_at=_time(rows, row),
             source_id=_own_id(row),
+            turn=found.turn or _turns(found),
+            anony=found.anony,
+            language=filled(found.language),
             **(_from_data(rows, row, found.data) if found.data else _from_conversations(rows, row, found)),
         )
 
     return read_each(rows, read_row)
+
+
+def _turns(found: ArenaRow) -> int | None:
+    """How many turns the conversation has, where the file has it and does not say."""
+    return sum(turn.role == "user" for turn in found.conversation_a or ()) or None
 
 
 def _from_data(rows: FileRows, row: FileRow, data: MadData) -> dict[str, Any]:

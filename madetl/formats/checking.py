@@ -36,6 +36,14 @@ ReferenceAnswer = Annotated[str | None, BeforeValidator(_scalar_text)]
 """An optional text that files also give as a number or a truth value; some files write NaN where there is none."""
 
 
+def _absent_if_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+GivenOrNaN = BeforeValidator(_absent_if_nan)
+"""Of an optional field that some files write NaN for where there is none."""
+
+
 def from_cell(value: Any) -> Any:
     """What the cell of a table holds: JSON where a list or an object is written in it, nothing where it is blank."""
     if not isinstance(value, str):

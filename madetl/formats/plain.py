@@ -19,6 +19,7 @@ class InstructionRow(SQLModel):
     instruction: Text
     input: str | None = None
     reference_answer: ReferenceAnswer = None
+    language: str | None = None
     scenario: str | None = None
 
 
@@ -39,6 +40,7 @@ def read_instructions(rows: FileRows, scenario: str | None = None) -> list[Instr
             instruction=found.instruction,
             input=found.input or "",
             reference_answer=filled(found.reference_answer),
+            language=filled(found.language),
             source=f"instructions:{rows.name}",
             line=row.line,
         )
@@ -60,6 +62,7 @@ def read_responses(rows: FileRows, scenario: str | None = None, model: str | Non
             instruction=found.instruction,
             input=found.input or "",
             reference_answer=filled(found.reference_answer),
+            language=filled(found.language),
             source=f"responses:{rows.name}",
             line=row.line,
             model=name,

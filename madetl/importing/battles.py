@@ -115,6 +115,8 @@ def _verdict(record: BattleRecord, side: _Sides) -> Verdict:
         seconds=record.seconds,
         comment=record.comment,
         created_at=record.created_at,
+        turn=record.turn,
+        anony=record.anony,
     )
 
 

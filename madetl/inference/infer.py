@@ -18,6 +18,7 @@ from madetl.asking.ask import AskReport, Task, in_pages
 from madetl.asking.ledger import Answer
 from madetl.asking.model_settings import ModelOptions
 from madetl.asking.stage_work import StageWork
+from madetl.asking.structured import sampling_of
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import pool, responses, sqlfiles
@@ -75,9 +76,7 @@ def request_for(scenario: str, instruction: str, input: str, settings: Mapping[s
     return ChatRequest(
         prompt=prompt_for(scenario).fill(instruction=with_input(instruction, input)),
         system=settings["system_prompt"],
-        temperature=settings["temperature"],
-        top_p=settings["top_p"],
-        max_tokens=settings["max_tokens"],
+        **sampling_of(settings),
     )
 
 

@@ -18,7 +18,7 @@ from madetl.asking.ledger import Answer
 from madetl.asking.model_settings import AskedModel
 from madetl.asking.prompts import Prompt
 from madetl.asking.stage_work import StageWork
-from madetl.asking.structured import PromptSettings, checker, prompt_settings
+from madetl.asking.structured import DECIDING, PromptSettings, checker, prompt_settings
 from madetl.errors import ParameterError
 from madetl.judgment import verdicts
 from madetl.judgment.verdicts import OrderedVerdict
@@ -37,7 +37,7 @@ Pair = tuple[int, int]  # ids of the two responses, in canonical order
 class Judging:
     """What is to be judged, by which model and how. `annotator`: the name for its judgments; None: the model's.
 
-    `overrides`: what of the settings the user gave (temperature, top_p, max_tokens), and `prompt` the user's own.
+    `overrides`: what of SAMPLING the user gave, and `prompt` the user's own.
     """
 
     model: AskedModel
@@ -203,16 +203,21 @@ def _settings(db: sqlite3.Connection, annotator: str, judging: Judging) -> Promp
     """
     own = {"prompt": judging.prompt.text} if judging.prompt else {}
     before = _before(db, annotator)
-    kept = {name: before[name] for name in ("prompt", "temperature", "top_p") if before}
+    kept = {name: before[name] for name in ("prompt", *DECIDING) if before and name in before}
     settings = prompt_settings("judge", kept | dict(judging.overrides or {}) | own)
-    now = settings.parameters | {name: judging.model.recorded[name] for name in ("provider", "model_id")}
+    now = _as_kept(settings.parameters) | {name: judging.model.recorded[name] for name in ("provider", "model_id")}
     for name, value in now.items():
-        if before and before[name] != value:
-            shown = f"{name} {before[name]}, not {value}" if "prompt" not in name else "another prompt"
+        if before and before.get(name) != value:
+            shown = f"{name} {before.get(name)}, not {value}" if "prompt" not in name else "another prompt"
             raise ParameterError(
                 f"{annotator} has judged with {shown}. Other settings are another annotator: give --annotator NAME."
             )
     return settings
+
+
+def _as_kept(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as a run's row gives them back."""
+    return dict(json.loads(json.dumps(parameters)))
 
 
 def _before(db: sqlite3.Connection, annotator: str) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ Outcome = Literal[
 ]  # fmt: skip
 TRANSIENT: frozenset[str] = frozenset({"rate_limited", "timeout", "connection_error", "server_error", "interrupted"})
 """Outcomes after which the same request may succeed: what a plain second run tries again."""
+SAMPLING = ("temperature", "top_p", "max_tokens", "presence_penalty", "frequency_penalty", "stop")
+"""The parameters of a request that say how its answer is drawn and where it ends."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Endpoint:
 class ChatRequest:
     """One question to a chat model. None leaves a parameter to the provider's default.
 
+    An answer ends before the first of the texts `stop`. Penalties are from -2 to 2; above 0 they make words less likely
+    that stand in the answer already: once for all (presence), or the more the more often they do (frequency).
     `schema` is a JSON Schema that the answer must satisfy (structured output); `schema_name` is its name there.
     """
 
@@ -50,6 +54,9 @@ class ChatRequest:
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    stop: tuple[str, ...] | None = None
     schema: dict[str, Any] | None = field(default=None, hash=False)
     schema_name: str = "answer"
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from madetl.providers.base import Outcome, ProviderError
+from madetl.providers.base import SAMPLING, Outcome, ProviderError
 from madetl.providers.keys import KeyAccess
 
 _LONGEST_MESSAGE = 500  # characters: a gateway's error page is no message
@@ -22,17 +22,19 @@ _WRONG_KEY = {"invalid_api_key", "API_KEY_INVALID", "UNAUTHENTICATED"}
 _NO_SUCH_MODEL = {"model_not_found", "model_not_available"}
 _USED_UP = {"insufficient_quota", "billing_hard_limit_reached"}
 _BLOCKED = {"content_filter", "content_policy_violation", "moderation_blocked"}
-_WE_SEND = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "response_format")
+_WE_SEND = (*SAMPLING, "max_completion_tokens", "response_format")
 
 _NOT_TAKEN = re.compile(
     r"Unsupported parameter: '?(?P<a>\w+)'?"
-    r"|Unsupported value: '?(?P<b>temperature|top_p|response_format)'? does not support"
+    r"|Unsupported value: '?(?P<b>temperature|top_p|(?:presence|frequency)_penalty|response_format)'? does not support"
     r"|Invalid parameter: '?(?P<c>response_format)'? .*not supported"
     r"|Unrecognized request argument supplied: (?P<d>\w+)"
-    r"|[`']?(?P<e>temperature|top_p|max_tokens)[`']? is (?:not supported|deprecated) (?:for|with|by) this model"
+    r"|[`']?(?P<e>temperature|top_p|max_tokens|(?:presence|frequency)_penalty|stop)[`']?"
+    r" is (?:not supported|deprecated) (?:for|with|by) this model"
 )
 _NO_SYSTEM = re.compile(r"does not support 'system' with this model|Developer instruction is not enabled", re.I)
 _NO_JSON = re.compile(r"JSON mode is not enabled", re.I)
+_NO_THRESHOLD = re.compile(r"restricted HarmBlockThreshold|safety.?settings?\b.*(?:not allowed|not supported)", re.I)
 _REPLACEMENT = re.compile(r"[Uu]se [`']?(\w+)[`']? instead")
 
 
@@ -166,8 +168,11 @@ def _meaning(refusal: Refusal, access: KeyAccess) -> tuple[Outcome, bool, str | 
         return "timeout", False, None
     if status >= 500 or status in (409, 425):
         return "server_error", False, None
-    located = "location is not supported" in refusal.message
-    return "client_error", located, "The provider does not serve this country." if located else None
+    if "location is not supported" in refusal.message:
+        return "client_error", True, "The provider does not serve this country."
+    if _NO_THRESHOLD.search(refusal.message):
+        return "client_error", True, "--safety default asks with the provider's own thresholds."
+    return "client_error", False, None
 
 
 def _key_hint(access: KeyAccess) -> str:

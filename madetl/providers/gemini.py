@@ -16,7 +16,7 @@ from google.genai import errors, types
 
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
 from madetl.providers.failures import clean, from_refusal, gemini_refusal
-from madetl.providers.gemini_answers import generation_settings, read_chat
+from madetl.providers.gemini_answers import generation_settings, read_chat, safety_settings
 from madetl.providers.http import TIMEOUT, http_client, no_answer
 from madetl.providers.keys import GEMINI, KeyAccess, access
 from madetl.providers.messages import prompt_and_system
@@ -24,7 +24,10 @@ from madetl.text import counted
 
 
 class GeminiProvider:
-    """One model at one address. `options` of the endpoint: `timeout` in seconds, `extra_body` merged into requests."""
+    """One model at one address.
+
+    `options` of the endpoint: `timeout` in seconds, `safety` (one of SAFETY), `extra_body` merged into requests.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -48,10 +51,12 @@ class GeminiProvider:
     async def chat(self, request: ChatRequest) -> ChatAnswer:
         """Asks once. Whether an answer with a schema keeps to it is left to the caller. Raises ProviderError."""
         prompt, system = prompt_and_system(request, self._endpoint)
+        safety = [types.SafetySetting.model_validate(each) for each in safety_settings(self._endpoint)]
         config = types.GenerateContentConfig(
             system_instruction=system,
             should_return_http_response=True,  # the text as it came: the package's own reading fails on what is new
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+            safety_settings=safety or None,
             **generation_settings(request, self._endpoint),
         )
         answer, latency = await self._send(

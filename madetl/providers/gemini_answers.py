@@ -11,21 +11,34 @@ from typing import Any
 from madetl.providers.base import ChatAnswer, ChatRequest, Endpoint, ProviderError
 from madetl.providers.failures import clean
 from madetl.providers.keys import KeyAccess
+from madetl.providers.messages import sampling
 
 _DONE = {"STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED", None}
 """Any other finish reason (SAFETY, RECITATION, BLOCKLIST, PROHIBITED_CONTENT, SPII, LANGUAGE, …) is a block."""
 
 
+SAFETY = ("block-none", "default")
+"""Values of the option `safety`: ask that no answer is held back, the default here; or leave that to Gemini."""
+_HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
+_NAMES = {"max_tokens": "max_output_tokens", "stop": "stop_sequences"}
+
+
+def safety_settings(endpoint: Endpoint) -> list[dict[str, str]]:
+    """What the endpoint's option `safety` asks for, as REST's `safetySettings`; nothing for "default".
+
+    Source: the method's inference script asks with BLOCK_NONE in these four categories.
+    """
+    if endpoint.options.get("safety") == "default":
+        return []
+    return [{"category": f"HARM_CATEGORY_{harm}", "threshold": "BLOCK_NONE"} for harm in _HARMS]
+
+
 def generation_settings(request: ChatRequest, endpoint: Endpoint) -> dict[str, Any]:
     """The request's parameters under Gemini's names, without those that the model refuses."""
-    given: dict[str, Any] = {"temperature": request.temperature, "top_p": request.top_p}
-    given["max_tokens"] = request.max_tokens
-    given["response_format"] = request.schema
-    taken = {name: value for name, value in given.items() if value is not None and name not in endpoint.omit}
-    if "response_format" in taken:
-        taken["response_mime_type"] = "application/json"
-    names = {"max_tokens": "max_output_tokens", "response_format": "response_json_schema"}
-    return {names.get(name, name): value for name, value in taken.items()}
+    taken = {_NAMES.get(name, name): value for name, value in sampling(request, endpoint).items()}
+    if request.schema is None or "response_format" in endpoint.omit:
+        return taken
+    return taken | {"response_mime_type": "application/json", "response_json_schema": request.schema}
 
 
 def read_chat(data: Any, status: int, latency: float, access: KeyAccess) -> ChatAnswer:

@@ -16,7 +16,7 @@ from typing import Any
 
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
 from madetl.providers.failures import Refusal, clean, from_refusal, gemini_refusal
-from madetl.providers.gemini_answers import generation_settings, read_chat
+from madetl.providers.gemini_answers import generation_settings, read_chat, safety_settings
 from madetl.providers.http import TIMEOUT, no_answer
 from madetl.providers.keys import GEMINI, KeyAccess, access
 from madetl.providers.messages import prompt_and_system
@@ -36,7 +36,7 @@ _THREADS = 128  # more requests than these at once wait for one another
 
 
 class LegacyGeminiProvider:
-    """One model at one address. `options` of the endpoint: `timeout` in seconds."""
+    """One model at one address. `options` of the endpoint: `timeout` in seconds, `safety` (one of SAFETY)."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -53,6 +53,7 @@ class LegacyGeminiProvider:
         if "response_json_schema" in settings:
             settings["response_schema"] = proto_schema(settings.pop("response_json_schema"))
         asked: dict[str, Any] = {"model": self._model, "generation_config": settings}
+        asked["safety_settings"] = safety_settings(self._endpoint)
         asked["contents"] = [{"role": "user", "parts": [{"text": prompt}]}]
         if system:
             asked["system_instruction"] = {"parts": [{"text": system}]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from madetl.providers.base import ChatRequest, Endpoint
+from madetl.providers.base import SAMPLING, ChatRequest, Endpoint
 
 
 def prompt_and_system(request: ChatRequest, endpoint: Endpoint) -> tuple[str, str | None]:
@@ -23,15 +23,18 @@ def messages(request: ChatRequest, endpoint: Endpoint) -> list[dict[str, str]]:
 def chat_parameters(request: ChatRequest, endpoint: Endpoint) -> dict[str, Any]:
     """What goes beside model and messages: the parameters that the request has, without those that the
     model refuses, under the names that it takes."""
-    given: dict[str, Any] = {
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "max_tokens": request.max_tokens,
-        "response_format": response_format(request),
-    }
+    taken = sampling(request, endpoint)
+    form = response_format(request)
+    if form is not None and "response_format" not in endpoint.omit:
+        taken["response_format"] = form
     names = dict(endpoint.rename)
-    taken = {name: value for name, value in given.items() if value is not None and name not in endpoint.omit}
     return {names.get(name, name): value for name, value in taken.items()}
+
+
+def sampling(request: ChatRequest, endpoint: Endpoint) -> dict[str, Any]:
+    """The parameters of SAMPLING that the request has, under those names, without those that the model refuses."""
+    given = {name: getattr(request, name) for name in SAMPLING if name not in endpoint.omit}
+    return {name: list(value) if name == "stop" else value for name, value in given.items() if value is not None}
 
 
 def response_format(request: ChatRequest) -> dict[str, Any] | None:

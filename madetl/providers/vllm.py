@@ -16,10 +16,11 @@ from typing import Any
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, Outcome, ProviderError
 from madetl.providers.messages import messages
+from madetl.providers.messages import sampling as given_sampling
 
 _ENGINE_OPTIONS = (
-    "dtype", "enforce_eager", "gpu_memory_utilization", "max_model_len", "quantization", "revision", "seed",
-    "structured_outputs_config",
+    "dtype", "enforce_eager", "gpu_memory_utilization", "max_model_len", "max_num_batched_tokens", "quantization",
+    "revision", "seed", "structured_outputs_config", "tokenizer",
 )  # fmt: skip
 _OUTCOMES: dict[str | None, Outcome] = {"stop": "ok", "length": "truncated", "abort": "interrupted"}
 _LONGEST_MESSAGE = 500  # characters
@@ -30,8 +31,8 @@ class VllmProvider:
 
     `options` of the endpoint: `chat_template` (its text, or a file), `chat_template_kwargs`, `trust_remote_code`,
     `tensor_parallel_size` (default: as many GPUs as there are and the model divides into), and of vLLM's own `dtype`,
-    `enforce_eager`, `gpu_memory_utilization`, `max_model_len`, `quantization`, `revision`, `seed`,
-    `structured_outputs_config`.
+    `enforce_eager`, `gpu_memory_utilization`, `max_model_len`, `max_num_batched_tokens`, `quantization`, `revision`,
+    `seed`, `structured_outputs_config`, `tokenizer`.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -174,10 +175,8 @@ def _sampling(engine: Any, request: ChatRequest, endpoint: Endpoint) -> Any:
 
     sampling = engine.get_default_sampling_params()
     sampling.max_tokens = None  # up to the model's length: vLLM's own default is 16
-    for name in ("temperature", "top_p", "max_tokens"):
-        value = getattr(request, name)
-        if value is not None and name not in endpoint.omit:
-            setattr(sampling, name, value)
+    for name, value in given_sampling(request, endpoint).items():
+        setattr(sampling, name, value)
     if request.schema is not None and "response_format" not in endpoint.omit:
         sampling.structured_outputs = StructuredOutputsParams(json=request.schema)
     return sampling

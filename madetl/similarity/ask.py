@@ -17,7 +17,7 @@ from madetl.asking.ask import AskReport, Task
 from madetl.asking.ledger import Answer
 from madetl.asking.model_settings import AskedModel
 from madetl.asking.stage_work import StageWork
-from madetl.asking.structured import PromptSettings, checker, prompt_settings
+from madetl.asking.structured import DECIDING, PromptSettings, checker, prompt_settings
 from madetl.providers.base import ChatAnswer
 from madetl.similarity import prefilter as prefilters
 from madetl.similarity import rubric
@@ -30,7 +30,7 @@ from madetl.store.metrics import ensure_metric, existing_metric, find_metric, me
 from madetl.text import counted, storable, with_input
 
 _ANSWERS = 256  # in memory at once, while their pairs are asked about
-_SETTLED = ("prompt", "temperature", "top_p")  # what of a rubric makes another metric
+_SETTLED = ("prompt", *DECIDING)  # what of a rubric makes another metric
 _EMPTY, _SAME = "An answer is empty: nobody was asked.", "Both answers are the same text: nobody was asked."
 
 

@@ -11,6 +11,7 @@ import re
 import sqlite3
 from typing import Any, Literal
 
+from madetl.asking.ledger import HOW_TO_ASK
 from madetl.asking.model_settings import AskedModel
 from madetl.errors import ParameterError
 from madetl.similarity.measure import Scorer
@@ -61,7 +62,7 @@ def model_name(db: sqlite3.Connection, name: str) -> str:
 def model_parameters(kind: Kind, model: AskedModel) -> dict[str, Any]:
     """What makes the metric of a model: who is asked, and how. Its address and its timeout make no other metric."""
     endpoint = model.endpoint
-    options = {key: value for key, value in endpoint.options.items() if key not in ("timeout", "trust_remote_code")}
+    options = {key: endpoint.options[key] for key in endpoint.options if key not in (*HOW_TO_ASK, "trust_remote_code")}
     return {"kind": kind, "provider": endpoint.provider, "model": endpoint.model_id} | options
 
 
@@ -95,7 +96,8 @@ def metric_named(
         return _bert_score(model, num_layers, batch_size)
     for option, value in (("--model", model), ("--num-layers", num_layers), ("--batch-size", batch_size)):
         if value is not None:
-            raise ParameterError(f"{option} is an option of the metric bert-score; {name} has no such thing.")
+            hint = f" A model that compares answers is a metric: --metric {model}." if option == "--model" else ""
+            raise ParameterError(f"{option} is an option of the metric bert-score; {name} has no such thing.{hint}")
     return _char_ngram() if name == "char-ngram" else _stored(db, name)
 
 

@@ -17,6 +17,7 @@ from madetl.asking import model_settings, prompts
 from madetl.asking.ask import AskOptions, Estimate
 from madetl.asking.model_settings import AskedModel, ModelOptions
 from madetl.asking.stage_work import Show
+from madetl.providers.base import SAMPLING
 from madetl.similarity import ask, measure, prefilter, rubric
 from madetl.similarity.embed import MOST_TEXTS, AnswersToEmbed, EmbeddedAndMeasured
 from madetl.similarity.measure import Measured, Pairs, Scorer
@@ -127,7 +128,7 @@ class Measurement:
 
     @cached_property
     def _chat_metric(self) -> ask.ChatMetric:
-        overrides = self._choice.only(*model_settings.SAMPLING)
+        overrides = self._choice.only(*SAMPLING)
         if file := self._choice.options.get("prompt"):
             overrides["prompt"] = prompts.from_file(Path(file), *rubric.NEEDED).text
         chosen = self._choice.prefilter

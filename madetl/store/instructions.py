@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -16,7 +16,8 @@ from madetl.store import sqlfiles
 from madetl.store.database import insert_rows
 from madetl.text import instruction_hash
 
-_COLUMNS = ("id", "scenario", "instruction", "input", "hash", "reference_answer", "source", "run_id")
+_COLUMNS = ("id", "scenario", "instruction", "input", "hash", "reference_answer", "language", "source", "run_id")
+_FIRST_GIVEN = ("reference_answer", "language")  # what a later file may add, but not change
 
 Key = tuple[str, str]
 """The natural key: scenario and hash."""
@@ -36,27 +37,33 @@ class StoredInstructions:
 
 
 def store(db: sqlite3.Connection, records: Sequence[InstructionRecord], run_id: int | None) -> StoredInstructions:
-    """Stores the instructions that are new, and gives those without a reference answer the first one that comes.
+    """Stores the instructions that are new, and gives those without a reference answer or a language the first that
+    comes.
 
     Call it inside a transaction: ids are handed out here, and nobody else may write meanwhile.
     """
     keys = [(record.scenario, instruction_hash(record.instruction, record.input)) for record in records]
     known = _known(db, keys)
     new = _with_ids(db, (key for key in dict.fromkeys(keys) if key not in known))
-    answers, differing = _reference_answers(records, keys, {key: answer for key, (_, answer) in known.items()})
-    ids = {key: stored for key, (stored, _) in known.items()} | new
+    given = {name: _first_given(records, keys, known, name) for name in _FIRST_GIVEN}
+    answers = given["reference_answer"]
+    differing = sum(
+        record.reference_answer not in (None, answers.get(key)) for key, record in zip(keys, records, strict=True)
+    )
+    ids = {key: int(row["id"]) for key, row in known.items()} | new
 
     first = {key: record for key, record in zip(reversed(keys), reversed(records), strict=True) if key in new}
-    rows = ((new[key], *_values(first[key], key, answers.get(key)), run_id) for key in new)
+    rows = ((new[key], *_values(first[key], key, given), run_id) for key in new)
     insert_rows(db, "instructions", _COLUMNS, rows)
-    late = [(answers[key], stored) for key, (stored, answer) in known.items() if answer is None and answers.get(key)]
-    db.executemany("UPDATE instructions SET reference_answer = ? WHERE id = ?", late)
+    for name in _FIRST_GIVEN:
+        late = [(given[name][key], row["id"]) for key, row in known.items() if row[name] is None and key in given[name]]
+        db.executemany(f"UPDATE instructions SET {name} = ? WHERE id = ?", late)
     return StoredInstructions([ids[key] for key in keys], len(new), len(records) - len(new), differing)
 
 
-def _known(db: sqlite3.Connection, keys: Iterable[Key]) -> dict[Key, tuple[int, str | None]]:
+def _known(db: sqlite3.Connection, keys: Iterable[Key]) -> dict[Key, sqlite3.Row]:
     found = db.execute(sqlfiles.query("store/known_instructions"), {"keys": json.dumps(list(set(keys)))})
-    return {(row["scenario"], row["hash"]): (row["id"], row["reference_answer"]) for row in found}
+    return {(row["scenario"], row["hash"]): row for row in found}
 
 
 def _with_ids(db: sqlite3.Connection, keys: Iterable[Key]) -> dict[Key, int]:
@@ -64,20 +71,17 @@ def _with_ids(db: sqlite3.Connection, keys: Iterable[Key]) -> dict[Key, int]:
     return dict(zip(keys, count(start), strict=False))
 
 
-def _reference_answers(
-    records: Sequence[InstructionRecord], keys: Sequence[Key], answers: dict[Key, str | None]
-) -> tuple[dict[Key, str | None], int]:
-    """The reference answer of each key, the first one given, and how many records bring a different one."""
-    differing = 0
+def _first_given(
+    records: Sequence[InstructionRecord], keys: Sequence[Key], known: Mapping[Key, sqlite3.Row], name: str
+) -> dict[Key, str]:
+    """The field `name` of each key that has one: what is stored, else the first one given."""
+    found: dict[Key, str] = {key: row[name] for key, row in known.items() if row[name] is not None}
     for key, record in zip(keys, records, strict=True):
-        if record.reference_answer is None:
-            continue
-        known = answers.get(key)
-        if known is None:
-            answers[key] = record.reference_answer
-        differing += known not in (None, record.reference_answer)
-    return answers, differing
+        if (value := getattr(record, name)) is not None:
+            found.setdefault(key, value)
+    return found
 
 
-def _values(record: InstructionRecord, key: Key, answer: str | None) -> tuple[str | None, ...]:
-    return (record.scenario, record.instruction, record.input, key[1], answer, record.source)
+def _values(record: InstructionRecord, key: Key, given: Mapping[str, Mapping[Key, str]]) -> tuple[str | None, ...]:
+    later = (given[name].get(key) for name in _FIRST_GIVEN)
+    return (record.scenario, record.instruction, record.input, key[1], *later, record.source)

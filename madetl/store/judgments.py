@@ -28,7 +28,7 @@ Status = Literal["counted", "revised", "repeat"]
 
 _COLUMNS = (
     "annotator_id", "response_a_id", "response_b_id", "winner", "shown_first", "seconds", "comment", "assignment_id",
-    "source", "source_id", "created_at", "run_id", "status",
+    "source", "source_id", "created_at", "turn", "anony", "run_id", "status",
 )  # fmt: skip
 _REVISION = ":again:"  # stands before the number of a further judgment of one source id
 _Key = tuple[int, int, int]  # ids of the annotator and of the two responses
@@ -40,6 +40,7 @@ class Verdict:
     """A judgment to be stored. Responses, `winner` and `shown_first` are in canonical order.
 
     `repeat_of` is set where the annotator was asked again: the id of the selected pair and the number of the repeat.
+    Of an Arena battle, `turn` is how many turns its conversation has, `anony` whether the models' names were hidden.
     """
 
     annotator: str
@@ -53,6 +54,8 @@ class Verdict:
     comment: str | None = None
     assignment_id: int | None = None
     created_at: str | None = None
+    turn: int | None = None
+    anony: bool | None = None
     repeat_of: tuple[int, int] | None = None
 
 
@@ -266,5 +269,5 @@ def _values(annotator_id: int, verdict: Verdict, status: Status, run_id: int | N
     return (
         annotator_id, verdict.response_a_id, verdict.response_b_id, verdict.winner, verdict.shown_first,
         verdict.seconds, verdict.comment, verdict.assignment_id, verdict.source, verdict.source_id, verdict.created_at,
-        run_id, status,
+        verdict.turn, verdict.anony, run_id, status,
     )  # fmt: skip

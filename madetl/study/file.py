@@ -80,6 +80,11 @@ def _generation() -> _Key:
         lambda value: words.fits(value) or (_is_number(value, int) and value >= 0),
         value=pool.parsed,
     )
+def _stops() -> _Key:
+    def fits(value: Any) -> bool:
+        return isinstance(value, list) and bool(value) and all(isinstance(text, str) and text for text in value)
+
+    return _Key('a list of texts, such as ["\\n\\n"]', fits)
 
 
 def _word(*words: str) -> _Key:
@@ -101,7 +106,10 @@ def _is_number(value: Any, kind: Any = int | float) -> bool:
 
 _FLAG = _Key("true or false", lambda value: isinstance(value, bool))
 _TABLE = _Key("a table", lambda value: isinstance(value, dict))
-_SAMPLING = {"temperature": _number(0, 2), "top_p": _number(0, 1), "max_tokens": _integer(1)}
+_SAMPLING = {
+    "temperature": _number(0, 2), "top_p": _number(0, 1), "max_tokens": _integer(1),
+    "presence_penalty": _number(-2, 2), "frequency_penalty": _number(-2, 2), "stop": _stops(),
+}  # fmt: skip
 _TOP: dict[str, _Key] = {"scenarios": _scenarios(), "generation": _generation()}
 _LISTS: dict[str, dict[str, _Key]] = {
     "seeds": {"file": _text(needed=True, file=True), "scenario": _text()},
@@ -109,7 +117,7 @@ _LISTS: dict[str, dict[str, _Key]] = {
         "name": _text(needed=True), "answers": _FLAG, "provider": _word("openai", "gemini", "vllm"),
         "model_id": _text(), "base_url": _text(), "key_env": _text(), "trust_remote_code": _FLAG,
         "system_prompt": _text(), "chat_template": _text(file=True), "options": _TABLE, **_SAMPLING,
-        "price_in": _number(0), "price_out": _number(0),
+        "safety": _word("block-none", "default"), "price_in": _number(0), "price_out": _number(0),
     },
     "metrics": {
         "name": _text(needed=True), "as": _word("embedding", "llm"), "prefilter": _text(),

@@ -25,7 +25,7 @@ from madetl.evolution import evolve
 from madetl.importing import answers
 from madetl.inference import infer
 from madetl.judgment import judge, verdicts
-from madetl.providers.base import TRANSIENT
+from madetl.providers.base import SAMPLING, TRANSIENT
 from madetl.ranking import rank
 from madetl.ranking.votes import RankParameters
 from madetl.selection import select
@@ -201,7 +201,7 @@ class Study:
 
     def _judge(self, name: str, position: int, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
         table, (selection, _, _) = self.file.judge or {}, self.selected[position]
-        overrides, own = _only(table, *model_settings.SAMPLING), _own_prompt(table, *verdicts.NEEDED)
+        overrides, own = _only(table, *SAMPLING), _own_prompt(table, *verdicts.NEEDED)
         judging = judge.Judging(self.model(db, name), selection, None, overrides, own)
         done = judge.VerdictsToAsk(db, judging).run(self.options(db), show)
         return Outcome(done.summary, done.report, (done.flipping,))
@@ -225,11 +225,13 @@ def _kept(model: Values) -> Values:
     if "chat_template" in model:
         template = Path(model["chat_template"]).read_text(encoding="utf-8")
         kept["options"] = kept.get("options", {}) | {"chat_template": template}
+    if "safety" in model:
+        kept["options"] = kept.get("options", {}) | {"safety": model["safety"]}
     return kept
 
 
 def _evolution(table: Values, model: str, part: Scenarios) -> evolve.Evolution:
-    overrides = _only(table, "rounds", "per_seed", "limit", *model_settings.SAMPLING)
+    overrides = _only(table, "rounds", "per_seed", "limit", *SAMPLING)
     overrides |= {"threshold": table["duplicate_above"]} if "duplicate_above" in table else {}
     return evolve.Evolution(model, part, prompt=_own_prompt(table, "instruction"), **overrides)
 

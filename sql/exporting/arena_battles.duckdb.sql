@@ -18,6 +18,8 @@ SELECT
         'output': "output",
         'response_1': response_1,
         'response_2': response_2,
-        'reference_answer': reference_answer
+        'reference_answer': reference_answer,
+        'score': score,
+        'explanation': explanation
     } AS data
 FROM exported

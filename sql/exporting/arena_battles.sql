@@ -1,6 +1,7 @@
 -- Returns the battles as Chatbot Arena's data sets have them: who gave which answer, in the order shown.
 -- Grain: one row per vote.
--- Parameters: :scenarios, :selections, :kind, :names, :without as in ranking/counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in ranking/counted_votes.sql; :metric_id the metric
+--   whose scores are given (NULL: none).
 -- Source: the columns of lmsys/chatbot_arena_conversations.
 SELECT
     b.model_a,
@@ -9,6 +10,9 @@ SELECT
     CASE b.winner WHEN 'both_bad' THEN 'tie (bothbad)' ELSE b.winner END AS winner,
     b.winner_model,
     b.annotator AS judge,
+    j.turn,
+    j.anony,
+    i.language,
     b.tstamp,
     b.scenario,
     b.comment,
@@ -16,9 +20,14 @@ SELECT
     i.input,
     i.reference_answer,
     b.response_a AS response_1,
-    b.response_b AS response_2
+    b.response_b AS response_2,
+    s.score,
+    s.explanation
 FROM battles AS b
+JOIN judgments AS j ON j.id = b.judgment_id
 JOIN instructions AS i ON i.id = b.instruction_id
+LEFT JOIN similarities AS s
+    ON s.metric_id = :metric_id AND s.response_a_id = j.response_a_id AND s.response_b_id = j.response_b_id
 WHERE b.judgment_id IN (
     SELECT judgment_id
     FROM (

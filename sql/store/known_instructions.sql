@@ -5,7 +5,8 @@ SELECT
     i.id,
     i.scenario,
     i.hash,
-    i.reference_answer
+    i.reference_answer,
+    i.language
 FROM json_each(:keys) AS k
 CROSS JOIN instructions AS i  -- CROSS: walk the keys and look each up in the index, whatever the statistics say
     ON i.scenario = json_extract(k.value, '$[0]') AND i.hash = json_extract(k.value, '$[1]');

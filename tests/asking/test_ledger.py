@@ -52,6 +52,9 @@ def history(db, key="a" * 64, sample=0, only_run=None):
         (ENDPOINT, replace(CHAT, temperature=0.0)),
         (ENDPOINT, replace(CHAT, top_p=1.0)),
         (ENDPOINT, replace(CHAT, max_tokens=11)),
+        (ENDPOINT, replace(CHAT, presence_penalty=0.0)),
+        (ENDPOINT, replace(CHAT, frequency_penalty=0.0)),
+        (ENDPOINT, replace(CHAT, stop=("END",))),
         (ENDPOINT, replace(CHAT, schema={"type": "object"})),
         (ENDPOINT, EmbedRequest(("why?",))),
     ],
@@ -68,6 +71,8 @@ def test_whatever_changes_the_answer_changes_the_hash(endpoint, request_):
         replace(ENDPOINT, key_env="OTHER"),
         replace(ENDPOINT, base_url="http://x/v1/"),
         replace(ENDPOINT, options={"timeout": 9}),
+        replace(ENDPOINT, options={"safety": "default"}),
+        replace(ENDPOINT, options={"safety": "block-none"}),
     ],
 )
 def test_what_does_not_change_the_answer_leaves_the_hash(endpoint):

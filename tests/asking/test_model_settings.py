@@ -192,9 +192,90 @@ def test_settings_that_differ_from_those_kept_are_an_error(db):
     add(db, "m", provider="openai", temperature=0.5)
     model = model_settings.find(db, "m")
     settled = model_settings.answering(model, {"max_tokens": 99}, {"temperature": 0.0, "max_tokens": 2048})
-    assert settled == {"system_prompt": None, "temperature": 0.5, "top_p": None, "max_tokens": 99}
-    with pytest.raises(ParameterError, match=r"--temperature 0.5, not 0.0.*madetl models add m changes it"):
+    assert {name: value for name, value in settled.items() if value is not None} == {
+        "temperature": 0.5, "max_tokens": 99,
+    }  # fmt: skip
+    assert set(settled) == set(model_settings.ANSWERING)
+    message = (
+        r"with --temperature 0\.5, not with --temperature 0\.0\. .*madetl models add m --temperature 0\.0 changes it"
+    )
+    with pytest.raises(ParameterError, match=message):
         model_settings.answering(model, {"temperature": 0.0}, {})
+
+
+@pytest.mark.parametrize(
+    ("kept", "changes", "message"),
+    [
+        (
+            {"temperature": 0.0},
+            {"temperature": 0.7},
+            "m was asked with --temperature 0.0 so far; with --temperature 0.7 it would be another model. Leave that "
+            "option out, or ask it under another name: madetl models add NEW-NAME --model-id m --temperature 0.7",
+        ),
+        ({}, {"stop": ["\n\n", "END"]}, "m was asked without --stop so far; with --stop '\n\n' --stop END it would be"),
+        ({"system_prompt": "Be brief."}, {"system_prompt": "Be long."}, 'with the system prompt "Be brief." so far'),
+        ({}, {"system_prompt": "Be long."}, "m was asked without --system-prompt so far"),
+        ({}, {"provider": "gemini"}, "with --provider openai so far; with --provider gemini"),
+        ({}, {"model_id": "else"}, "under another name: madetl models add NEW-NAME --model-id else"),
+        (
+            {"options": {"extra_body": {"a": 1}}},
+            {"options": {"extra_body": {"a": 2}}},
+            """with --option 'extra_body={"a": 1}' so far; with --option 'extra_body={"a": 2}' it would be""",
+        ),
+        ({}, {"options": {"extra_body": {"a": 2}}}, "m was asked without --option extra_body so far"),
+    ],
+)
+def test_a_refused_setting_is_named_with_what_to_do(db, study, kept, changes, message):
+    """Setting by setting as the command line gives it; the command that is shown is one that can be run."""
+    add(db, "m", provider="openai", **kept)
+    answered(study)
+    with pytest.raises(ParameterError) as error:
+        add(db, "m", **changes)
+    assert message in str(error.value)
+
+
+def test_penalties_and_stops_are_kept_like_the_temperature(db, study, madetl: Madetl):
+    madetl(
+        "models", "add", "m", "--provider", "openai", "--presence-penalty", 0.5, "--frequency-penalty", -1,
+        "--stop", "END", "--stop", "\n\n",
+    )  # fmt: skip
+    assert row(db)["settings"] == {"presence_penalty": 0.5, "frequency_penalty": -1.0, "stop": ["END", "\n\n"]}
+    assert "presence_penalty 0.5" in madetl("models").stdout
+    assert "an empty text" in madetl("models", "add", "m", "--stop", "", status=2).stderr
+    assert "-2<=x<=2" in madetl("models", "add", "m", "--presence-penalty", 3, status=2).stderr
+    # a model whose answers were asked for before there were such settings was asked without
+    add(db, "other", provider="openai", temperature=0.0)
+    answered(study, "other")
+    with pytest.raises(ParameterError, match="without --stop so far"):
+        model_settings.answering(model_settings.find(db, "other"), {"stop": ["END"]}, {})
+
+
+def test_safety_is_geminis_and_may_change(db, study):
+    """It decides whether an answer is held back, not what it says: whoever switches it keeps the answers they have."""
+    with transaction(db):
+        model_settings.register(db, model_settings.find(db, "gemini-2.5-pro", ModelOptions(safety="default")))
+    answered(study, "gemini-2.5-pro")
+    assert row(db, "gemini-2.5-pro")["settings"] == {"options": {"safety": "default"}}
+    assert model_settings.find(db, "gemini-2.5-pro").endpoint.options == {"safety": "default"}
+    add(db, "gemini-2.5-pro", options={"safety": "block-none"})
+    assert model_settings.find(db, "gemini-2.5-pro").endpoint.options == {"safety": "block-none"}
+    with pytest.raises(ParameterError, match="--safety is for Gemini"):
+        model_settings.find(db, "gpt-4.1", ModelOptions(safety="default"))
+    with pytest.raises(ParameterError, match="safety is block-none or default, not off"):
+        add(db, "gemini-2.5-pro", options={"safety": "off"})
+
+
+def test_the_providers_name_is_given_once_and_stands(db, study):
+    # given a model that nobody asked yet, its name at the provider may be given, and given again
+    for model_id in ("first", "second"):
+        with transaction(db):
+            found = model_settings.register(db, model_settings.find(db, "m", ModelOptions("openai", model_id)))
+        assert (found.endpoint.model_id, row(db)["model_id"]) == (model_id, model_id)
+    # but not once it has answers
+    answered(study)
+    assert model_settings.find(db, "m", ModelOptions(model_id="second")).endpoint.model_id == "second"
+    with pytest.raises(ParameterError, match="with --model-id second so far; with --model-id third"):
+        model_settings.find(db, "m", ModelOptions(model_id="third"))
 
 
 def test_unknown_option_of_a_provider_is_an_error(db):
@@ -214,6 +295,12 @@ def test_the_nearest_price_counts(db, tmp_path):
     assert model_settings.find(db, "gpt-4.1", ModelOptions(prices=file)).price.per_million_in == 7.0
     found = model_settings.find(db, "gpt-4.1", ModelOptions(prices=file, price_in=0.0)).price
     assert (found.per_million_in, found.per_million_out) == (0.0, 6.0)
+
+
+def test_the_price_is_that_of_the_providers_name(db):
+    found = model_settings.find(db, "mine", ModelOptions("openai", "gpt-4.1"))
+    assert found.price == model_settings.find(db, "gpt-4.1").price
+    assert found.price.per_million_in == 2.0
 
 
 def test_an_unreadable_file_of_prices_is_an_error(db):

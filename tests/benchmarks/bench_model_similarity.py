@@ -93,7 +93,7 @@ def _model(db: sqlite3.Connection, name: str, url: str) -> model_settings.AskedM
 
 
 def _all(db: sqlite3.Connection) -> Scope:
-    return scope_of(db, None, None, "all")
+    return scope_of(db, (), None, None, "all")
 
 
 def _judge(db: sqlite3.Connection, url: str, prefilter: Prefilter | None) -> ask.ChatMetric:

@@ -154,6 +154,14 @@ def test_each_scenario_has_its_prompt_which_is_kept_with_the_run(db, study: Stud
     assert kept == prompt_for(scenario).kept
 
 
+def test_stops_and_penalties_are_sent(db, study: Study, server):
+    study.instruction("Describe a place.")
+    run(db, server, stop=["END"], frequency_penalty=0.5)
+    [received] = server.requests
+    assert (received.body["stop"], received.body["frequency_penalty"]) == (["END"], 0.5)
+    assert "presence_penalty" not in received.body
+
+
 def test_every_packaged_prompt_takes_the_instruction():
     for file in sorted(Path(prompts.__file__).parent.glob("*.txt")):
         text = prompts.packaged(file.stem).text

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from madetl.errors import ParameterError
+from madetl.errors import InputError, ParameterError
 from madetl.exporting import exports
 from madetl.formats import writing
 from madetl.importing import answers as files_of_answers
@@ -50,6 +50,15 @@ def battles(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return sorted(map(tuple, db.execute(f"SELECT {columns} FROM battles")), key=repr)
 
 
+def score(db: sqlite3.Connection, value: float, metric_id: int = 1, explanation: str | None = None) -> None:
+    """The similarity of the responses 1 and 2."""
+    db.execute(
+        "INSERT INTO similarities (metric_id, pair_id, instruction_id, response_a_id, response_b_id, score,"
+        " shorter_words, length_ratio, explanation) VALUES (?, 1, 1, 1, 2, ?, 5, 1, ?)",
+        (metric_id, value, explanation),
+    )
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
@@ -64,7 +73,7 @@ class TestArena:
             "model_b": "zeta-1",
             "winner": "model_b",
             "judge": "ann",
-            "turn": None,
+            "turn": 1,
             "anony": True,
             "language": None,
             "tstamp": 1717155900.5,
@@ -78,6 +87,8 @@ class TestArena:
                 "response_1": "alpha-2: '0'\u2028",
                 "response_2": "zeta-1: '0'\u2028",
                 "reference_answer": None,
+                "score": None,
+                "explanation": None,
             },
         }
         assert (second["model_a"], second["winner"], second["tstamp"]) == ("zeta-1", "model_b", None)
@@ -120,7 +131,80 @@ class TestArena:
         found = duckdb.read_parquet(str(tmp_path / "b.parquet"))
         assert found.columns[:8] == ["model_a", "model_b", "winner", "judge", "turn", "anony", "language", "tstamp"]
         assert found.project("data.response_1, anony").fetchall()[0] == ("alpha-2: '0'\u2028", True)
-        assert set(found.project("turn, language").fetchall()) == {(None, None)}  # neither is stored
+        assert set(found.project("turn, language").fetchall()) == {(1, None)}
+        assert set(found.project("data.score, data.explanation").fetchall()) == {(None, None)}
+
+    @pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet"])
+    def test_turn_anony_and_language_come_back_as_they_were(self, db, tmp_path, suffix):
+        """Those of a file are kept; of others, each battle is one turn with hidden names, in the language given."""
+        rows = [
+            {"turn": 2, "anony": False, "language": "German"},
+            {"turn": 1, "anony": True, "language": "English"},
+            {"turn": None, "anony": None, "language": float("nan")},
+            {},
+        ]
+        given = [
+            {
+                "model_a": "x", "model_b": "y", "winner": "model_a", "tstamp": 1700000000.25 + i,
+                "data": {"instruction": f"question {i}", "response_1": "one", "response_2": "two"}, **row,
+            }
+            for i, row in enumerate(rows)
+        ]  # fmt: skip
+        (tmp_path / "given.json").write_text(json.dumps(given))
+        files_of_answers.import_arena(db, [str(tmp_path / "given.json")])
+
+        done = exports.arena(db, tmp_path / f"b.{suffix}", PEOPLE)
+
+        assert done.notes == ["the language of 2 battles is not known; --language English, say, gives one"]
+        asked = "SELECT turn, anony, language, tstamp FROM read_{}('{}') ORDER BY tstamp"
+        kind = "parquet" if suffix == "parquet" else "json_auto"
+        expected = [(2, False, "German"), (1, True, "English"), (1, True, None), (1, True, None)]
+        found = duckdb.sql(asked.format(kind, tmp_path / f"b.{suffix}")).fetchall()
+        assert [row[:3] for row in found] == expected
+        assert [row[3] for row in found] == [1700000000.25 + i for i in range(4)]
+
+        assert exports.arena(db, tmp_path / f"b.{suffix}", PEOPLE, language="French").notes == []
+        found = duckdb.sql(asked.format(kind, tmp_path / f"b.{suffix}")).fetchall()
+        assert [row[2] for row in found] == ["German", "English", "French", "French"]
+
+    def test_the_turns_of_a_conversation_are_counted_where_the_file_does_not_say(self, db, tmp_path):
+        asked, answered = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+        battle = {"model_a": "x", "model_b": "y", "winner": "tie", "conversation_a": [asked, answered] * 3}
+        battle["conversation_b"] = battle["conversation_a"]
+        (tmp_path / "given.json").write_text(json.dumps([battle]))
+        files_of_answers.import_arena(db, [str(tmp_path / "given.json")])
+        assert tuple(db.execute("SELECT turn, anony FROM judgments").fetchone()) == (3, None)
+        (tmp_path / "given.json").write_text(json.dumps([battle | {"turn": 0}]))
+        with pytest.raises(InputError, match="turn"):
+            files_of_answers.import_arena(db, [str(tmp_path / "given.json")])
+
+    def test_blank_cells_say_nothing_of_turns_and_language(self, db, tmp_path):
+        data = json.dumps({"instruction": "q", "response_1": "one", "response_2": "two"})
+        with (tmp_path / "battles.csv").open("w", newline="") as file:
+            columns = ("model_a", "model_b", "winner", "turn", "anony", "language", "data")
+            csv.writer(file).writerows([columns, ("x", "y", "tie", "", "", "", data), ("x", "z", "tie", 3, "False",
+                                        "Thai", data)])  # fmt: skip
+        files_of_answers.import_arena(db, [str(tmp_path / "battles.csv")])
+        asked = "SELECT j.turn, j.anony, i.language FROM judgments AS j, instructions AS i ORDER BY j.id"
+        assert [tuple(row) for row in db.execute(asked)] == [(None, None, "Thai"), (3, 0, "Thai")]
+
+    @pytest.mark.parametrize("suffix", ["json", "parquet"])
+    def test_the_score_of_the_metric_goes_with_a_battle(self, db, tmp_path, suffix):
+        small_study(db, 1)
+        Study(db).judgment(1, 2, "model_b")
+        Study(db).judgment(1, 3, "model_b")
+        score(db, 0.25, explanation="much alike")
+        exports.arena(db, tmp_path / f"b.{suffix}", PEOPLE)
+        kind = "parquet" if suffix == "parquet" else "json_auto"
+        asked = f"SELECT data.score, data.explanation FROM read_{kind}('{tmp_path / f'b.{suffix}'}')"
+        assert duckdb.sql(asked).fetchall() == [(0.25, "much alike"), (None, None)]
+        # and of several metrics one has to be named
+        db.execute("INSERT INTO metrics (name, hash) VALUES ('other', ?)", ("1" * 64,))
+        score(db, 0.75, metric_id=2)
+        left_out = "scores were left out, since there are those of char-ngram, other; --metric says which"
+        assert left_out in exports.arena(db, tmp_path / f"b.{suffix}", PEOPLE).notes
+        exports.arena(db, tmp_path / f"b.{suffix}", PEOPLE, metric="other")
+        assert duckdb.sql(asked).fetchall()[0] == (0.75, None)
 
     @pytest.mark.parametrize(
         ("voters", "name", "message"),
@@ -174,7 +258,10 @@ class TestMadEval:
         names = ["alpha-2-vs-mid-3.jsonl", "zeta-1-vs-alpha-2.jsonl", "zeta-1-vs-mid-3.jsonl"]
         assert sorted(path.name for path in (tmp_path / "pairs").iterdir()) == names
         assert (done.rows, done.files) == (4, 3)
-        assert done.notes == ["verdicts both_bad written as tie, for which MAD-Eval has no word: 1"]
+        assert done.notes == [
+            "verdicts both_bad written as tie, for which MAD-Eval has no word: 1",
+            "without a score, which is null: 4 rows; madetl similarity measures them",
+        ]
         assert lines(tmp_path / "pairs" / names[1]) == [
             {
                 "instruction": "Line one\nline two",
@@ -182,6 +269,9 @@ class TestMadEval:
                 "output": winner,
                 "response_1": "zeta-1: '0'\u2028",
                 "response_2": "alpha-2: '0'\u2028",
+                "score": None,
+                "source": "zeta-1-vs-alpha-2.jsonl",
+                "explanation": "",
             }
             for winner in ("zeta-1", "alpha-2")
         ]
@@ -201,10 +291,7 @@ class TestMadEval:
     def test_the_score_of_the_only_metric_goes_with_judged_pairs(self, db, tmp_path):
         small_study(db, 1)
         Study(db).judgment(1, 2, "model_b")
-        db.execute(
-            "INSERT INTO similarities (metric_id, pair_id, instruction_id, response_a_id, response_b_id, score,"
-            " shorter_words, length_ratio, explanation) VALUES (1, 1, 1, 1, 2, 0.25, 5, 1, 'much alike')"
-        )
+        score(db, 0.25, explanation="much alike")
         exports.mad_eval(db, tmp_path / "pairs", PEOPLE)
         (row,) = lines(tmp_path / "pairs" / "zeta-1-vs-alpha-2.jsonl")
         assert (row["score"], row["explanation"]) == (0.25, "much alike")
@@ -213,17 +300,13 @@ class TestMadEval:
         small_study(db, 1)
         Study(db).judgment(1, 2, "model_b")
         db.execute("INSERT INTO metrics (name, hash) VALUES ('other', ?)", ("1" * 64,))
-        for metric, score in ((1, 0.25), (2, 0.75)):
-            db.execute(
-                "INSERT INTO similarities (metric_id, pair_id, instruction_id, response_a_id, response_b_id, score,"
-                " shorter_words, length_ratio) VALUES (?, 1, 1, 1, 2, ?, 5, 1)",
-                (metric, score),
-            )
+        score(db, 0.25)
+        score(db, 0.75, metric_id=2)
         [path] = [tmp_path / "pairs" / "zeta-1-vs-alpha-2.jsonl"]
         done = madetl("export", "mad-eval", "-o", path.parent)
         left_out = "Note: scores were left out, since there are those of char-ngram, other; --metric says which.\n"
         assert done.stderr == left_out
-        assert "score" not in lines(path)[0]
+        assert lines(path)[0]["score"] is None
         assert not madetl("export", "mad-eval", "--metric", "other", "-o", path.parent).stderr
         assert lines(path)[0]["score"] == 0.75
         assert exports.mad_eval(db, path.parent, PEOPLE, selection="pilot").notes == []
@@ -240,7 +323,7 @@ class TestMadEval:
             "org_a-vs-ORG_A.jsonl",
             "org_a-vs-b.jsonl",
         ]
-        assert done.notes == ["2 of the file names differ from the models' names, which not every system takes"]
+        assert done.notes[0] == "2 of the file names differ from the models' names, which not every system takes"
         with database.writing(tmp_path / "other.db") as other:
             files = [str(path) for path in (tmp_path / "pairs").iterdir()]
             files_of_answers.import_mad_eval(other, files, scenario="Writing", annotator="ann")

@@ -37,6 +37,12 @@ def server() -> Iterator[ProviderServer]:
         yield running
 
 
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in the variable A_KEY."""
+    monkeypatch.setenv("A_KEY", "test-key-test-key")
+
+
 def ask(db: sqlite3.Connection, server: ProviderServer, model: str = "m", **inference: Any) -> Inferred:
     """Lets a model answer; keywords: those of Inference, `model_options` and `options` (of AskOptions)."""
     options = AskOptions(**{"max_attempts": 2, **inference.pop("options", {})})
@@ -186,6 +192,71 @@ def test_what_the_model_refuses_is_left_out_and_remembered(db, study: Study, ser
     ask(db, server)
     assert len(responses(db)) == 2
     assert [received.status for received in server.requests] == [400, 200, 200]
+
+
+def test_a_run_says_what_the_model_refuses(db, study: Study, server, madetl: Madetl):
+    study.instruction("<<refused-temperature>> one")
+    done = madetl("infer", "--model", "m", "--base-url", f"{server.url}/v1", "--model-id", "m-large")
+    assert "m-large refuses --temperature: it is asked without, from now on too" in done.stderr
+    assert "without temperature, which it refuses" in madetl("models").stdout
+    study.instruction("two")
+    assert "refuses --temperature" in madetl("infer", "--model", "m").stderr
+    assert "refuses" not in madetl("infer", "--model", "m").stderr  # nothing was asked
+
+
+def test_the_models_other_name_is_given_where_it_was_not_found(db, study: Study, server, madetl: Madetl):
+    """The error for an unknown model names --model-id, and infer takes it; it is kept, as other settings are."""
+    study.instruction("one")
+    server.behaviour.mode = "404"
+    address = ("--base-url", f"{server.url}/v1")
+    assert "--model-id gives another name" in madetl("infer", "--model", "m", *address, status=1).stderr
+    server.behaviour.mode = "ok"
+    madetl("infer", "--model", "m", "--model-id", "m-large", *address)
+    study.instruction("two")
+    madetl("infer", "--model", "m")
+    assert [received.model for received in server.requests] == ["m", "m-large", "m-large"]
+    refused = madetl("infer", "--model", "m", "--model-id", "m-small", status=1).stderr
+    assert "m was asked with --model-id m-large so far" in refused
+    assert "madetl models add NEW-NAME --model-id" in refused
+
+
+def test_stops_and_penalties_are_sent_where_given_and_kept(db, study: Study, server, madetl: Madetl):
+    study.instruction("one")
+    given = ("--stop", "END", "--stop", "\n\n", "--presence-penalty", 0.5, "--frequency-penalty", 0.25)
+    madetl("infer", "--model", "m", "--base-url", f"{server.url}/v1", *given)
+    study.instruction("two")
+    madetl("infer", "--model", "m")
+    for received in server.requests:
+        asked = [received.body[name] for name in ("stop", "presence_penalty", "frequency_penalty")]
+        assert asked == [["END", "\n\n"], 0.5, 0.25]
+    study.instruction("three")
+    assert "another name" in madetl("infer", "--model", "m", "--stop", "STOP", status=1).stderr
+    assert len(server.requests) == 2
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("safety", [(), ("--safety", "default")])
+def test_an_answer_is_not_paid_for_again_because_of_what_gemini_may_hold_back(
+    db, study: Study, server, madetl: Madetl, safety
+):
+    # given an answer from when Gemini was asked without a word about safety, whose run was deleted
+    study.instruction("one")
+    options = ModelOptions(provider="gemini", base_url=server.url, key_env="A_KEY", safety="default")
+    AnswersToAsk(db, Inference("m"), options).run()
+    assert "safetySettings" not in server.requests[0].body
+    db.execute("UPDATE models SET settings = json_remove(settings, '$.options')")
+    db.execute("DELETE FROM runs WHERE command = 'infer'")
+    # when it is asked with today's default or another setting, then the ledger gives it
+    done = madetl("infer", "--model", "m", "--key-env", "A_KEY", *safety)
+    assert "1 answers taken from the ledger" in done.stderr
+    assert len(server.requests) == 1
+    assert f"safety {'default' if safety else 'block-none'}" in madetl("models").stdout
+    recorded = db.execute("SELECT json_extract(parameters, '$.options.safety') FROM runs ORDER BY id DESC").fetchone()
+    assert recorded[0] == ("default" if safety else "block-none")
+    # and a new question goes out with the setting
+    study.instruction("two")
+    madetl("infer", "--model", "m", "--key-env", "A_KEY")
+    assert bool(server.requests[1].body.get("safetySettings")) == (not safety)
 
 
 # Misbehaviour

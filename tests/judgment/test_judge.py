@@ -340,6 +340,17 @@ class TestAnnotators:
             judge(db, server, model="gpt-5", annotator=NAME)
         assert judge(db, server, max_tokens=4096).new == 0
 
+    def test_stops_and_penalties_are_kept_with_the_judge(self, db, selected, server):
+        judge(db, server, stop=["END"], presence_penalty=0.5)
+        select(selected, 5)
+        judge(db, server)
+        asked = {(tuple(received.body["stop"]), received.body["presence_penalty"]) for received in server.requests}
+        assert asked == {(("END",), 0.5)}
+        with pytest.raises(ParameterError, match="has judged with frequency_penalty None, not 1"):
+            judge(db, server, frequency_penalty=1)
+        assert judge(db, server, annotator="plain").new == 15
+        assert "stop" not in server.requests[-1].body
+
     def test_a_persons_name_is_refused(self, db, selected, server):
         selected.annotator(NAME)
         with pytest.raises(ParameterError, match=r"gpt-4\.1 is a person among the annotators"):

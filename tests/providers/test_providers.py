@@ -121,10 +121,54 @@ def test_the_request_holds_all_that_was_asked(opened, server: ProviderServer):
         assert body["generationConfig"] == {"temperature": 0.0, "maxOutputTokens": 9, "topP": 0.5}
 
 
+def test_stops_and_penalties_are_sent_under_the_names_of_each(opened, server: ProviderServer):
+    _ask(opened, "question", presence_penalty=0.5, frequency_penalty=-1.0, stop=("END", "\n\n"))
+
+    body = server.requests[-1].body
+    if opened.name == "openai":
+        found = {name: body[name] for name in ("presence_penalty", "frequency_penalty", "stop")}
+        assert found == {"presence_penalty": 0.5, "frequency_penalty": -1.0, "stop": ["END", "\n\n"]}
+    else:
+        settings = {"presencePenalty": 0.5, "frequencyPenalty": -1.0, "stopSequences": ["END", "\n\n"]}
+        assert body["generationConfig"] == settings
+
+
+def test_gemini_is_asked_to_hold_nothing_back(opened, server: ProviderServer):
+    """In the four categories that its text models know; `default` says nothing of it."""
+    if opened.name == "openai":
+        pytest.skip("Gemini's alone")
+    _ask(opened, "question")
+    rows = server.requests[-1].body["safetySettings"]
+    assert {_named(row["category"], HARMS): _named(row["threshold"], THRESHOLDS) for row in rows} == {
+        f"HARM_CATEGORY_{name}": "BLOCK_NONE"
+        for name in ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
+    }
+
+    opened(lambda provider: provider.chat(ChatRequest("question")), options={"safety": "default"})
+    assert not server.requests[-1].body.get("safetySettings")
+
+
+def test_a_refused_threshold_says_what_to_do(opened):
+    error = _fail(opened, "refused-threshold")
+    assert (error.outcome, error.fatal, error.hint) == (
+        "client_error", True, "--safety default asks with the provider's own thresholds.",
+    )  # fmt: skip
+
+
+def _named(value: Any, numbers: dict[int, str]) -> str:
+    """An enumeration's word: the older package sends its number."""
+    return numbers.get(value, value) if isinstance(value, int) else value
+
+
+HARMS = {7: "HARM_CATEGORY_HARASSMENT", 8: "HARM_CATEGORY_HATE_SPEECH", 9: "HARM_CATEGORY_SEXUALLY_EXPLICIT",
+         10: "HARM_CATEGORY_DANGEROUS_CONTENT"}  # fmt: skip
+THRESHOLDS = {4: "BLOCK_NONE"}
+
+
 def test_nothing_is_sent_that_was_not_asked(opened, server: ProviderServer):
     _ask(opened, "question")
 
-    assert set(server.requests[-1].body) - {"generationConfig"} <= {"model", "messages", "contents"}
+    assert set(server.requests[-1].body) - {"generationConfig", "safetySettings"} <= {"model", "messages", "contents"}
     assert not server.requests[-1].body.get("generationConfig")
 
 

@@ -336,6 +336,16 @@ class TestSettings:
         [second] = [row[0] for row in db.execute("SELECT hash FROM metrics WHERE id = 2")]
         assert ask.settings_for(db, f"gpt-4.1@{second[:8]}", {}).temperature == 1.0
 
+    def test_a_stop_makes_another_metric_that_goes_on_as_it_began(self, db, study, server):
+        fill(study, 1, models=2)
+        measure(db, server, stop=["END"])
+        assert server.requests[0].body["stop"] == ["END"]
+        study.response(study.instruction("instruction 0"), "m3", "a third answer, of more than twenty words " * 4)
+        assert measure(db, server).measured == 2
+        assert server.requests[-1].body["stop"] == ["END"]
+        [kept] = [json.loads(row[0]) for row in db.execute("SELECT parameters FROM metrics")]
+        assert (kept["stop"], "presence_penalty" in kept) == (["END"], False)
+
     def test_a_prompt_without_places_for_the_texts_is_refused(self, tmp_path):
         file = tmp_path / "prompt.txt"
         file.write_text("Are {first} and {second} alike?")

@@ -249,6 +249,25 @@ def test_a_setting_that_its_answers_hang_on_is_an_error(server, folder, db_file,
     assert len(server.requests) == before
 
 
+def test_stops_penalties_and_safety_are_keys_of_a_model(server, folder, db_file, madetl: Madetl):
+    more = 'model_id = "b-large"\nstop = ["\\n\\n", "END"]\npresence_penalty = 0.5\nfrequency_penalty = -0.5'
+    text = STUDY.replace('name = "b"', f'name = "b"\n{more}')
+    madetl("run", write(folder, text, url=server.url))
+    asked = [received.body for received in server.requests if received.model == "b-large"]
+    assert {(tuple(body["stop"]), body["presence_penalty"], body["frequency_penalty"]) for body in asked} == {
+        (("\n\n", "END"), 0.5, -0.5)
+    }
+    assert not any("stop" in received.body for received in server.requests if received.model == "a")
+    for key, words in (
+        ('stop = "END"', 'expected a list of texts, such as ["'),
+        ("presence_penalty = 3", "expected a number from -2 to 2"),
+        ('safety = "off"', 'expected "block-none" or "default"'),
+        ('safety = "default"', "--safety is for Gemini"),
+    ):
+        wrong = STUDY.replace('name = "b"', f'name = "b"\n{key}')
+        assert words in madetl("run", write(folder, wrong, url=server.url), status=1).stderr
+
+
 # Before paying
 
 

@@ -15,7 +15,8 @@ from typing import Any
 MODES = (
     "ok", "429", "429-retry", "429-date", "429-quota", "500", "503", "slow", "closed", "half", "invalid-json", "html",
     "no-choices", "empty", "cut", "refusal", "blocked", "blocked-prompt", "wrong-structure", "401", "403", "404", "400",
-    "too-long", "refused-temperature", "refused-max-tokens", "redirect", "odd-vectors",
+    "too-long", "refused-temperature", "refused-max-tokens", "refused-threshold",
+    "redirect", "odd-vectors",
 )  # fmt: skip
 """Every way to behave. A refused parameter is refused only while the request has it."""
 

@@ -265,6 +265,8 @@ class ProviderServer:
             words = f"'temperature' does not support {body['temperature']} with this model. Only the default (1) value"
             fields = {"code": "unsupported_value", "param": "temperature"}
             return 400, f"Unsupported value: {words} is supported.", fields, {}
+        if received.mode == "refused-threshold":
+            return 400, "User has requested a restricted HarmBlockThreshold setting BLOCK_NONE.", {}, {}
         if received.mode == "refused-max-tokens" and "max_tokens" in body:
             words = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
             return 400, f"Unsupported parameter: {words}", {"code": "unsupported_parameter", "param": "max_tokens"}, {}

@@ -80,6 +80,18 @@ def test_a_schema_that_vllm_does_not_take_fails_alone(provider: VllmProvider):
     assert failed.outcome == "client_error"
 
 
+def test_an_answer_ends_before_a_stop(provider: VllmProvider):
+    """The same answer, whole and ended before a text that stands in it."""
+    (whole,) = provider.chat_many([ChatRequest("x", temperature=0.0, max_tokens=20)])
+    assert isinstance(whole, ChatAnswer)
+    stop = whole.text[2:4]
+
+    (ended,) = provider.chat_many([ChatRequest("x", temperature=0.0, max_tokens=20, stop=(stop,))])
+
+    assert isinstance(ended, ChatAnswer)
+    assert ended.text == whole.text[: whole.text.index(stop)]
+
+
 def test_no_requests_no_answers(provider: VllmProvider):
     assert provider.chat_many([]) == []
 
