@@ -645,7 +645,7 @@ def test_the_run_is_recorded_with_its_counts(pool):
 def test_the_command_prints_what_it_did_and_what_is_next(pool, madetl):
     pool.scores("a", "b", [0.5, 0.6, 0.7])
     shown = madetl("select", "--metric", "m", "--top-k", 2)
-    assert "all-m: 2 response pairs picked (0 known), 1 model pairs, K = 2" in shown.stdout
+    assert "all-m: 2 response pairs picked (0 known), 1 model pair, K = 2" in shown.stdout
     assert "madetl export annotations --selection all-m" in shown.stdout
     assert "− an answer has 20 words or fewer" in shown.stdout
     printed = json.loads(madetl("select", "--metric", "m", "--top-k", 3, "--json").stdout)
@@ -675,7 +675,7 @@ def test_without_a_metric_it_takes_the_one_that_has_measured(pool, madetl):
     other.scores("a", "b", [0.1])
     failed = madetl("select", status=1)
     assert "2 metrics have measured answers: m, other one. Say which one to go by, such as --metric m." in failed.stderr
-    assert "all-m: 1 response pairs picked (2 known)" in madetl("select", "--top-k", 3, "--name", "all-m").stdout
+    assert "all-m: 1 response pair picked (2 known)" in madetl("select", "--top-k", 3, "--name", "all-m").stdout
     assert "all-other one: 1 response" in madetl("select", "--metric", "other one", "--top-k", 1).stdout
     # and so does an adaptive one that the page would begin
     failed = madetl("annotate", "--adaptive", "--budget", 5, status=1)
