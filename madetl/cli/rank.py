@@ -42,7 +42,8 @@ def _anchor(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     cls=Command,
     epilog=examples(
         "madetl rank",
-        "madetl rank --method bt --scenario Writing",
+        "madetl rank --selection pilot",
+        "madetl rank --method bt --scenario Writing --scenario Coding",
         "madetl rank --annotator alice --annotator bob",
         "madetl rank --votes majority --without bob",
         "madetl rank --judges --anchor gpt-4=1200 --json",
@@ -89,11 +90,15 @@ def _anchor(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
 @json_option
 @click.pass_obj
 def rank(settings: Settings, /, as_json: bool, **options: Any) -> None:
-    """Rank the models by the votes: one leaderboard overall and one per scenario, with intervals.
+    """Rank the models by the votes: one leaderboard overall and one per scenario.
+
+    First comes the order with its probability, as `madetl advise` has it: who may be the best, and how sure each step
+    down is. Beside it stand the ratings with their intervals, Elo's and Bradley–Terry's.
 
     People's votes count, unless --annotator or --judges says otherwise. A rating is the median over the rounds (elo) or
     the maximum of the likelihood (bt); its interval holds the middle 95 % of the rounds. Ranks allow for the intervals:
-    1 + the number of models whose lower bound is above this one's upper bound. Every ranking is kept, in ratings.
+    1 + the number of models whose lower bound is above this one's upper bound; an interval without width, or of the
+    order of battles alone, gives none (–). Every ranking is kept, in ratings.
     """
     parameters = _parameters(options)
     from madetl.ranking import rank

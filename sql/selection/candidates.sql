@@ -1,17 +1,12 @@
--- The response pairs among which a selection looks: measured, of its pool, and judged or not as it asks.
+-- The response pairs among which a selection looks: measured, and judged or not as it asks. Whoever includes this keeps
+-- to the pool: what walks an index and stops asks row by row (EXISTS), what reads all rows makes a list first (IN).
 -- Grain: one row per measured response pair; several of one instruction where a model gave several answers.
--- Parameters: :scenarios and :generation as in store/pool.sql, :metric_id (metrics.id), :pairs ('all', 'judged': those
---   with a judgment only, or 'unjudged': those that no person judged).
+-- Parameters: :metric_id (metrics.id), :pairs ('all', 'judged': those with a judgment only, or 'unjudged': those that
+--   no person judged).
 SELECT
     s.id, s.pair_id, s.instruction_id, s.response_a_id, s.response_b_id, s.score, s.shorter_words, s.length_ratio
 FROM similarities AS s
 WHERE s.metric_id = :metric_id
-    AND EXISTS (
-        SELECT 1
-        FROM (
-            -- include store/pool
-        ) AS i
-        WHERE i.id = s.instruction_id)
     AND (:pairs <> 'judged' OR EXISTS (
         SELECT 1 FROM judgments AS j WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
     AND (:pairs <> 'unjudged' OR NOT EXISTS (

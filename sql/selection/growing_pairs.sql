@@ -3,7 +3,8 @@
 -- Grain: one row per model pair that is measured, or that the selection has picks of.
 -- `pending` are its picks that no person has judged. `open` is 1 where a candidate passes the filters that nobody
 -- has judged and whose instruction was not picked; an index walk that stops at the first one.
--- Parameters: :set_id; :model_ids as in mad_picks.sql; the others as in eligible.sql.
+-- Parameters: :set_id; :model_ids as in mad_picks.sql; :scenarios, :generation as in store/pool.sql;
+--   the others as in eligible.sql.
 WITH eligible AS NOT MATERIALIZED (
     -- include selection/eligible
 ),
@@ -34,6 +35,12 @@ SELECT
         SELECT 1
         FROM eligible AS e
         WHERE e.pair_id = p.id
+            AND EXISTS (
+                SELECT 1
+                FROM (
+                    -- include store/pool
+                ) AS own
+                WHERE own.id = e.instruction_id)
             AND NOT EXISTS (
                 SELECT 1
                 FROM selections AS k

@@ -7,7 +7,8 @@
 --   :set_id     selection_sets.id whose picks are passed over; NULL: none
 --   :top_k      K, picks per model pair, those that the selection has counted in
 --   :model_ids  JSON array of models.id that pairs are made of; NULL: all
---   :metric_id (M), :min_words, :max_length_ratio, :scenarios, :generation and :pairs as in eligible.sql
+--   :metric_id (M), :min_words, :max_length_ratio and :pairs as in eligible.sql
+--   :scenarios and :generation as in store/pool.sql
 WITH
 -- NOT MATERIALIZED: it is asked for a few rows of one model pair, or of one instruction, at a time.
 eligible AS NOT MATERIALIZED (
@@ -33,6 +34,12 @@ picks AS (
         SELECT e.id
         FROM eligible AS e
         WHERE e.pair_id = w.pair_id
+            AND EXISTS (
+                SELECT 1
+                FROM (
+                    -- include store/pool
+                ) AS own
+                WHERE own.id = e.instruction_id)
             AND NOT EXISTS (
                 SELECT 1 FROM selections AS k
                 WHERE k.set_id = :set_id AND k.pair_id = w.pair_id AND k.instruction_id = e.instruction_id)

@@ -1,7 +1,8 @@
 -- How many model pairs a selection has nothing of yet, though something of theirs passes its filters. Where the votes
 -- decide, a pair that people have judged is not new, whoever picked what was judged.
 -- Grain: one row.
--- Parameters: :set_id, :pair_policy (selection_sets.pair_policy); the others as in eligible.sql.
+-- Parameters: :set_id, :pair_policy (selection_sets.pair_policy); :scenarios, :generation as in store/pool.sql;
+--   the others as in eligible.sql.
 WITH eligible AS NOT MATERIALIZED (
     -- include selection/eligible
 )
@@ -15,4 +16,13 @@ WHERE NOT EXISTS (SELECT 1 FROM selections AS s WHERE s.set_id = :set_id AND s.p
             AND v.model_b_id = p.model_b_id
             AND v.by_people
             AND (:scenarios IS NULL OR v.scenario IN (SELECT value FROM json_each(:scenarios)))))
-    AND EXISTS (SELECT 1 FROM eligible AS e WHERE e.pair_id = p.id);
+    AND EXISTS (
+        SELECT 1
+        FROM eligible AS e
+        WHERE e.pair_id = p.id
+            AND EXISTS (
+                SELECT 1
+                FROM (
+                    -- include store/pool
+                ) AS own
+                WHERE own.id = e.instruction_id));

@@ -1,6 +1,6 @@
 -- Whether the latest ranking of people's votes counts them all: those on what its selections picked, if it is of some.
--- Grain: one row. run_id is NULL where nothing is ranked; selections is that ranking's JSON array (NULL: all votes, which
--- also count where one of the selections is deleted).
+-- Grain: one row. run_id is NULL where nothing is ranked; selections is that ranking's JSON array (NULL: all votes, as
+-- where one of the selections is deleted).
 -- Parameters: none.
 WITH latest AS (
     SELECT

@@ -140,7 +140,7 @@ class TestArena:
             exports.arena(db, tmp_path / name, voters)
 
     def test_no_judgments_are_no_file(self, db, tmp_path):
-        with pytest.raises(ParameterError, match="no judgments of people to export"):
+        with pytest.raises(ParameterError, match="no votes of people to export"):
             exports.arena(db, tmp_path / "b.json", PEOPLE)
         assert not (tmp_path / "b.json").exists()
 

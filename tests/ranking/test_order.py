@@ -16,7 +16,7 @@ from madetl.ranking.rank import RankParameters
 from madetl.ranking.votes import Votes, item_outcomes
 from madetl.selection.adaptive import advise
 from madetl.store import database
-from tests.ranking.test_rank import by_model, vote, vote_again
+from tests.support.voted_items import by_model, vote, vote_again
 
 QUICK = RankParameters(method="bt", rounds=20)
 

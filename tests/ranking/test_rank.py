@@ -18,27 +18,7 @@ from madetl.ranking.rank import RankParameters
 from madetl.ranking.votes import Battles, OutcomeCounts
 from madetl.store import database, sqlfiles
 from tests.conftest import Study
-
-WINNERS = {"a": "model_a", "b": "model_b", "t": "tie", "x": "both_bad"}
-
-
-def vote(study: Study, a: str, b: str, winners: str, *, scenario="Writing", annotator="ann", start=0) -> None:
-    """One item per letter of `winners`, one vote each: a, b, t(ie), x (both bad). `a` must be the older model."""
-    study.model(a), study.model(b)
-    for number, letter in enumerate(winners, start):
-        instruction = study.instruction(f"{a} against {b}, {number}", scenario)
-        answers = [study.response(instruction, model, f"{model} says {number}") for model in (a, b)]
-        study.judgment(*answers, WINNERS[letter], annotator)
-
-
-def vote_again(study: Study, a: str, b: str, number: int, winners: str) -> None:
-    """More votes on an item that `vote` made, each by another person."""
-    instruction = study.instruction(f"{a} against {b}, {number}")
-    sql = "SELECT id FROM responses WHERE instruction_id = ? ORDER BY model_id"
-    answers = [row[0] for row in study.db.execute(sql, (instruction,))]
-    for person, letter in enumerate(winners):
-        study.annotator(f"p{person}")
-        study.judgment(*answers, WINNERS[letter], f"p{person}")
+from tests.support.voted_items import WINNERS, by_model, vote, vote_again
 
 
 @pytest.fixture
@@ -53,10 +33,6 @@ def three_models(study: Study) -> Study:
 def stored(db: sqlite3.Connection, run_id: int) -> list[dict]:
     sql = "SELECT r.*, m.name AS model FROM ratings AS r JOIN models AS m ON m.id = r.model_id WHERE run_id = ?"
     return [dict(row) for row in db.execute(sql, (run_id,))]
-
-
-def by_model(board):
-    return {line.model: line for line in board.ratings}
 
 
 # The numbers

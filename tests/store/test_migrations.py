@@ -52,6 +52,13 @@ def rows(file: Path, name: str) -> Rows:
     return found
 
 
+def execute(file: Path, sql: str, *values: object) -> None:
+    db = sqlite3.connect(file)
+    with db:
+        db.execute(sql, values)
+    db.close()
+
+
 def with_columns(found: Rows, columns: dict[str, object]) -> Rows:
     return [row | columns for row in found]
 
@@ -159,6 +166,34 @@ class TestWhatIsRanked:
         migrate(made, 3, monkeypatch)
         assert {row["rank"] is None for row in rows(made, "ratings") if row["lower"] == row["upper"]} == {True}
         assert any(row["rank"] for row in rows(made, "ratings"))
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ({"resample": "bootstrap", "scenario": None}, {"resample": "bootstrap", "scenarios": []}),
+            ({"scenario": 'The "new" one', "rounds": 9}, {"scenarios": ['The "new" one'], "rounds": 9}),
+            ({"method": "bt"}, {"method": "bt"}),
+        ],
+    )
+    def test_a_ranking_says_its_scenario_in_a_list(
+        self, made: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, object], after: dict[str, object]
+    ) -> None:
+        execute(old(made, 2), "UPDATE runs SET parameters = ? WHERE id = 5", json.dumps(before))
+        migrate(made, 3, monkeypatch)
+        [run] = [row for row in rows(made, "runs") if row["id"] == 5]
+        assert json.loads(run["parameters"]) == after
+
+    def test_orders_of_battles_gave_no_rank(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        execute(old(made, 2), "UPDATE runs SET parameters = ? WHERE id = 5", json.dumps({"resample": "permute"}))
+        migrate(made, 3, monkeypatch)
+        assert {row["rank"] for row in rows(made, "ratings")} == {None}
+
+    def test_an_overall_of_some_scenarios_is_not_on_the_leaderboard(self, made: Path) -> None:
+        with database.writing(old(made, 2)):
+            pass
+        assert len(rows(made, "leaderboard")) == 3
+        execute(made, "UPDATE runs SET parameters = ? WHERE id = 5", json.dumps({"scenarios": ["Writing", "x"]}))
+        assert rows(made, "leaderboard") == []
 
     def test_a_selection_keeps_its_scenario_and_all_generations(
         self, made: Path, monkeypatch: pytest.MonkeyPatch
