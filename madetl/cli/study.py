@@ -122,7 +122,7 @@ def _show_end(rankings: list[tuple[RankParameters, Ranking]], needed: list[dict[
         show_ranking(ranking, parameters)
     if needed:
         click.echo()
-        click.echo(f"Needed: {counted(sum(each['judgments'] for each in needed), 'judgment')}")
+        click.echo(f"{counted(sum(each['judgments'] for each in needed), 'judgment')} needed:")
     for each in needed:
         click.echo(f"  {each['command']}")
 

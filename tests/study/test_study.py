@@ -117,7 +117,7 @@ def test_it_stops_where_people_are_needed_and_takes_the_votes_there_are(server, 
     judge(db_file, madetl, 2)
     done = madetl("run", file)
     assert "overall: 2 battles on 2 items" in done.stdout
-    assert "1 judgments needed" in done.stdout
+    assert "1 judgment needed" in done.stdout
     assert count(db_file, "leaderboard") > 0
     # and with all of them there is nothing left
     judge(db_file, madetl, 3)
