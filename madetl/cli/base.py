@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ class Settings:
     db: Path = DEFAULT_DB
     db_named: bool = False  # --db was given, and not taken from the environment or the default
     debug: bool = False
+    ended_by: int = signal.SIGINT  # the signal that a KeyboardInterrupt stands for: Ctrl-C, or what `kill` sends
 
 
 def _set_db(context: click.Context, _: click.Parameter, value: Path | None) -> None:
@@ -77,6 +80,18 @@ class Group(click.Group):
 Group.group_class = Group
 
 
+def _end_in_order(settings: Settings) -> None:
+    """Makes a process that is asked to end do so as after Ctrl-C: files half written go, the database is closed."""
+
+    def end(*_: object) -> None:
+        settings.ended_by = signal.SIGTERM
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()  # in no other can signals be given a meaning
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
+
+
 class RootGroup(Group):
     """The root group: it alone turns what a stage raises into one line and an exit status."""
 
@@ -84,13 +99,14 @@ class RootGroup(Group):
 
     def invoke(self, context: click.Context) -> Any:
         settings = context.ensure_object(Settings)
+        _end_in_order(settings)
         try:
             return super().invoke(context)
         except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
             raise
         except KeyboardInterrupt:
             click.echo("Interrupted. What was finished is saved; run the same command again to go on.", err=True)
-            sys.exit(130)
+            sys.exit(128 + settings.ended_by)
         except MadetlError as error:
             if settings.debug:
                 raise

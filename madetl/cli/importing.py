@@ -165,7 +165,7 @@ def judgments(
     from madetl.importing import judgments
     from madetl.store import database
 
-    with database.writing(settings.db) as db:
+    with database.writing(settings.db, create=False) as db:
         done = judgments.import_judgments(db, files, annotator=annotator, scenario=scenario)
     show(done, as_json)
 
@@ -201,7 +201,7 @@ def import_label_studio(
     from madetl.store import database
 
     names = label_studio.Names.parse(annotators)
-    with database.writing(settings.db) as db:
+    with database.writing(settings.db, create=False) as db:
         done = label_studio.import_annotations(db, files, names)
     show(done, as_json)
 

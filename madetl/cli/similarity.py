@@ -16,6 +16,7 @@ from madetl.cli.asking import (
     asking_bar,
     asking_options,
     conclude,
+    opened,
     run_work,
     sampling_options,
     show_estimate,
@@ -118,11 +119,9 @@ def similarity(
     any other   the name of a metric whose vectors stand in the table embeddings: their cosine
     """
     from madetl.similarity.run import Measurement, MetricChoice
-    from madetl.store import database
 
     given = {option: value for option, value in special.items() if value is not None}
-    opened = database.reading if asking.dry_run else database.writing
-    with opened(settings.db) as db:
+    with opened(settings, asking) as db:
         choice = MetricChoice(metric, kind, given)
         which: dict[str, Any] = {"scenario": scenario, "models": models, "pairs": pairs}
         measurement = Measurement(db, choice, **which, model_options=lambda name: asking.model_options)
