@@ -338,17 +338,19 @@ def _errors_named(path: Path, timeout: float) -> Iterator[None]:
 
 def _file_error(error: sqlite3.Error, timeout: float) -> str | None:
     """What is wrong with the file and what to do; None where the error is not about the file."""
-    if _named(error, "SQLITE_NOTADB"):
-        return "is not an SQLite database. Name another file."
-    if _named(error, "SQLITE_BUSY", "SQLITE_LOCKED"):
-        return f"is locked: another program has been writing for over {timeout:g} s. Try again when it has finished."
-    if _named(error, "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"):
-        return "cannot be opened or written. Check the permissions of the file and its folder."
-    if _named(error, "SQLITE_CORRUPT"):
-        return f"is damaged ({_one_line(error)}). {_SAVE}"
-    if _named(error, "SQLITE_FULL", "SQLITE_IOERR"):
-        return f"could not be written ({error}). Make room on the disk and run the command again."
-    return None
+    if "Could not decode to UTF-8" in str(error):
+        return f"is damaged (a text in it is not UTF-8). {_SAVE}"
+    messages = {
+        ("SQLITE_NOTADB",): "is not an SQLite database. Name another file.",
+        ("SQLITE_BUSY", "SQLITE_LOCKED"): f"is locked: another program has been writing for over {timeout:g} s."
+        " Try again when it has finished.",
+        ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"): "cannot be opened or written. Check the permissions of"
+        " the file and its folder.",
+        ("SQLITE_CORRUPT",): f"is damaged ({_one_line(error)}). {_SAVE}",
+        ("SQLITE_FULL", "SQLITE_IOERR"): f"could not be written ({error}). Make room on the disk and run the command"
+        " again.",
+    }
+    return next((message for names, message in messages.items() if _named(error, *names)), None)
 
 
 def _damage(path: Path) -> str | None:

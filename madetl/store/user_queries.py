@@ -129,8 +129,10 @@ class QueryRows:
         return self
 
     def __next__(self) -> tuple[Any, ...]:
-        with self._clock.running():
-            return next(self._cursor)
+        self._clock.start()
+        row: tuple[Any, ...] = next(self._cursor)
+        self._clock.stop()
+        return row
 
 
 class _Clock:
@@ -140,13 +142,11 @@ class _Clock:
         self.limit, self.over = limit, False
         self._spent, self._began = 0.0, 0.0
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def start(self) -> None:
         self._began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._spent += time.monotonic() - self._began
+
+    def stop(self) -> None:
+        self._spent += time.monotonic() - self._began
 
     def look(self) -> bool:
         """Whether the limit is passed: True ends the statement. It lets Python see a Ctrl-C while SQLite works, too."""
@@ -171,8 +171,9 @@ def executed(
     cursor = db.cursor()
     cursor.row_factory = None
     try:
-        with clock.running():
-            cursor.execute(sql, parameters)
+        clock.start()
+        cursor.execute(sql, parameters)
+        clock.stop()
         if cursor.description is None:
             raise ParameterError("There is no statement to execute. Give a SELECT, or the name of a query.")
         yield QueryRows(cursor, clock)
