@@ -5,8 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -80,16 +83,27 @@ class Group(click.Group):
 Group.group_class = Group
 
 
-def _end_in_order(settings: Settings) -> None:
-    """Makes a process that is asked to end do so as after Ctrl-C: files half written go, the database is closed."""
+@contextmanager
+def _ending_in_order(settings: Settings) -> Iterator[None]:
+    """Makes SIGTERM, which `kill` and `timeout` send, the same as Ctrl-C: half-written files go, what is done stays."""
+    before = signal.getsignal(signal.SIGTERM)
 
-    def end(*_: object) -> None:
+    def end(_: int, frame: FrameType | None) -> None:
         settings.ended_by = signal.SIGTERM
-        raise KeyboardInterrupt
+        pressed = signal.getsignal(signal.SIGINT)
+        if not callable(pressed):
+            raise KeyboardInterrupt
+        pressed(signal.SIGINT, frame)
 
-    main = threading.current_thread() is threading.main_thread()  # in no other can signals be given a meaning
-    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, end)
+    # Only in the main thread can a signal be given a meaning.
+    if threading.current_thread() is not threading.main_thread() or before is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class RootGroup(Group):
@@ -99,9 +113,9 @@ class RootGroup(Group):
 
     def invoke(self, context: click.Context) -> Any:
         settings = context.ensure_object(Settings)
-        _end_in_order(settings)
         try:
-            return super().invoke(context)
+            with _ending_in_order(settings):
+                return super().invoke(context)
         except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
             raise
         except KeyboardInterrupt:
