@@ -34,6 +34,8 @@ _metric_option = click.option(
 def import_group() -> None:
     """Bring in instructions, answers and judgments from files.
 
+    Files are JSON, JSONL, CSV (any delimiter) or Parquet; as they are or packed (.gz, .bz2, .xz); in UTF-8 or UTF-16.
+
     Each file goes in whole or not at all; importing it again adds nothing. Battles without ids of 16 characters are
     known by their file's name and its folder's: from a moved file they are new, with a warning. The name - reads
     standard input.
