@@ -86,6 +86,8 @@ def test_cells_of_several_lines_and_what_would_steer_a_terminal(printed: Any) ->
     line = next(line for line in printed(80, rows, one_line=True) if "one" in line)
     assert line.split() == ["one", "two", "three", "\ufffd[31mred\ufffd", "1.5", "True"]
     assert not any(sign in "".join(printed(200, rows)) for sign in "\x1b\x07")
+    kept = "a\u3000b\xa0c 👩\u200d🔬"  # wide and narrow blanks, an emoji of several characters
+    assert kept in "".join(printed(200, [{"a": kept}]))
 
 
 def test_the_title_is_not_broken_where_the_table_is_narrow(printed: Any) -> None:

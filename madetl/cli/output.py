@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """What a stage calls as it goes: (done, total), in units of its own."""
 
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f]")  # control characters, which would move the cursor or change colours
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -162,7 +164,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
     lines = str(value).replace("\t", " ").splitlines()
-    return "\n".join("".join(sign if sign.isprintable() else "\ufffd" for sign in line) for line in lines)
+    return "\n".join(_STEERING.sub("\ufffd", line) for line in lines)
 
 
 @contextmanager
