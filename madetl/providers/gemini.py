@@ -20,6 +20,7 @@ from madetl.providers.gemini_answers import generation_settings, read_chat
 from madetl.providers.http import TIMEOUT, http_client, no_answer
 from madetl.providers.keys import GEMINI, KeyAccess, access
 from madetl.providers.messages import prompt_and_system
+from madetl.text import counted
 
 
 class GeminiProvider:
@@ -69,7 +70,7 @@ class GeminiProvider:
         )
         vectors = [found.values or [] for found in answer.embeddings or []]
         if len(vectors) != len(texts) or not all(vectors):
-            message = f"{len(vectors)} embeddings came for {len(texts)} texts"
+            message = f"{len(vectors)} embeddings came for {counted(len(texts), 'text')}"
             raise ProviderError(message, outcome="server_error", http_status=200, latency=latency)
         return Embeddings(vectors, [False] * len(texts), self._endpoint.model_id, None, latency, 200)
 

@@ -20,6 +20,7 @@ from madetl.providers.gemini_answers import generation_settings, read_chat
 from madetl.providers.http import TIMEOUT, no_answer
 from madetl.providers.keys import GEMINI, KeyAccess, access
 from madetl.providers.messages import prompt_and_system
+from madetl.text import counted
 
 with warnings.catch_warnings():
     # Its dependencies warn of Python versions and packages whose support ends: nothing that a user of madetl can mend.
@@ -64,7 +65,7 @@ class LegacyGeminiProvider:
         answer, latency = await self._send(self._client.batch_embed_contents, {"model": self._model, "requests": asked})
         vectors = [list(found.values) for found in answer.embeddings]
         if len(vectors) != len(texts) or not all(vectors):
-            message = f"{len(vectors)} embeddings came for {len(texts)} texts"
+            message = f"{len(vectors)} embeddings came for {counted(len(texts), 'text')}"
             raise ProviderError(message, outcome="server_error", http_status=200, latency=latency)
         return Embeddings(vectors, [False] * len(texts), self._endpoint.model_id, None, latency, 200)
 

@@ -22,7 +22,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _REAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]+)?")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 _CHANGES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|REPLACE)\b|\b(INSERT|REPLACE)\s+INTO\b", re.MULTILINE)
-_VIEW = re.compile(r"(?P<comment>(?:^--[^\n]*\n)+)CREATE VIEW (?P<name>\w+)", re.MULTILINE)
+_VIEW = re.compile(r"^DROP VIEW (?P<dropped>\w+)|(?P<comment>(?:^--[^\n]*\n)+)CREATE VIEW (?P<name>\w+)", re.MULTILINE)
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
 _ABOUT_THE_FILE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_BUSY", "SQLITE_CANTOPEN")
 _READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
@@ -36,19 +36,19 @@ _PRAGMAS_THAT_TAKE_A_NAME = re.compile(r"(table|index|foreign_key)_|(integrity|q
 
 
 def find(db: sqlite3.Connection, text: str) -> str:
-    """The statement that a person means: SQL as it is, a query of sql/ by name, or all rows of a table or view.
+    """The statement that a person means: SQL as it is, all rows of a table or view, or a query of sql/ by name.
 
     Raises ParameterError for a single word that is none of these.
     """
     word = text.strip().rstrip(";")
     if not re.fullmatch(r"\w[\w.]*", word):
         return text
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?", (word,)).fetchone():
+        return f"SELECT * FROM {word}"
     if (query := _by_bare_name().get(word)) is not None:
         if word.endswith(".duckdb"):
             raise ParameterError(f"The query {word} is in DuckDB's dialect: it is for files, not for the database.")
         return sqlfiles.query(query)
-    if db.execute("SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?", (word,)).fetchone():
-        return f"SELECT * FROM {word}"
     raise ParameterError(f"No query, table or view is called {word!r}. `madetl query --list` lists them.")
 
 
@@ -72,7 +72,7 @@ _FOR_READERS = {
     "similarity (step 3)": ("status_similarities", "metrics_to_report"),
     "selection (step 4)": ("selections_so_far", "picks_to_report"),
     "judgment (step 5)": ("status_annotators", "verdict_habits", "judges_and_people"),
-    "ranking (step 6)": ("ranking_runs", "clearest_losses"),
+    "ranking (step 6)": ("ranking_runs", "clearest_wins_and_losses"),
 }
 _BEST_VIEWS = ("leaderboard", "win_rates", "battles", "selected_pairs", "agreement", "progress", "spend")
 
@@ -91,7 +91,11 @@ def _views() -> dict[str, str]:
     """The comment above each view of the schema, as it was made last: those that readers want most come first."""
     found: dict[str, str] = {}
     for _, script in sqlfiles.migrations():
-        found |= {view["name"]: view["comment"] for view in _VIEW.finditer(script)}
+        for view in _VIEW.finditer(script):
+            if view["dropped"]:
+                found.pop(view["dropped"], None)
+            else:
+                found[view["name"]] = view["comment"]
     return {name: found[name] for name in (*_BEST_VIEWS, *sorted(found.keys() - set(_BEST_VIEWS)))}
 
 

@@ -16,7 +16,7 @@ from madetl.cli import cli
 from madetl.errors import InputError
 from madetl.store import database
 from tests.support import children
-from tests.test_cli import LEAVES
+from tests.support.command_tree import LEAVES
 
 # Every command with arguments that are right, so that it fails because there is no database, if it does.
 ARGUMENTS = {
