@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -21,23 +21,12 @@ from madetl.cli import SECTIONS, cli, output
 from madetl.cli.base import Command, RootGroup, examples
 from madetl.errors import ParameterError
 from tests.support import children
+from tests.support.command_tree import ALL, LEAVES
 
 Madetl = Callable[..., CompletedProcess[str]]
 HEAVY = ["numpy", "duckdb", "sqlmodel", "sqlalchemy", "pydantic", "sklearn", "scipy", "rich", "openai", "sqlite_utils",
          "torch", "bert_score", "transformers", "flask", "jinja2", "matplotlib", "waitress", "markdown_it",
          "nh3"]  # fmt: skip
-
-
-def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command and group below the root, with the words that lead to it."""
-    for name, command in group.commands.items():
-        yield (*path, name), command
-        if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
-
-
-ALL = {" ".join(path): command for path, command in commands()}
-LEAVES = {path: command for path, command in ALL.items() if not isinstance(command, click.Group)}
 
 
 @pytest.mark.parametrize("path", ALL)

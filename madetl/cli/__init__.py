@@ -19,6 +19,7 @@ from madetl.cli import (
     infer,
     judge,
     models,
+    query,
     rank,
     replay,
     report,
@@ -32,7 +33,7 @@ _MODULES = (
     demo, study,
     importing, export,
     evolve, infer, similarity, select, annotate, judge, rank,
-    status, agreement, advise, report, replay,
+    status, query, agreement, advise, report, replay,
     models, delete,
 )  # fmt: skip
 

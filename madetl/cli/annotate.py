@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import signal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -106,7 +105,6 @@ def annotate(settings: Settings, /, annotators: tuple[str, ...], **options: Any)
     if not options["adaptive"]:
         refuse_without_adaptive("budget", "floor", "stop_at")
     names = [name.strip() for name in annotators or (_login_name(),)]
-    signal.signal(signal.SIGTERM, _stop)
     with database.writing(settings.db, create=False) as db:
         summary = server.serve(db, settings.db, server.Parameters(annotators=names, **options), _show)
     click.echo(f"{summary}. Next: madetl rank")
@@ -117,10 +115,6 @@ def _login_name() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         raise click.UsageError("Your login name is unknown here: give --annotator NAME.") from None
-
-
-def _stop(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _show(served: Served) -> None:

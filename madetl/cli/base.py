@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -27,6 +31,7 @@ class Settings:
     db: Path = DEFAULT_DB
     db_named: bool = False  # --db was given, and not taken from the environment or the default
     debug: bool = False
+    ended_by: int = signal.SIGINT  # the signal that a KeyboardInterrupt stands for: Ctrl-C, or what `kill` sends
 
     @property
     def program(self) -> str:
@@ -117,6 +122,29 @@ def _first_sentence(command: click.Command) -> str:
 Group.group_class = Group
 
 
+@contextmanager
+def _ending_in_order(settings: Settings) -> Iterator[None]:
+    """Makes SIGTERM, which `kill` and `timeout` send, the same as Ctrl-C: half-written files go, what is done stays."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def end(_: int, frame: FrameType | None) -> None:
+        settings.ended_by = signal.SIGTERM
+        pressed = signal.getsignal(signal.SIGINT)
+        if not callable(pressed):
+            raise KeyboardInterrupt
+        pressed(signal.SIGINT, frame)
+
+    # Only in the main thread can a signal be given a meaning.
+    if threading.current_thread() is not threading.main_thread() or before is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class RootGroup(Group):
     """The root group: it alone turns what a stage raises into one line and an exit status."""
 
@@ -132,12 +160,13 @@ class RootGroup(Group):
     def invoke(self, context: click.Context) -> Any:
         settings = context.ensure_object(Settings)
         try:
-            return super().invoke(context)
+            with _ending_in_order(settings):
+                return super().invoke(context)
         except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
             raise
         except KeyboardInterrupt:
             click.echo("Interrupted. What was finished is saved; run the same command again to go on.", err=True)
-            sys.exit(130)
+            sys.exit(128 + settings.ended_by)
         except MadetlError as error:
             if settings.debug:
                 raise

@@ -68,6 +68,8 @@ _metric_option = click.option(
 def import_group() -> None:
     """Bring in instructions, answers and judgments from files.
 
+    Files are JSON, JSONL, CSV (any delimiter) or Parquet; as they are or packed (.gz, .bz2, .xz); in UTF-8 or UTF-16.
+
     Each file goes in whole or not at all; importing it again adds nothing. Battles without ids of 16 characters are
     known by their file's name and its folder's: from a moved file they are new, with a warning. The name - reads
     standard input.
@@ -209,7 +211,7 @@ def judgments(settings: Settings, /, files: tuple[str, ...], as_json: bool, **op
     from madetl.importing import judgments
     from madetl.store import database
 
-    with database.writing(settings.db) as db:
+    with database.writing(settings.db, create=False) as db:
         done = judgments.import_judgments(db, files, **options)
         show(done, as_json, db, settings.program)
 
@@ -246,7 +248,7 @@ def import_label_studio(
     from madetl.store import database
 
     names = label_studio.Names.parse(annotators)
-    with database.writing(settings.db) as db:
+    with database.writing(settings.db, create=False) as db:
         done = label_studio.import_annotations(db, files, names, again=again)
         show(done, as_json, db, settings.program)
 

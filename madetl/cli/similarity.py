@@ -15,6 +15,7 @@ from madetl.cli.asking import (
     asking_bar,
     asking_options,
     conclude,
+    opened,
     run_work,
     sampling_options,
     show_estimate,
@@ -123,11 +124,9 @@ def similarity(
     """
     from madetl.similarity.embed import InstructionsToEmbed
     from madetl.similarity.run import Measurement, MetricChoice
-    from madetl.store import database
 
     given = {option: value for option, value in special.items() if value is not None}
-    opened = database.reading if asking.dry_run else database.writing
-    with opened(settings.db) as db:
+    with opened(settings, asking) as db:
         choice = MetricChoice(metric, kind, given)
         which: dict[str, Any] = {
             "scenarios": scenarios, "generation": generation, "models": models, "pairs": pairs,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from madetl.errors import InputError
 from madetl.formats import delimited
+from madetl.formats.duck import connected
 from madetl.formats.opening import STANDARD_INPUT, decoded, read_bytes, unpacked_name
 from madetl.text import storable
 
@@ -184,7 +185,7 @@ def _from_parquet(name: str, path: Path, data: bytes) -> Iterator[tuple[int, Any
     """The records of a Parquet file, with the types that it gives them."""
     import duckdb
 
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(":memory:") as duck:
+    with tempfile.TemporaryDirectory() as folder, connected() as duck:
         if not path.is_file() or path.stat().st_size != len(data):  # it came through a pipe, or packed
             path = Path(folder) / "input.parquet"
             path.write_bytes(data)

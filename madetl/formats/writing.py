@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from madetl.errors import ParameterError
+from madetl.formats.duck import connected, literal
 
 PARQUET_TYPES = {"TEXT": "VARCHAR", "INTEGER": "BIGINT", "REAL": "DOUBLE", "BLOB": "BLOB"}
 """DuckDB's type for each type of SQLite's STRICT tables."""
@@ -102,23 +103,25 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 def write_parquet(
     path: Path, columns: Mapping[str, str], rows: Iterable[Sequence[Any]], query: str = "FROM exported"
 ) -> None:
-    """Parquet in bounded memory. `columns`: SQLite's type of each; `query` shapes the table `exported` of them."""
-    import duckdb
+    """Parquet in bounded memory. `columns`: SQLite's type of each; `query` shapes the table `exported` of them.
 
+    Raises OSError where the disk does not take it.
+    """
     types = {name: PARQUET_TYPES[type_] for name, type_ in columns.items()}
-    with tempfile.TemporaryDirectory(prefix=".madetl-", dir=path.parent) as folder, duckdb.connect() as db:
+    with tempfile.TemporaryDirectory(prefix=".madetl-", dir=path.parent) as folder, connected() as db:
         # More threads would each hold a row group of long vectors.
         db.execute(f"SET threads = 1; SET memory_limit = '{_PARQUET_MEMORY}'")
+        db.execute(f"SET temp_directory = {literal(f'{folder}/memory')}")
         # The type of a text or blob column is told from so many values; the rest would be taken to be alike.
         db.execute(f"SET pandas_analyze_sample = {_BATCH}")
         iterator = iter(rows)
         parts = count()
         # A table without rows has one empty part, which says the columns' types.
-        while (batch := list(islice(iterator, _BATCH))) or not any(Path(folder).iterdir()):
+        while (batch := list(islice(iterator, _BATCH))) or not any(Path(folder).glob("*.parquet")):
             _write_part(db, f"{folder}/{next(parts):09d}.parquet", types, batch)
-        db.execute(f"CREATE VIEW exported AS FROM read_parquet({_literal(f'{glob.escape(folder)}/*.parquet')})")
+        db.execute(f"CREATE VIEW exported AS FROM read_parquet({literal(f'{glob.escape(folder)}/*.parquet')})")
         options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}"
-        db.execute(f"COPY ({query}) TO {_literal(str(path))} ({options})")
+        db.execute(f"COPY ({query}) TO {literal(str(path))} ({options})")
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
@@ -145,12 +148,8 @@ def _write_part(db: Any, path: str, types: Mapping[str, str], batch: Sequence[Se
     db.register("batch", columns)
     # An empty column has no type of its own, so every one is told what it is.
     casts = ", ".join(f"{_quoted(name)}::{type_} AS {_quoted(name)}" for name, type_ in types.items())
-    db.execute(f"COPY (SELECT {casts} FROM batch) TO {_literal(path)} (FORMAT parquet, COMPRESSION uncompressed)")
+    db.execute(f"COPY (SELECT {casts} FROM batch) TO {literal(path)} (FORMAT parquet, COMPRESSION uncompressed)")
     db.unregister("batch")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:

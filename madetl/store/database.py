@@ -14,7 +14,7 @@ import shlex
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,15 @@ def reading(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Iterator[sqli
 def writing(path: str | Path, *, create: bool = True, timeout: float = BUSY_TIMEOUT) -> Iterator[sqlite3.Connection]:
     """Opens a database for writing, created or migrated where needed; the log is folded into the one file at the end.
 
-    With `create` false, a missing file is an error: for commands that find nothing to do in a new one. `timeout` is
-    how many seconds to wait for a lock. Raises DatabaseError if the file cannot be created, is not madetl's, is newer
-    than this program, or stays locked; the file is then as it was.
+    With `create` false, a missing file is an error: for commands that find nothing to do in a new one. A file that is
+    made here and has no rows when the block fails is taken away again: a name that was mistyped leaves nothing behind.
+    `timeout` is how many seconds to wait for a lock. Raises DatabaseError if the file cannot be created, is not
+    madetl's, is newer than this program, or stays locked; the file is then as it was.
     """
     path = _file(path) if create else _existing(path)
     if not path.parent.is_dir():
         raise DatabaseError(f"{path}: the folder {path.parent} does not exist. Make it, or name another file.")
+    made_here = not path.exists()
     with _errors_named(path, timeout):
         db = _open(f"{_uri(path)}?mode=rwc", timeout)
         try:
@@ -68,10 +70,16 @@ def writing(path: str | Path, *, create: bool = True, timeout: float = BUSY_TIME
             db.execute("PRAGMA cache_size = -65536")  # 64 MB: with the usual 2 a bulk write rereads its index pages
             migrate(db)
         except BaseException:
+            if made_here:
+                _remove_without_rows(db, path)
             db.close()  # nothing to fold in, and perhaps not our file
             raise
         try:
             yield db
+        except BaseException:
+            if made_here:
+                _remove_without_rows(db, path)
+            raise
         finally:
             _checkpoint_and_close(db)
 
@@ -170,6 +178,21 @@ def _init_command(path: Path) -> str:
     return f"madetl --db {shlex.quote(str(path))} init"
 
 
+def _remove_without_rows(db: sqlite3.Connection, path: Path) -> None:
+    """Takes a file away in which nothing is stored but runs, unless somebody else has it open."""
+    try:
+        tables = [
+            row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'runs'")
+        ]
+        if any(db.execute(f'SELECT EXISTS (SELECT 1 FROM "{table}")').fetchone()[0] for table in tables):
+            return
+        db.execute("PRAGMA busy_timeout = 0")
+        db.execute("PRAGMA journal_mode = DELETE")  # refused while another connection has the file open
+        path.unlink()
+    except (sqlite3.Error, OSError):
+        return
+
+
 def ids_by_name(db: sqlite3.Connection, table: str, names: Iterable[str]) -> dict[str, int]:
     """The id of each name in a table whose key is a name (models, annotators), its row made where it is new.
 
@@ -198,11 +221,12 @@ def _read_only_uri(path: Path) -> str:
     """The address that reads without leaving anything behind.
 
     With a log beside the file, mode=ro reads both and touches neither (SQLite may make its index of the log, -shm,
-    anew). Without one, mode=ro would create a log and leave it; an ordinary connection removes its own again (and
-    query_only keeps it from writing). Where the folder cannot be written to, nobody here can write, and immutable needs
-    no log at all.
+    anew). Without one, mode=ro would create a log and leave it, and it leaves an empty one of a killed process where it
+    is; an ordinary connection removes its own again (and query_only keeps it from writing). Where the folder cannot be
+    written to, nobody here can write, and immutable needs no log at all.
     """
-    if path.with_name(path.name + "-wal").exists():
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
         return f"{_uri(path)}?mode=ro"
     writable = os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
     return f"{_uri(path)}?mode=rw" if writable else f"{_uri(path)}?immutable=1"
@@ -281,27 +305,80 @@ def _named(error: sqlite3.Error, *names: str) -> bool:
     return str(getattr(error, "sqlite_errorname", "")).startswith(names)
 
 
+_SAVE = "Restore a copy, or save what is left: sqlite3 FILE .recover"
+# What a damaged file may bring about in the code that reads it, beside what SQLite itself sees.
+_SYMPTOMS = (
+    sqlite3.Error,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+)
+
+
 @contextmanager
 def _errors_named(path: Path, timeout: float) -> Iterator[None]:
-    """Turns SQLite's errors about the file into a DatabaseError that says which file and what to do."""
+    """Turns SQLite's errors about the file into a DatabaseError that says which file and what to do.
+
+    So are errors of any kind that come from a file that is damaged, which is looked at only then.
+    """
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        if (message := _file_error(error, timeout)) is None:
+    except _SYMPTOMS as error:
+        message = _file_error(error, timeout) if isinstance(error, sqlite3.Error) else None
+        if message is None and (damage := _damage(path)):
+            message = f"is damaged ({damage}). {_SAVE}"
+        if message is None:
             raise
         raise DatabaseError(f"{path} {message}") from error
 
 
-def _file_error(error: sqlite3.DatabaseError, timeout: float) -> str | None:
+def _file_error(error: sqlite3.Error, timeout: float) -> str | None:
     """What is wrong with the file and what to do; None where the error is not about the file."""
-    if _named(error, "SQLITE_NOTADB"):
-        return "is not an SQLite database. Name another file."
-    if _named(error, "SQLITE_BUSY", "SQLITE_LOCKED"):
-        return f"is locked: another program has been writing for over {timeout:g} s. Try again when it has finished."
-    if _named(error, "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"):
-        return "cannot be opened or written. Check the permissions of the file and its folder."
-    if _named(error, "SQLITE_CORRUPT"):
-        return f"is damaged ({error}). Restore a copy, or save what is left: sqlite3 FILE .recover"
-    if _named(error, "SQLITE_FULL", "SQLITE_IOERR"):
-        return f"could not be written ({error}). Make room on the disk and run the command again."
-    return None
+    if "Could not decode to UTF-8" in str(error):
+        return f"is damaged (a text in it is not UTF-8). {_SAVE}"
+    messages = {
+        ("SQLITE_NOTADB",): "is not an SQLite database. Name another file.",
+        ("SQLITE_BUSY", "SQLITE_LOCKED"): f"is locked: another program has been writing for over {timeout:g} s."
+        " Try again when it has finished.",
+        ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"): "cannot be opened or written. Check the permissions of"
+        " the file and its folder.",
+        ("SQLITE_CORRUPT",): f"is damaged ({_one_line(error)}). {_SAVE}",
+        ("SQLITE_FULL", "SQLITE_IOERR"): f"could not be written ({error}). Make room on the disk and run the command"
+        " again.",
+    }
+    return next((message for names, message in messages.items() if _named(error, *names)), None)
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong inside the file, by SQLite's own check and beside the schema that it should have; None: nothing."""
+    try:
+        with closing(_open(_read_only_uri(path), BUSY_TIMEOUT)) as db:
+            found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if found != "ok":
+                return _one_line(found)
+            version, theirs = _user_version(db), _schema(db)
+        with closing(_open(":memory:", BUSY_TIMEOUT)) as fresh:
+            fresh.execute("PRAGMA foreign_keys = OFF")
+            for number, script in sqlfiles.migrations():
+                if number <= version:
+                    _apply(fresh, number, script)
+            ours = _schema(fresh)
+    except (sqlite3.Error, UnicodeDecodeError, DatabaseError) as error:
+        return _one_line(error)
+    changed = [name for name, sql in ours.items() if theirs.get(name) != sql]
+    return f"the schema of {changed[0]} is not the one that it was made with" if changed else None
+
+
+def _schema(db: sqlite3.Connection) -> dict[str, str | None]:
+    """The statement that made each table, view, index and trigger, by name."""
+    return {row["name"]: row["sql"] for row in db.execute("SELECT name, sql FROM sqlite_schema")}
+
+
+def _one_line(message: object) -> str:
+    """A message of SQLite's as part of a sentence; a damaged file puts anything into it."""
+    text = " ".join("".join(sign if sign.isprintable() else " " for sign in str(message)).split())
+    return text if len(text) <= 120 else f"{text[:119]}…"

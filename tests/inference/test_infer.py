@@ -491,16 +491,17 @@ def test_killed_and_run_again_every_instruction_is_answered_once(db, study: Stud
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_what_is_in_flight(db, study: Study, db_file):
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_kill_save_what_is_in_flight(db, study: Study, db_file, by):
     for number in range(200):
         study.instruction(f"question {number}")
     with provider_process("--latency-median", "0.2") as server:
         with inferring(db_file, server.url) as child:
             wait_for_answers(child, db, 10)
-            child.send_signal(signal.SIGINT)
+            child.send_signal(by)
             _, err = child.communicate()
         stats = server.stats()
-    assert child.returncode == 130, err
+    assert child.returncode == 128 + by, err
     assert "run the same command again" in err
     assert len(responses(db)) == stats["answered"] < 200
     assert db.execute("SELECT outcome FROM runs WHERE command = 'infer'").fetchone()[0] == "interrupted"

@@ -6,9 +6,12 @@ import csv
 import hashlib
 import io
 import json
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -24,8 +27,8 @@ Madetl = Callable[..., CompletedProcess[str]]
 
 
 def rows(db: sqlite3.Connection, sql: str, **parameters: user_queries.Value) -> list[tuple[object, ...]]:
-    with user_queries.executed(db, user_queries.find(db, sql), parameters) as cursor:
-        return cursor.fetchall()
+    with user_queries.executed(db, user_queries.find(db, sql), parameters) as found:
+        return list(found)
 
 
 @pytest.fixture
@@ -127,7 +130,7 @@ def test_a_query_for_files_is_not_for_the_database(db: sqlite3.Connection) -> No
 
 
 def test_the_list_has_the_queries_that_read_and_no_others(db: sqlite3.Connection) -> None:
-    listed = {row["query"]: row for row in user_queries.listing()}
+    listed = {row["query"]: row for row in user_queries.listing(everything=True) if row["group"] != "views"}
     assert "model_list" in listed
     assert listed["mad_picks"]["parameters"].split(", ")[0] == "metric_id"
     assert all(row["what"].endswith((".", ":")) for row in listed.values())
@@ -177,7 +180,7 @@ def test_no_rows_are_an_empty_table_header_and_array(db: sqlite3.Connection, mad
 def test_a_named_query_takes_its_parameters(models: sqlite3.Connection, madetl: Madetl) -> None:
     found = madetl("query", "battles_between", "-p", "old_id=1", "-p", "new_id=2", "--json").stdout
     assert json.loads(found) == [{"battles": 0}]
-    assert "battles_between" in madetl("query", "--list").stdout
+    assert "battles_between" in madetl("query", "--list", "--all").stdout
 
 
 def test_usage_errors(madetl: Madetl) -> None:
@@ -231,3 +234,84 @@ def test_ctrl_c_stops_a_query_that_never_ends(db: sqlite3.Connection, db_file: P
 def test_what_json_has_no_word_for_is_null(db: sqlite3.Connection, madetl: Madetl) -> None:
     printed = madetl("query", "SELECT 1e400 AS much, -1e400 AS little, 1.5 AS number", "--json").stdout
     assert json.loads(printed, parse_constant=pytest.fail) == [{"much": None, "little": None, "number": 1.5}]
+
+
+# --- what takes too long, and what is left behind
+
+
+def test_a_query_that_takes_too_long_is_ended_and_says_how_to_give_it_longer(models: sqlite3.Connection) -> None:
+    for columns in ("count(*)", "x"):
+        with (
+            pytest.raises(ParameterError, match=r"ended after 0\.1 s\. --timeout SECONDS gives it longer"),
+            user_queries.executed(models, ENDLESS.format(columns), {}, timeout=0.1) as found,
+        ):
+            for _ in found:
+                pass
+    assert rows(models, "SELECT count(*) FROM models") == [(2,)]  # the connection is free again
+
+
+def test_the_time_that_a_reader_takes_over_the_rows_does_not_count(models: sqlite3.Connection) -> None:
+    sql = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 20000) SELECT x FROM n"
+    with user_queries.executed(models, sql, {}, timeout=2) as found:
+        assert next(found) == (1,)
+        time.sleep(2.2)
+        assert sum(1 for _ in found) == 19_999
+    with user_queries.executed(models, sql, {}, timeout=0) as found:
+        assert sum(1 for _ in found) == 20_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["ended", "timeout", "SIGINT", "SIGTERM", "closed pipe", "failed"])
+def test_a_query_leaves_no_log_beside_the_file_however_it_ends(db_file: Path, empty: Path, how: str) -> None:
+    shutil.copyfile(empty, db_file)
+    sql = "SELECT 1" if how == "ended" else "SELEC" if how == "failed" else ENDLESS.format("x")
+    with children.madetl(db_file, "query", sql, "--csv", "--timeout", 1 if how == "timeout" else 0) as child:
+        if how == "timeout":
+            _, errors = child.communicate()
+            assert errors.startswith("Error: The query was ended after 1 s.")
+            assert len(errors.splitlines()) == 1
+        elif how in ("SIGINT", "SIGTERM"):
+            child.stdout.readline()
+            child.send_signal(getattr(signal, how))
+            child.communicate()
+            assert child.returncode == 128 + getattr(signal, how)
+        elif how == "closed pipe":
+            child.stdout.readline()
+            child.stdout.close()
+            child.wait()
+        else:
+            child.communicate()
+    assert [file.name for file in db_file.parent.iterdir()] == [db_file.name]
+
+
+def test_an_empty_log_of_a_killed_process_is_taken_away(db_file: Path, empty: Path, madetl: Madetl) -> None:
+    shutil.copyfile(empty, db_file)
+    for suffix in ("-wal", "-shm"):
+        db_file.with_name(db_file.name + suffix).touch()
+    madetl("query", "SELECT 1")
+    assert [file.name for file in db_file.parent.iterdir()] == [db_file.name]
+
+
+# --- the list
+
+
+def test_the_list_begins_with_the_views_and_has_a_dozen_queries_by_stage(db: sqlite3.Connection) -> None:
+    listed = user_queries.listing()
+    views = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")}
+    groups = list(dict.fromkeys(row["group"] for row in listed))
+    assert groups[0] == "views"
+    assert [re.search(r"steps? (\d)", group)[1] for group in groups[1:]] == ["1", "3", "4", "5", "6"]
+    assert {row["query"] for row in listed if row["group"] == "views"} == views
+    assert listed[0]["query"] == "leaderboard"
+    assert len(listed) - len(views) == 12
+    assert all(row["what"].endswith((".", ":")) for row in listed)
+    for row in listed:
+        assert rows(db, row["query"], **dict.fromkeys(filter(None, row["parameters"].split(", ")))) is not None
+
+
+def test_the_rest_stands_behind_all(madetl: Madetl) -> None:
+    short, whole = (json.loads(madetl("query", "--list", *more, "--json").stdout) for more in ([], ["--all"]))
+    assert whole[: len(short)] == short
+    assert "mad_picks" in {row["query"] for row in whole} - {row["query"] for row in short}
+    assert "mad_picks" not in madetl("query", "--list").stdout
+    assert "--list" in madetl("query", "--all", status=2).stderr
