@@ -143,7 +143,7 @@ def closing(result: Answer | ProviderError, price: Price) -> Closing:
         tokens_out=tokens_out,
         cost=price.cost(result.tokens_in, tokens_out),
         latency=result.latency,
-        model_version=result.model_version,
+        model_version=_storable(result.model_version),
     )
     return _with_text(closed, result) if isinstance(result, ChatAnswer) else closed
 
@@ -153,7 +153,7 @@ def _with_text(closed: Closing, answer: ChatAnswer) -> Closing:
         closed,
         outcome=answer.outcome,
         answer=storable(answer.text)[0],
-        finish_reason=answer.finish_reason,
+        finish_reason=_storable(answer.finish_reason),
         error="the answer has no text" if answer.outcome == "empty" else None,
     )
 
@@ -162,16 +162,20 @@ def _closing_of_error(error: ProviderError, price: Price) -> Closing:
     reason = FATAL if error.fatal else REFUSED_PARAMETER if error.refused_parameter else None
     return Closing(
         outcome=error.outcome,
-        answer=None if error.text is None else storable(error.text)[0],
+        answer=_storable(error.text),
         finish_reason=reason,
         http_status=error.http_status,
         tokens_in=error.tokens_in,
         tokens_out=error.tokens_out,
         cost=price.cost(error.tokens_in, error.tokens_out) if error.tokens_in is not None else None,
         latency=error.latency,
-        model_version=error.model_version,
+        model_version=_storable(error.model_version),
         error=storable(str(error))[0],
     )
+
+
+def _storable(text: str | None) -> str | None:
+    return None if text is None else storable(text)[0]
 
 
 def unusable(closed: Closing, reason: str) -> Closing:
