@@ -194,7 +194,7 @@ FAILURES = {
     "empty": "empty", "refusal": "refused", "blocked": "blocked", "blocked-prompt": "blocked", "400": "client_error",
     "too-long": "client_error", "429": "rate_limited", "500": "server_error", "503": "server_error",
     "closed": "connection_error", "half": "connection_error", "invalid-json": "server_error", "html": "server_error",
-    "no-choices": "server_error", "slow": "timeout",
+    "no-choices": "invalid", "slow": "timeout",
 }  # fmt: skip
 
 
