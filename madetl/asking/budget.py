@@ -33,8 +33,9 @@ class Budget:
             )
         cost = self._price.cost(tokens_in, tokens_out)
         if cost is None:
+            where = f" at {endpoint.base_url}" if endpoint.base_url else ""
             raise ParameterError(
-                f"--max-cost needs the price of {endpoint.model_id}, which is unknown: "
+                f"--max-cost needs the price of {endpoint.model_id}{where}, which is unknown: "
                 "give --price-in and --price-out in USD per million tokens."
             )
         return cost

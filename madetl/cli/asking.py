@@ -184,7 +184,10 @@ def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> Non
     print_table([{"dry run": name, "": value} for name, value in rows.items() if value is not None])
     note(f"Tokens in: {estimate.tokens_in_rule}. Tokens out: {estimate.tokens_out_rule}.")
     if estimate.cost is None:
-        note("--price-in and --price-out give the price, in USD per million tokens.")
+        note(
+            "--price-in and --price-out give the price, in USD per million tokens. "
+            "Listed prices hold at the provider's own address alone."
+        )
 
 
 @contextmanager
