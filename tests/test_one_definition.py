@@ -21,7 +21,7 @@ from madetl.ranking.votes import RankParameters
 from madetl.report import rows as report
 from madetl.report.tallies import votes_of
 from madetl.store import database, sqlfiles
-from tests.support import version_1
+from tests.support import versions
 
 VOTERS = [
     RankParameters(),
@@ -36,7 +36,7 @@ PAIRS = ["all", "judged", "unjudged"]
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    version_1.make(tmp_path / "mad.db")
+    versions.make(tmp_path / "mad.db", 2)
     with database.writing(tmp_path / "mad.db") as connection:
         yield connection
 

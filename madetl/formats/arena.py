@@ -6,12 +6,24 @@ response_1 of the row's model_a and response_2 of its model_b. model_a is the an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.checking import Name, ReferenceAnswer, Text, checked, filled, finite, read_each, scenario_of
+from madetl.formats.checking import (
+    FromCell,
+    Name,
+    Number,
+    ReferenceAnswer,
+    Text,
+    checked,
+    filled,
+    finite,
+    from_cell,
+    read_each,
+    scenario_of,
+)
 from madetl.formats.reading import FileRow, FileRows, described
 from madetl.formats.verdicts import utc_time
 from madetl.records import BattleRecord, Winner
@@ -46,7 +58,7 @@ class MadData(SQLModel):
     response_2: str
     reference_answer: ReferenceAnswer = None
     answer: ReferenceAnswer = None
-    score: float | None = None
+    score: Number = None
     explanation: str | None = None
 
 
@@ -58,9 +70,9 @@ class ArenaRow(SQLModel):
     winner: str
     scenario: str | None = None
     comment: str | None = None
-    conversation_a: list[Turn] | None = None
-    conversation_b: list[Turn] | None = None
-    data: MadData | None = None
+    conversation_a: Annotated[list[Turn] | None, FromCell] = None
+    conversation_b: Annotated[list[Turn] | None, FromCell] = None
+    data: Annotated[MadData | None, FromCell] = None
 
 
 def read(rows: FileRows, scenario: str = SCENARIO, annotator: str = ANNOTATOR) -> list[BattleRecord]:
@@ -149,7 +161,7 @@ def _winner(rows: FileRows, row: FileRow, word: str) -> Winner:
 def _judge(row: FileRow) -> str | None:
     """Who judged: the field judge, or one like judge_hash. A list of names (a model and its prompt) is one name."""
     for field in sorted(field for field in row.fields if field == "judge" or field.startswith("judge_")):
-        value = row.fields[field]
+        value = from_cell(row.fields[field])
         name = " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
         if name.strip():
             return name.strip()

@@ -35,6 +35,26 @@ def _scalar_text(value: Any) -> Any:
 ReferenceAnswer = Annotated[str | None, BeforeValidator(_scalar_text)]
 """An optional text that files also give as a number or a truth value; some files write NaN where there is none."""
 
+
+def from_cell(value: Any) -> Any:
+    """What the cell of a table holds: JSON where a list or an object is written in it, nothing where it is blank."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    if value.lstrip()[0] not in "[{":
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value  # the text that was found, for the message
+
+
+FromCell = BeforeValidator(from_cell)
+"""For an optional field that is no text: tables have it as JSON in a cell, and blank where there is none."""
+Number = Annotated[float | None, FromCell]
+"""An optional number."""
+
 INSTRUCTION = ("instruction", "question", "prompt", "text")
 """The names that files use for an instruction, the best first."""
 

@@ -6,10 +6,13 @@ method's step 5) say it in each row's source. They do not say which answer the a
 
 from __future__ import annotations
 
+import re
+
 from sqlmodel import SQLModel
 
 from madetl.errors import InputError
-from madetl.formats.checking import ReferenceAnswer, Text, checked, filled, finite, read_each
+from madetl.formats.checking import Number, ReferenceAnswer, Text, checked, filled, finite, read_each
+from madetl.formats.opening import unpacked_name
 from madetl.formats.reading import FileRow, FileRows, described
 from madetl.records import BattleRecord, Winner
 
@@ -18,6 +21,7 @@ ANNOTATOR = "mad-eval"
 
 _FIELDS = {"reference_answer": ("reference_answer", "answer")}
 _UNDECIDED: dict[str, Winner] = {"tie": "tie", "both_bad": "both_bad", "tie (bothbad)": "both_bad"}
+_SUFFIX = re.compile(r"\.(jsonl|json|csv|tsv|parquet)$", re.IGNORECASE)
 _EXAMPLE = "koala-13b-vs-gpt-4.jsonl"
 
 
@@ -30,7 +34,7 @@ class MadEvalRow(SQLModel):
     response_1: str
     response_2: str
     reference_answer: ReferenceAnswer = None
-    score: float | None = None
+    score: Number = None
     explanation: str | None = None
     source: str | None = None
 
@@ -68,7 +72,7 @@ def _models(rows: FileRows, row: FileRow, source: str | None) -> tuple[str, str]
         pair, line, field, whose = source, row.line, "source", ""
     else:
         pair, line, field, whose = rows.name, row.line, "source", "missing, and the file's name "
-    names = [name.strip() for name in pair.removesuffix(".jsonl").removesuffix(".json").split("-vs-")]
+    names = [name.strip() for name in _SUFFIX.sub("", unpacked_name(pair)).split("-vs-")]
     if len(names) != 2 or not all(names) or names[0] == names[1]:
         message = f"{whose}{described(pair)} does not name two models; expected one like {_EXAMPLE}"
         message += "." if source else ", or such a name in the field source."

@@ -6,27 +6,48 @@ and lone surrogates. A file that is not what it should be raises InputError.
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 import json
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from madetl.errors import InputError
-from madetl.text import counted, storable
+from madetl.formats import delimited
+from madetl.formats.opening import STANDARD_INPUT, decoded, read_bytes, unpacked_name
+from madetl.text import storable
 
-STANDARD_INPUT = "-"
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 _STANDARD_INPUT_NAME = "standard input"
-
+_DEEPEST = 100  # lists and objects in one another: more than any file has, and less than Python's own limit
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
-_CELL_LIMIT = 2**31 - 1  # characters; Python's own limit of 131,072 is below real answers
+
+
+class _KeyTwiceError(ValueError):
+    """An object of JSON has a key twice; the message is that key."""
+
+
+class _TooDeepError(ValueError):
+    """A value has lists and objects in one another beyond what is read."""
+
+    def __init__(self) -> None:
+        super().__init__(f"lists and objects stand in one another, more than {_DEEPEST} deep")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _KeyTwiceError(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,61 +85,41 @@ class FileRows:
 
 
 def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
-    """The rows of a file, or of standard input for '-', in any of the formats.
+    """The rows of a file, or of standard input for '-', in any of the formats, packed or not, in UTF-8 or UTF-16.
 
     .csv, .tsv and .parquet files are known by their name, others by their first character. `short_rows`: a row of a
-    CSV file may lack its last cells, as spreadsheets leave empty ones out. Empty rows of a CSV file are left out, and
-    the names in its header are taken in lower case. Raises InputError where the file cannot be read, is not of its
-    format, or has no rows.
+    CSV file may lack its last cells, as spreadsheets leave empty ones out. Empty rows of a CSV file are left out. The
+    names of columns are taken in lower case, without the blanks around them. Raises InputError where the file cannot
+    be read, is not of its format, has a column twice, or has no rows.
     """
-    data = _read_bytes(file)
     name = _STANDARD_INPUT_NAME if file == STANDARD_INPUT else file
-    if data.startswith(b"PAR1") or file.lower().endswith(".parquet"):
-        found = _from_parquet(name, file, data)
-    else:
-        text = _decoded(name, data)
-        reader = _text_reader(file, text)
-        found = _from_csv(name, text, short_rows) if reader is _from_csv else reader(name, text)
+    data = read_bytes(file, name)
     rows, replaced = [], 0
-    for line, value in found:
-        fields, count = _storable(_as_object(name, line, value))
-        rows.append(FileRow(line, fields))
+    for line, value in _values(name, file, data, short_rows):
+        fields, count = _storable_object(name, line, value)
+        rows.append(FileRow(line, _in_lower_case(name, line, fields)))
         replaced += count
     if not rows:
         raise InputError(name, "there are no rows in it.")
     return FileRows(name, rows, replaced)
 
 
-def _read_bytes(file: str) -> bytes:
-    if file == STANDARD_INPUT:
-        return sys.stdin.buffer.read()
-    path = Path(file)
-    if path.is_dir():
-        raise InputError(file, "this is a folder; name the files in it.")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(file, "there is no such file.") from error
-    except OSError as error:
-        raise InputError(file, f"cannot be read: {error.strerror or error}.") from error
+def _values(name: str, file: str, data: bytes, short_rows: bool) -> Iterator[tuple[int, Any]]:
+    """(line, value) of every record, by the reader for this kind of file."""
+    suffix = Path(unpacked_name(file)).suffix.lower()
+    if data.startswith(b"PAR1") or suffix == ".parquet":
+        return _from_parquet(name, Path(file), data)
+    text = decoded(name, data)
+    reader = _text_reader(suffix, text)
+    return reader(name, text) if reader else delimited.rows(name, text, short_rows=short_rows)
 
 
-def _decoded(file: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        found = "this looks like UTF-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "this is not UTF-8"
-        message = f"{found} (byte 0x{error.object[error.start]:02x}). Save the file as UTF-8."
-        raise InputError(file, message, line=line) from error
-
-
-def _text_reader(file: str, text: str) -> Callable[[str, str], Iterator[tuple[int, Any]]]:
-    suffix = Path(file).suffix.lower()
+def _text_reader(suffix: str, text: str) -> Callable[[str, str], Iterator[tuple[int, Any]]] | None:
+    """The reader of a JSON file; None: the text is CSV."""
     start = _end_of_space(text, 0)
     first = text[start : start + 1]
     if suffix in {".csv", ".tsv"} or (first not in {"[", "{"} and not suffix.startswith(".json")):
-        return _from_csv
+        return None
     return _from_list if first == "[" else _from_lines
 
 
@@ -173,77 +174,41 @@ def _decode(file: str, text: str, position: int, line: int | None = None) -> tup
         raise InputError(file, message, line=line or error.lineno) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets in brackets
         where = line or text.count("\n", 0, position) + 1
-        raise InputError(file, f"JSON that cannot be read: {error}.", line=where) from error
+        if isinstance(error, _KeyTwiceError):
+            raise InputError(file, f"an object has the key {described(str(error))} twice.", line=where) from error
+        fault = _TooDeepError() if isinstance(error, RecursionError) else error
+        raise InputError(file, f"JSON that cannot be read: {fault}.", line=where) from error
 
 
-def _from_csv(file: str, text: str, short_rows: bool = False) -> Iterator[tuple[int, Any]]:
-    """The rows under the header by its names. The delimiter is the one of , ; and tab that makes the most columns."""
-    csv.field_size_limit(_CELL_LIMIT)
-    delimiter = max(",;\t", key=lambda sign: len(next(_csv_lines(file, text, sign), (0, []))[1]))
-    lines = _csv_lines(file, text, delimiter)
-    start, names = next(lines, (1, []))
-    header = _without_last_blanks([name.strip().lower() for name in names], 0)
-    _check_header(file, start, header)
-    for line, cells in lines:
-        if not any(map(str.strip, cells)):
-            continue
-        found = _without_last_blanks(cells, len(header))
-        if len(found) > len(header) or (len(found) < len(header) and not short_rows):
-            raise InputError(file, f"found {counted(len(found), 'cell')}; the header has {len(header)}.", line=line)
-        yield line, dict(zip(header, found, strict=False))
-
-
-def _without_last_blanks(cells: list[str], keep: int) -> list[str]:
-    """The cells without the blank ones after the first `keep`: spreadsheets write columns that nobody filled."""
-    end = len(cells)
-    while end > keep and not cells[end - 1].strip():
-        end -= 1
-    return cells[:end]
-
-
-def _csv_lines(file: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(line that the record begins on, cells) of every record that is not a blank line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        unclosed = "unexpected end of data" in str(error)
-        message = 'a quotation mark (") is opened here and never closed' if unclosed else f"not valid CSV: {error}"
-        raise InputError(file, f"{message}.", line=line) from error
-
-
-def _check_header(file: str, line: int, header: list[str]) -> None:
-    if "" in header:
-        raise InputError(file, f"column {header.index('') + 1} of the header has no name.", line=line)
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise InputError(
-            file, "the header has this column twice (letter case does not count).", line=line, field=twice[0]
-        )
-
-
-def _from_parquet(name: str, file: str, data: bytes) -> Iterator[tuple[int, Any]]:
+def _from_parquet(name: str, path: Path, data: bytes) -> Iterator[tuple[int, Any]]:
     """The records of a Parquet file, with the types that it gives them."""
     import duckdb
 
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(":memory:") as duck:
-        path = Path(file)
-        if file == STANDARD_INPUT:
+        if not path.is_file() or path.stat().st_size != len(data):  # it came through a pipe, or packed
             path = Path(folder) / "input.parquet"
             path.write_bytes(data)
         try:
+            file = {"file": glob.escape(str(path))}
+            names = _parquet_columns(duck, file)
+            delimited.refuse_twice(name, None, names)
             # hive_partitioning: a folder called a=b adds no column
-            found = duck.execute(
-                "SELECT * FROM read_parquet($file, hive_partitioning = false)", {"file": glob.escape(str(path))}
-            )
-            names = [column[0] for column in found.description or []]
+            found = duck.execute("SELECT * FROM read_parquet($file, hive_partitioning = false)", file)
             yield from ((line, dict(zip(names, row, strict=True))) for line, row in enumerate(found.fetchall(), 1))
         except duckdb.Error as error:
             raise InputError(name, f"not a Parquet file: {str(error).splitlines()[0]}.") from error
+
+
+def _parquet_columns(duck: DuckDBPyConnection, file: dict[str, str]) -> list[str]:
+    """The names of a file's columns as they are: DuckDB numbers those that differ in letter case alone."""
+    schema = duck.execute("SELECT name, coalesce(num_children, 0) FROM parquet_schema($file)", file).fetchall()
+    columns, left = [], iter(schema[1:])  # the first is the whole; a column is followed by what stands in it
+    for name, inside in left:
+        columns.append(name)
+        unread = inside
+        while unread:
+            unread += next(left)[1] - 1
+    return columns
 
 
 def _end_of_space(text: str, start: int) -> int:
@@ -251,21 +216,35 @@ def _end_of_space(text: str, start: int) -> int:
     return match.end() if match else start
 
 
-def _as_object(file: str, line: int, value: Any) -> dict[str, Any]:
+def _storable_object(file: str, line: int, value: Any) -> tuple[dict[str, Any], int]:
+    """The fields of a record with every text in them storable, and how many characters were replaced."""
     if not isinstance(value, dict):
         raise InputError(file, f"found {described(value)}; expected an object with named fields.", line=line)
-    return value
+    try:
+        fields, count = _storable(value)
+    except _TooDeepError as error:
+        raise InputError(file, f"JSON that cannot be read: {error}.", line=line) from error
+    return fields, count
 
 
-def _storable(value: Any) -> tuple[Any, int]:
+def _in_lower_case(file: str, line: int, fields: dict[str, Any]) -> dict[str, Any]:
+    found = {name.strip().lower(): value for name, value in fields.items()}
+    if len(found) < len(fields):
+        delimited.refuse_twice(file, line, list(fields))
+    return found
+
+
+def _storable(value: Any, depth: int = 0) -> tuple[Any, int]:
     """The value with every text in it storable, and how many characters were replaced."""
     if isinstance(value, str):
         return storable(value)
+    if depth > _DEEPEST:
+        raise _TooDeepError
     if isinstance(value, dict):
-        pairs = {key: _storable(item) for key, item in value.items()}
-        return {storable(key)[0]: item for key, (item, _) in pairs.items()}, sum(count for _, count in pairs.values())
+        pairs = {storable(str(key))[0]: _storable(item, depth + 1) for key, item in value.items()}
+        return {key: item for key, (item, _) in pairs.items()}, sum(count for _, count in pairs.values())
     if isinstance(value, list):
-        items = [_storable(item) for item in value]
+        items = [_storable(item, depth + 1) for item in value]
         return [item for item, _ in items], sum(count for _, count in items)
     return value, 0
 

@@ -108,6 +108,7 @@ class Instruction(Row, table=True):
     call_id: int | None = _parent("calls.id", "SET NULL", default=None)
     run_id: int | None = _parent("runs.id", default=None)
     created_at: str
+    language: str | None = None
 
 
 class Call(Row, table=True):
@@ -239,7 +240,7 @@ class Annotator(Row, table=True):
 
     id: Id = Field(default=None, primary_key=True)
     name: str = Field(unique=True, min_length=1)
-    kind: Literal["person", "model"] = _one_of(default="person")
+    kind: Literal["person", "model", "crowd"] = _one_of(default="person")
     created_at: str
 
 
@@ -273,6 +274,9 @@ class Judgment(Row, table=True):
     source_id: str
     created_at: str | None = None
     run_id: int | None = _parent("runs.id", default=None)
+    status: Literal["counted", "revised", "repeat"] = _one_of(default="counted")
+    turn: int | None = Field(default=None, gt=0)
+    anony: int | None = Field(default=None, ge=0, le=1)
 
 
 class Rating(Row, table=True):
@@ -283,10 +287,12 @@ class Rating(Row, table=True):
     model_id: int = _parent("models.id", primary_key=True)
     method: Literal["elo", "bt"] = _one_of()
     annotators: str
+    selections: str | None = None
     rating: float
     lower: float
     upper: float
-    rank: int = Field(ge=1)
+    rank: int | None = Field(default=None, ge=1)
+    probability_best: float | None = Field(default=None, ge=0, le=1)
     battles: int = Field(ge=0)
     component: int = Field(default=1, ge=1)
     remark: str | None = None

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from madetl.store import database
-from tests.support import version_1
+from madetl.store import database, sqlfiles
+from tests.support import versions
 
 Rows = list[dict[str, object]]
-RENAMED = {
-    "ratings": {"island": "component"},
-    "leaderboard": {"island": "component"},
-    "agreement": {"items": "response_pairs"},
-}
-VIEWS = ("battles", "selected_pairs", "taken_slots", "win_rates", "leaderboard", "agreement", "progress", "spend")
+LATEST = max(number for number, _ in sqlfiles.migrations())
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    file = tmp_path / "old.db"
-    version_1.make(file)
+def made(tmp_path: Path) -> Path:
+    return tmp_path / "old.db"
+
+
+def old(file: Path, version: int) -> Path:
+    versions.make(file, version)
     return file
 
 
-@pytest.fixture
-def migrated(old: Path) -> Iterator[sqlite3.Connection]:
-    with database.writing(old) as db:
-        yield db
+def migrate(file: Path, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brings the file to this version, by a madetl that knows no later one."""
+    known = [(number, script) for number, script in sqlfiles.migrations() if number <= version]
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlfiles, "migrations", lambda: known)
+        with database.writing(file):
+            pass
 
 
 def tables(file: Path) -> list[str]:
@@ -49,35 +50,80 @@ def rows(file: Path, name: str) -> Rows:
     return found
 
 
-def renamed(name: str, found: Rows) -> Rows:
-    new = RENAMED.get(name, {})
-    return [{new.get(key, key): value for key, value in row.items()} for row in found]
+def with_columns(found: Rows, columns: dict[str, object]) -> Rows:
+    return [row | columns for row in found]
 
 
-def test_every_table_of_the_old_database_holds_rows(old: Path) -> None:
-    assert [name for name in tables(old) if not rows(old, name)] == []
+@pytest.mark.parametrize("version", range(1, LATEST))
+class TestEveryMigration:
+    def test_every_table_of_the_old_database_holds_rows(self, made: Path, version: int) -> None:
+        assert [name for name in tables(old(made, version)) if not rows(made, name)] == []
+
+    def test_foreign_keys_and_rules_hold_after_it(self, made: Path, version: int) -> None:
+        with database.writing(old(made, version)) as db:
+            assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+            assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            for wrong in ("UPDATE ratings SET component = 0", "UPDATE annotators SET kind = 'nobody'"):
+                with pytest.raises(sqlite3.IntegrityError):
+                    db.execute(wrong)
+
+    def test_indices_stay(self, made: Path, version: int) -> None:
+        index = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
+        db = sqlite3.connect(old(made, version))
+        before = db.execute(index).fetchall()
+        db.close()
+        with database.writing(made) as migrated:
+            assert [tuple(row) for row in migrated.execute(index)] == before
 
 
-def test_the_rows_stay(old: Path) -> None:
-    before = {name: renamed(name, rows(old, name)) for name in tables(old)}
-    with database.writing(old):
-        pass
-    assert {name: rows(old, name) for name in tables(old)} == before
+class TestVotesAndComponents:
+    """Version 2: one view of votes; components by their name."""
+
+    RENAMED: ClassVar = {
+        "ratings": {"island": "component"},
+        "leaderboard": {"island": "component"},
+        "agreement": {"items": "response_pairs"},
+    }
+    VIEWS = ("battles", "selected_pairs", "taken_slots", "win_rates", "leaderboard", "agreement", "progress", "spend")
+
+    def renamed(self, name: str, found: Rows) -> Rows:
+        new = self.RENAMED.get(name, {})
+        return [{new.get(key, key): value for key, value in row.items()} for row in found]
+
+    def test_the_rows_stay(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = {name: self.renamed(name, rows(made, name)) for name in tables(old(made, 1))}
+        migrate(made, 2, monkeypatch)
+        assert {name: rows(made, name) for name in tables(made)} == before
+
+    def test_the_views_say_what_they_said(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = {name: sorted(self.renamed(name, rows(old_file, name)), key=str) for old_file in [old(made, 1)]
+                  for name in self.VIEWS}  # fmt: skip
+        firsts = rows(made, "first_verdicts")
+        migrate(made, 2, monkeypatch)
+        assert all(before.values())
+        assert {name: sorted(rows(made, name), key=str) for name in self.VIEWS} == before
+        kept = [{key: row[key] for key in firsts[0]} for row in rows(made, "first_verdicts")]
+        assert sorted(kept, key=str) == sorted(firsts, key=str)
 
 
-def test_the_views_say_what_they_said(old: Path) -> None:
-    before = {name: sorted(renamed(name, rows(old, name)), key=str) for name in VIEWS}
-    firsts = rows(old, "first_verdicts")
-    with database.writing(old):
-        pass
-    assert all(before.values())
-    assert {name: sorted(rows(old, name), key=str) for name in VIEWS} == before
-    kept = [{key: row[key] for key in firsts[0]} for row in rows(old, "first_verdicts")]
-    assert sorted(kept, key=str) == sorted(firsts, key=str)
+class TestWhatIsRanked:
+    """Version 3: crowds, verdicts that count, ranks that may be missing."""
 
+    NEW: ClassVar = {
+        "judgments": {"status": "counted", "turn": None, "anony": None},
+        "instructions": {"language": None},
+        "ratings": {"selections": None, "probability_best": None},
+    }
 
-def test_foreign_keys_hold_after_it(migrated: sqlite3.Connection) -> None:
-    assert migrated.execute("PRAGMA foreign_key_check").fetchall() == []
-    assert migrated.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-    with pytest.raises(sqlite3.IntegrityError):
-        migrated.execute("UPDATE ratings SET component = 0")
+    def test_the_rows_stay(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = {name: with_columns(rows(made, name), self.NEW.get(name, {})) for name in tables(old(made, 2))}
+        migrate(made, 3, monkeypatch)
+        for row in before["ratings"]:
+            row["rank"] = row["rank"] if row["lower"] != row["upper"] else None
+        assert {name: rows(made, name) for name in tables(made)} == before
+
+    def test_an_interval_without_width_gives_no_rank(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert any(row["lower"] == row["upper"] for row in rows(old(made, 2), "ratings"))
+        migrate(made, 3, monkeypatch)
+        assert {row["rank"] is None for row in rows(made, "ratings") if row["lower"] == row["upper"]} == {True}
+        assert any(row["rank"] for row in rows(made, "ratings"))
