@@ -7,7 +7,7 @@ billed (after a timeout, say), keeps counting as that.
 from __future__ import annotations
 
 from madetl.asking.estimate import most_tokens
-from madetl.asking.ledger import ANSWERED, Closing, Request
+from madetl.asking.ledger import BILLED, Closing, Request
 from madetl.asking.prices import Price
 from madetl.errors import ParameterError
 from madetl.providers.base import Endpoint
@@ -52,5 +52,5 @@ class Budget:
         self._reserved -= most
         if closed.cost is not None:
             self._spent += closed.cost
-        elif closed.outcome in ANSWERED | _MAYBE_BILLED or closed.tokens_in is not None:
+        elif closed.outcome in BILLED | _MAYBE_BILLED or closed.tokens_in is not None:
             self._spent += most

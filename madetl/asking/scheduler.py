@@ -358,7 +358,7 @@ class Scheduler:
         report.tokens_in += closed.tokens_in or 0
         report.tokens_out += closed.tokens_out or 0
         report.known_cost += closed.cost or 0.0
-        billed = closed.tokens_in is not None or closed.outcome in ledger.ANSWERED
+        billed = closed.tokens_in is not None or closed.outcome in ledger.BILLED
         report.unpriced += billed and closed.cost is None
         self._budget.settle(opened.most_cost, closed)
 

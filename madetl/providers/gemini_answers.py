@@ -40,7 +40,7 @@ class _GeminiPart(Part):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class _Usage(_GeminiPart):
+class _UsageMetadata(_GeminiPart):
     prompt_token_count: Count | None = None
     candidates_token_count: Count | None = None
     thoughts_token_count: Count | None = None
@@ -71,7 +71,7 @@ class _Feedback(_GeminiPart):
 class _Response(_GeminiPart):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
-    usage_metadata: _Usage | None = None
+    usage_metadata: _UsageMetadata | None = None
     model_version: str | None = None
 
 
@@ -79,7 +79,7 @@ class _Values(Part):
     values: Vector
 
 
-class _EmbeddingList(Part):
+class _EmbeddingBatch(Part):
     embeddings: list[_Values]
 
 
@@ -129,7 +129,7 @@ def read_embeddings(reply: Reply, texts: int, version: str) -> Embeddings:
     if isinstance(reply.data, dict) and "embedding" in reply.data:
         rows = [reply.fitted(_OneEmbedding).embedding]
     else:
-        rows = reply.fitted(_EmbeddingList).embeddings
+        rows = reply.fitted(_EmbeddingBatch).embeddings
     return reply.embeddings([row.values for row in rows], [False] * texts, version, None)
 
 

@@ -138,13 +138,13 @@ class _Message(Part):
     refusal: str | None = None
 
 
-class _Choice(Part):
+class _ChatChoice(Part):
     message: _Message
     finish_reason: str | None = None
 
 
 class _Completion(Part):
-    choices: Annotated[list[_Choice], Field(min_length=1)]
+    choices: Annotated[list[_ChatChoice], Field(min_length=1)]
     model: str | None = None
     usage: _Usage | None = None
 

@@ -158,14 +158,14 @@ class _EnginePart(Part):
     model_config = ConfigDict(from_attributes=True)
 
 
-class _Completion(_EnginePart):
+class _CompletionOutput(_EnginePart):
     text: str
     token_ids: _Length
     finish_reason: str | None = None
 
 
 class _Output(_EnginePart):
-    outputs: Annotated[list[_Completion], Field(min_length=1)]
+    outputs: Annotated[list[_CompletionOutput], Field(min_length=1)]
     prompt_token_ids: _Length = 0
 
 

@@ -394,6 +394,14 @@ def test_a_server_whose_every_answer_is_odd_is_not_paid_to_the_end(db, server):
     assert caught.value.report.undone == 500
 
 
+def test_max_cost_counts_odd_answers_as_the_most_that_they_can_cost(db, server):
+    # given answers of at most 100 tokens at 0.01 USD each, whose counts cannot be read
+    server.behaviour.odd = lambda _, good: {**good, "usage": {"prompt_tokens": [], "completion_tokens": 10**30}}
+    tasks = (Task(ChatRequest(f"<<odd>> question {i}", max_tokens=100), subject=i) for i in range(500))
+    report = ask(db, server.url, tasks, Price(0.0, 10_000.0), concurrency=2, max_cost=3.5)
+    assert (report.stopped, report.requests, report.unpriced, report.cost) == ("max_cost", 3, 3, None)
+
+
 # Models in this process
 
 
