@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from madetl.providers import gemini_answers, keys, vllm
 from madetl.providers import openai as openai_format
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
+from madetl.providers.failures import from_refusal, gemini_refusal, openai_refusal
 from madetl.providers.http import PACKINGS, Received, Unpacking, UnreadableBodyError
 from madetl.providers.reading import MOST_TOKENS, Reply
 from tests.support.provider_bodies import ReceivedRequest, bomb, good_body, vector
@@ -232,6 +233,15 @@ def test_whatever_stands_anywhere_vectors_are_sound_or_that_is_told(data: st.Dat
     assert all(math.isfinite(value) for row in answer.vectors for value in row)
 
 
+@given(JSON, st.sampled_from([openai_refusal, gemini_refusal]), st.integers(300, 599))
+def test_whatever_an_error_says_it_is_told(data: Any, refusal: Any, status: int):
+    for found in (data, {"error": data}, {"error": {"code": data, "message": data, "details": [data]}}, [data]):
+        error = from_refusal(refusal(status, found, {"Retry-After": "soon"}), ACCESS, 0.1)
+        assert error.http_status == status
+        assert str(error).startswith(f"HTTP {status}: ")
+        assert len(str(error)) < 600
+
+
 # Embeddings
 
 
@@ -431,6 +441,15 @@ def test_odd_vectors_arrive_through_every_package(opened, server):
     server.behaviour.odd = lambda _, good: {**good, field: good[field][:2]}
     with pytest.raises(ProviderError, match=r"2 embeddings came for 3 texts|3 texts were sent"):
         opened(lambda provider: provider.embed(["<<odd>> one", "two", "three"]))
+
+
+@pytest.mark.slow
+def test_odd_errors_arrive_through_every_package(opened, server):
+    for odd in ([], "x", 5, None, {"error": []}, {"error": {"code": {}, "message": [1], "param": 5, "details": {}}}):
+        server.behaviour.odd = lambda *_, odd=odd: odd
+        with pytest.raises(ProviderError) as raised:
+            opened(lambda provider: provider.chat(ChatRequest("<<odd-500>> words")))
+        assert (raised.value.outcome, raised.value.http_status) == ("server_error", 500)
 
 
 @pytest.mark.slow

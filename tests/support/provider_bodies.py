@@ -16,13 +16,13 @@ from typing import Any
 MODES = (
     "ok", "429", "429-retry", "429-date", "429-quota", "500", "503", "slow", "closed", "half", "invalid-json", "html",
     "no-choices", "empty", "cut", "refusal", "blocked", "blocked-prompt", "wrong-structure", "401", "403", "404", "400",
-    "too-long", "refused-temperature", "refused-max-tokens", "redirect", "odd", "deep", "gzip", "bomb",
-    "drip", "drip-head",
+    "too-long", "refused-temperature", "refused-max-tokens", "redirect", "odd", "odd-500", "deep", "gzip",
+    "bomb", "drip", "drip-head",
 )  # fmt: skip
 """Every way to behave. A refused parameter is refused only while the request has it.
 
-odd: the good body as `Behaviour.odd` changes it. bomb: ten megabytes of gzip that hold ten gigabytes. drip: a byte at
-a time, of the body or from the head on.
+odd, odd-500: the good body as `Behaviour.odd` changes it. bomb: ten megabytes of gzip that hold ten gigabytes. drip: a
+byte at a time, of the body or from the head on.
 """
 
 DIMENSIONS = 16

@@ -245,8 +245,9 @@ class ProviderServer:
         if status != 200:
             return status, json.dumps(error_body(received, status, message, **extra)).encode(), headers
         body = odd_body(received, text) if mode in _ODD else good_body(received, text)
-        if mode == "odd":
+        if mode in ("odd", "odd-500"):
             body = self.behaviour.odd(received, body)
+            return 200 if mode == "odd" else 500, json.dumps(body).encode(), {}
         if mode == "gzip":
             return 200, gzip.compress(json.dumps(body).encode()), {"Content-Encoding": "gzip"}
         return 200, json.dumps(body).encode(), {}
