@@ -149,31 +149,19 @@ class Scheduler:
         else:
             self._book_answer(arrival, arrival.result, closed)
 
-    def rescue(self, arrival: Arrival) -> Iterator[Callable[[], None]]:
+    def rescue(self, arrival: Arrival) -> Iterator[Callable[[], object]]:
         """How to store what arrived where `book` failed or the run was broken off, the best way first.
 
         Each is to be tried in a transaction of its own, until one succeeds: store the answer and what the stage makes
         of it; close the row, so that a chat answer is there for the next run; close it without what came. None of them
         counts anything, since `book` may have done that.
         """
-        call_id = arrival.opened.call_id
-        yield lambda: self._store(arrival)
-        yield lambda: ledger.close_call(self._db, call_id, ledger.closing(arrival.result, self._caller.price))
+        call_id, result = arrival.opened.call_id, arrival.result
+        if not isinstance(result, ProviderError):
+            yield lambda: self._store(arrival.opened, result)
+        yield lambda: ledger.close_call(self._db, call_id, ledger.closing(result, self._caller.price))
         lost = ledger.Closing("interrupted", error="madetl failed: the answer could not be stored")
         yield lambda: ledger.close_call(self._db, call_id, lost)
-
-    def _store(self, arrival: Arrival) -> None:
-        task, call_id = arrival.opened.pending.task, arrival.opened.call_id
-        closed = ledger.closing(arrival.result, self._caller.price)
-        if isinstance(arrival.result, ProviderError) or closed.outcome not in ledger.ANSWERED:
-            ledger.close_call(self._db, call_id, closed)
-            return
-        answer = self._storable(arrival.result)
-        if (fault := _fault(task, answer)) is not None:
-            ledger.close_call(self._db, call_id, ledger.unusable(closed, str(fault)))
-            return
-        ledger.close_call(self._db, call_id, closed)
-        self._save(self._db, task, answer, call_id)
 
     def count_rest(self) -> None:
         """Counts the tasks that will not be asked any more."""
@@ -273,21 +261,29 @@ class Scheduler:
     # After asking
 
     def _book_answer(self, arrival: Arrival, answer: Answer, closed: Closing) -> None:
-        pending, call_id = arrival.opened.pending, arrival.opened.call_id
+        pending = arrival.opened.pending
         pending.attempts += 1
         self._given_up = 0
-        answer = self._storable(answer)
-        fault = _fault(pending.task, answer) if closed.outcome in ledger.ANSWERED else None
-        ledger.close_call(self._db, call_id, ledger.unusable(closed, str(fault)) if fault else closed)
+        fault = self._store(arrival.opened, answer)
         if fault is not None:
-            pending.rejected.append(call_id)
+            pending.rejected.append(arrival.opened.call_id)
             self._again_after(fault, pending, self.report.failed, arrival.time)
         elif closed.outcome in ledger.ANSWERED:
-            self._save(self._db, pending.task, answer, call_id)
-            ledger.mark_repaired(self._db, pending.rejected)
             self.report.done += 1
         else:
             self._give_up(self.report.failed, closed.outcome, closed.error)
+
+    def _store(self, opened: Opened, answer: Answer) -> Unusable | None:
+        """Closes the row of an answer and saves it, or returns what is wrong with it."""
+        pending, answer = opened.pending, self._storable(answer)
+        closed = ledger.closing(answer, self._caller.price)
+        answered = closed.outcome in ledger.ANSWERED
+        fault = _fault(pending.task, answer) if answered else None
+        ledger.close_call(self._db, opened.call_id, ledger.unusable(closed, str(fault)) if fault else closed)
+        if answered and fault is None:
+            self._save(self._db, pending.task, answer, opened.call_id)
+            ledger.mark_repaired(self._db, pending.rejected)
+        return fault
 
     def _book_error(self, arrival: Arrival, error: ProviderError) -> None:
         pending, now = arrival.opened.pending, arrival.time

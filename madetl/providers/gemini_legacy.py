@@ -16,7 +16,6 @@ from contextlib import suppress
 from typing import Any
 
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
-from madetl.providers.failures import Refusal, from_refusal
 from madetl.providers.gemini_answers import gemini_reply, generation_settings, read_chat, read_embeddings
 from madetl.providers.http import PACKINGS, TIMEOUT, Received, Unpacking, no_answer
 from madetl.providers.keys import GEMINI, KeyAccess, access
@@ -30,7 +29,6 @@ with warnings.catch_warnings():
     from google.ai import generativelanguage as glm
     from google.auth import credentials
     from requests.adapters import HTTPAdapter
-    from requests.exceptions import TooManyRedirects
     from urllib3 import HTTPResponse
 
 _THREADS = 128  # more requests than these at once wait for one another
@@ -78,26 +76,23 @@ class LegacyGeminiProvider:
             async with asyncio.timeout(self._timeout):
                 await self._room.acquire()
                 received = await _in_thread(lambda: self._received(method, asked), self._room.release)
-        except TooManyRedirects:
-            elsewhere = Refusal(302, "the server sends requests elsewhere")
-            failure = from_refusal(elsewhere, self._access, time.perf_counter() - started)
         except Exception as error:  # the transport may raise errors of any class
             failure = no_answer(error, self._access, self._timeout, time.perf_counter() - started)
+        latency = time.perf_counter() - started
         if received is None:
-            raise failure or ProviderError("no answer came", outcome="connection_error")
-        return gemini_reply(received, time.perf_counter() - started, self._access)
+            raise failure or ProviderError("no answer came", outcome="connection_error", latency=latency)
+        return gemini_reply(received, latency, self._access)
 
-    def _received(self, method: Callable[..., Any], asked: dict[str, Any]) -> Received:
+    def _received(self, method: Callable[..., Any], asked: dict[str, Any]) -> Received | None:
         """What came, whatever the package made of it: its own reading fails on what is new or odd. In a thread."""
-        self._adapter.kept.received = None
+        kept = self._adapter.kept
+        kept.received = None
         try:
             method(asked, retry=None, timeout=self._timeout)
-        except TooManyRedirects:
-            raise
         except Exception:
-            if self._adapter.kept.received is None:
+            if kept.received is None:
                 raise
-        received: Received = self._adapter.kept.received
+        received: Received | None = kept.received
         return received
 
 
@@ -134,13 +129,13 @@ class _WholeAnswers(HTTPAdapter):  # type: ignore[misc]
             yield chunk
 
 
-async def _in_thread(work: Callable[[], Received], done: Callable[[], None]) -> Received:
+async def _in_thread(work: Callable[[], Received | None], done: Callable[[], None]) -> Received | None:
     """What `work` returns in a thread that nobody waits for at the end: a server may keep it for ever.
 
     `done` is called when it has ended, which may be long after this was cancelled.
     """
     loop = asyncio.get_running_loop()
-    result: asyncio.Future[Received] = loop.create_future()
+    result: asyncio.Future[Received | None] = loop.create_future()
 
     def end(received: Received | None, error: Exception | None) -> None:
         done()
@@ -148,7 +143,7 @@ async def _in_thread(work: Callable[[], Received], done: Callable[[], None]) -> 
             return
         if error is not None:
             result.set_exception(error)
-        elif received is not None:
+        else:
             result.set_result(received)
 
     def run() -> None:

