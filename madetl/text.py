@@ -1,4 +1,4 @@
-"""Hashes of texts, counts of words, text that can be stored, and a number with its noun. Pure."""
+"""Hashes of texts, counts of words, text that can be stored, names that are the same, a number with its noun. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import hashlib
 import re
 import unicodedata
 from functools import cache
+from pathlib import PurePosixPath, PureWindowsPath
 
 # Scripts that write without spaces: Thai, CJK ideographs with their extensions, and kana.
 _SPACELESS = "\u0e01-\u0e2e\u0e2f\u0e30\u0e32\u0e33\u0e40-\u0e46\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa"
 _SPACELESS += "\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"))
 _ASCII_BETWEEN_WORDS = bytes(code if code > 127 or chr(code).isalnum() else ord(" ") for code in range(256))
 
 
@@ -40,9 +42,45 @@ def storable(text: str) -> tuple[str, int]:
     return _UNSTORABLE.subn("\ufffd", text)
 
 
-def counted(number: int, noun: str) -> str:
-    """'1 pair', '2 pairs': the number with the noun, which takes an s."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """'1 pair', '2 pairs', '1,200 people': the number with its noun, which takes an s where no plural is given."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+_SINGULAR = {
+    "are": "is", "were": "was", "have": "has", "stay": "stays", "differ": "differs",
+    "they": "it", "them": "it", "their": "its",
+}  # fmt: skip
+
+
+def agreeing(number: int) -> dict[str, str]:
+    """Words that follow such a number, by their plural: {'are': 'is', …} for 1, and {'are': 'are', …} for others."""
+    return _SINGULAR if number == 1 else {plural: plural for plural in _SINGULAR}
+
+
+_FOLDERS = re.compile(r"(?<![\w.:/\\-])(?:/|[A-Za-z]:[\\/])(?:[^\s/\\:,;'\"`]+[/\\])+(?=[^\s/\\])")
+
+
+def file_name(text: str) -> str:
+    """The name of the file where the text is an absolute path, of this system or another; else the text."""
+    path = PureWindowsPath(text) if PureWindowsPath(text).drive else PurePosixPath(text)
+    return path.name if path.is_absolute() and path.name and "\n" not in text else text
+
+
+def without_folders(text: str) -> str:
+    """The text with only the names of the files whose absolute paths stand in it; paths with spaces keep a part."""
+    return _FOLDERS.sub("", text)
+
+
+def name_key(name: str) -> str:
+    """What two names have in common that a reader takes for the same.
+
+    Case, width (NFKC), spaces around the name and doubled ones within it make no difference, nor does which dash it is.
+    """
+    if name.isascii():
+        return " ".join(name.split()).lower()
+    plain = unicodedata.normalize("NFKC", name).translate(_DASHES).casefold()
+    return " ".join(unicodedata.normalize("NFKC", plain).split())
 
 
 def count_words(text: str) -> int:

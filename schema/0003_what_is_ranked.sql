@@ -24,11 +24,68 @@ CREATE TABLE annotators_new (
 INSERT INTO annotators_new SELECT id, name, kind, created_at FROM annotators;
 DROP TABLE annotators;
 ALTER TABLE annotators_new RENAME TO annotators;
+-- What the imports of Arena's and MAD-Eval's files called whoever judged there was never one person, nor is Arena's own
+-- word for its visitors.
+UPDATE annotators
+SET kind = 'crowd'
+WHERE kind = 'person'
+    AND name IN ('arena', 'arena_user', 'mad-eval')
+    AND EXISTS (
+        SELECT 1
+        FROM judgments AS j
+        WHERE j.annotator_id = annotators.id AND j.source LIKE replace(annotators.name, '_user', '') || ':%')
+    AND NOT EXISTS (SELECT 1 FROM assignments AS a WHERE a.annotator_id = annotators.id);
 
 -- counted: the annotator's vote on the response pair. revised: it was, until the annotator gave another one.
 -- repeat: given when asked again, to see self-agreement.
 ALTER TABLE judgments ADD COLUMN
     status TEXT NOT NULL DEFAULT 'counted' CHECK (status IN ('counted', 'revised', 'repeat'));
+-- What a person or a judge model gave when asked again, and their second verdicts, never count; the first one does.
+UPDATE judgments
+SET status = 'repeat'
+WHERE assignment_id IN (SELECT a.id FROM assignments AS a WHERE a.repeat > 0);
+UPDATE judgments
+SET status = 'repeat'
+WHERE status = 'counted'
+    AND annotator_id IN (SELECT n.id FROM annotators AS n WHERE n.kind <> 'crowd')
+    AND id > (
+        SELECT min(j.id)
+        FROM judgments AS j
+        WHERE j.annotator_id = judgments.annotator_id
+            AND j.response_a_id = judgments.response_a_id
+            AND j.response_b_id = judgments.response_b_id
+            AND j.status = 'counted');
+
+-- One vote per person or judge model and response pair; of a crowd each row is one.
+CREATE TRIGGER judgments_count_once BEFORE INSERT ON judgments
+WHEN new.status = 'counted'
+    AND (SELECT n.kind FROM annotators AS n WHERE n.id = new.annotator_id) <> 'crowd'
+    AND EXISTS (
+        SELECT 1
+        FROM judgments AS j
+        WHERE j.annotator_id = new.annotator_id
+            AND j.response_a_id = new.response_a_id
+            AND j.response_b_id = new.response_b_id
+            AND j.status = 'counted')
+BEGIN
+    SELECT raise(ABORT, 'this annotator has a counted judgment of these two responses already');
+END;
+CREATE TRIGGER judgments_still_count_once
+BEFORE UPDATE OF annotator_id, response_a_id, response_b_id, status ON judgments
+WHEN new.status = 'counted'
+    AND (SELECT n.kind FROM annotators AS n WHERE n.id = new.annotator_id) <> 'crowd'
+    AND EXISTS (
+        SELECT 1
+        FROM judgments AS j
+        WHERE j.id <> old.id
+            AND j.annotator_id = new.annotator_id
+            AND j.response_a_id = new.response_a_id
+            AND j.response_b_id = new.response_b_id
+            AND j.status = 'counted')
+BEGIN
+    SELECT raise(ABORT, 'this annotator has a counted judgment of these two responses already');
+END;
+
 -- Of an Arena battle: turns of its conversation; 1 where the models' names were hidden.
 ALTER TABLE judgments ADD COLUMN turn INTEGER CHECK (turn > 0);
 ALTER TABLE judgments ADD COLUMN anony INTEGER CHECK (anony IN (0, 1));
@@ -49,8 +106,9 @@ CREATE TABLE ratings_new (
     lower             REAL NOT NULL,                            -- 95 % interval
     upper             REAL NOT NULL,
     rank              INTEGER CHECK (rank >= 1),                -- 1 + models whose lower is above this one's upper;
-                                                                -- NULL: the interval has no width
-    probability_best  REAL CHECK (probability_best BETWEEN 0 AND 1),  -- of being the best model; NULL: not computed
+                                                                -- NULL: nothing was drawn that changes the rating
+    probability_best  REAL CHECK (probability_best BETWEEN 0 AND 1),  -- of being the best of its component; NULL: not
+                                                                -- computed
     battles           INTEGER NOT NULL CHECK (battles >= 0),
     component         INTEGER NOT NULL DEFAULT 1 CHECK (component >= 1),  -- differs where no chain of battles connects
     remark            TEXT,
@@ -58,12 +116,43 @@ CREATE TABLE ratings_new (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO ratings_new (run_id, scenario, model_id, method, annotators, rating, lower, upper, rank, battles, component,
                          remark)
-SELECT run_id, scenario, model_id, method, annotators, rating, lower, upper, iif(lower < upper, rank, NULL), battles,
-       component, remark
-FROM ratings;
+SELECT r.run_id, r.scenario, r.model_id, r.method, r.annotators, r.rating, r.lower, r.upper,
+       iif(r.upper - r.lower > 1e-6 AND json_extract(u.parameters, '$.resample') IS NOT 'permute', r.rank, NULL), r.battles,
+       r.component, r.remark
+FROM ratings AS r
+JOIN runs AS u ON u.id = r.run_id;
+-- The runs of rankings say which scenarios in a list.
+UPDATE runs
+SET parameters = json_set(
+    json_remove(parameters, '$.scenario'),
+    '$.scenarios',
+    json(iif(
+        json_extract(parameters, '$.scenario') IS NULL, '[]', json_array(json_extract(parameters, '$.scenario')))))
+WHERE command = 'rank' AND json_type(parameters, '$.scenario') IS NOT NULL;
 DROP TABLE ratings;
 ALTER TABLE ratings_new RENAME TO ratings;
 CREATE INDEX ratings_model ON ratings (model_id);
+
+-- Which instructions a selection picks from, as it was begun: it stays with them when others are written later.
+ALTER TABLE selection_sets ADD COLUMN scenarios TEXT CHECK (scenarios IS NULL OR json_valid(scenarios));  -- JSON array
+                                                                -- of names in their order; NULL: all
+UPDATE selection_sets SET scenarios = json_array(scenario) WHERE scenario IS NOT NULL;
+ALTER TABLE selection_sets DROP COLUMN scenario;
+-- 'evolved' (all rewritings), 'seeds', 'all' (so did selections before this version), or one generation's number. Where
+-- nobody said which, a JSON object: scenario -> the word that held when the selection first met the scenario.
+ALTER TABLE selection_sets ADD COLUMN generation TEXT NOT NULL DEFAULT 'all' CHECK (
+    generation IN ('evolved', 'seeds', 'all')
+    OR iif(json_valid(generation), json_type(generation) IN ('integer', 'object'), 0)
+);
+CREATE INDEX instructions_generation ON instructions (scenario, generation);
+
+-- One row per instruction that models are compared on where nobody says which generation: the rewritings of a scenario,
+-- of all rounds, or its seeds where it has none. Others are chosen by sql/store/pool.sql.
+CREATE VIEW pool AS
+SELECT i.id, i.scenario, i.generation, i.instruction, i.input
+FROM instructions AS i
+WHERE i.generation > 0
+    OR NOT EXISTS (SELECT 1 FROM instructions AS r WHERE r.scenario = i.scenario AND r.generation > 0);
 
 -- One row per judgment, whether it counts or not, with who gave it and what it is about, in canonical order. An item is
 -- the instruction with its two models: all of one (instruction_id, model_a_id, model_b_id). half_points are model_a's:
@@ -104,34 +193,7 @@ JOIN instructions AS i ON i.id = ra.instruction_id;
 CREATE VIEW votes AS
 SELECT * FROM verdicts WHERE status = 'counted';
 
--- One row per response pair that an annotator judged: their first verdict on it, which counts where everybody is to be
--- heard once. What the annotator said when asked again (a repeat), or gave as a second verdict, comes after.
-CREATE VIEW first_verdicts AS
-SELECT
-    v.scenario,
-    v.instruction_id,
-    v.model_a_id,
-    v.model_b_id,
-    v.response_a_id,
-    v.response_b_id,
-    v.annotator_id,
-    v.annotator,
-    v.kind,
-    v.winner,
-    v.judgment_id
-FROM votes AS v
-JOIN (
-    SELECT
-        j.id,
-        row_number() OVER (
-            PARTITION BY j.annotator_id, j.response_a_id, j.response_b_id ORDER BY ifnull(d.repeat, 0), j.id
-        ) AS number
-    FROM judgments AS j
-    LEFT JOIN assignments AS d ON d.id = j.assignment_id
-) AS n ON n.id = v.judgment_id
-WHERE n.number = 1;
-
--- One row per judgment, in the columns of Chatbot Arena's data sets: model_a is the model that was shown first
+-- One row per vote, in the columns of Chatbot Arena's data sets: model_a is the model that was shown first
 -- (where that is unknown, the canonical one).
 CREATE VIEW battles AS
 SELECT
@@ -163,7 +225,7 @@ JOIN instructions AS i ON i.id = v.instruction_id
 JOIN models AS ma ON ma.id = v.model_a_id
 JOIN models AS mb ON mb.id = v.model_b_id;
 
--- One row per selected pair: what people are asked to judge, in canonical order, with the verdicts it has so far.
+-- One row per selected pair: what people are asked to judge, in canonical order, with the votes it has so far.
 CREATE VIEW selected_pairs AS
 SELECT
     s.id AS selection_id,
@@ -181,8 +243,11 @@ SELECT
     i.reference_answer,
     ra.response AS response_a,
     rb.response AS response_b,
-    (SELECT count(*) FROM judgments AS j
-     WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id) AS judgments,
+    (
+        SELECT count(*)
+        FROM judgments AS j
+        WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id AND j.status = 'counted'
+    ) AS judgments,
     EXISTS (  -- no sheet and no page can hide what an answer says itself: such votes may not be blind
         SELECT 1
         FROM models AS n
@@ -250,10 +315,13 @@ JOIN models AS o ON o.id = c.opponent_id;
 -- a 95 % interval where resample is 'bootstrap'; where it is 'permute', what the order of battles alone changes.
 CREATE VIEW leaderboard AS
 WITH latest AS (
-    SELECT scenario, max(run_id) AS run_id
-    FROM ratings
-    WHERE method = 'elo' AND annotators = 'people'
-    GROUP BY scenario
+    SELECT r.scenario, max(r.run_id) AS run_id
+    FROM ratings AS r
+    JOIN runs AS u ON u.id = r.run_id
+    WHERE r.method = 'elo' AND r.annotators = 'people'
+        -- 'overall' of some of the scenarios is not that of all
+        AND (r.scenario <> 'overall' OR ifnull(json_array_length(u.parameters, '$.scenarios'), 0) = 0)
+    GROUP BY r.scenario
 )
 SELECT
     r.scenario,
@@ -273,19 +341,20 @@ FROM latest AS l
 JOIN ratings AS r ON r.run_id = l.run_id AND r.scenario = l.scenario
 JOIN runs AS u ON u.id = l.run_id
 JOIN models AS m ON m.id = r.model_id
-ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rank IS NULL, r.rank, r.rating DESC;
+ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rating DESC;
 
 -- One row per scenario ('overall' for all) and two annotators who both judged a response pair of it, people and judge
--- models alike. agreement is the share of their common response pairs on which they said the same; kappa (Cohen's) is
--- what is left of it beyond chance, NULL where both always gave one and the same verdict. Canonical order is the order
--- in which models were imported: where the first ones win, chance seems to agree. kappa_unordered takes either order of
--- the two answers to be as likely, and depends on no order.
+-- models alike; a crowd is many people, and agrees with nobody. agreement is the share of their common response pairs on
+-- which they voted the same; kappa (Cohen's) is what is left of it beyond chance, NULL where both always gave one and
+-- the same verdict. Canonical order is the order in which models were imported: where the first ones win, chance seems
+-- to agree. kappa_unordered takes either order of the two answers to be as likely, and depends on no order.
 CREATE VIEW agreement AS
 WITH common AS (
     SELECT a.scenario, a.annotator_id AS a_id, b.annotator_id AS b_id, a.winner AS a, b.winner AS b
-    FROM first_verdicts AS a
-    JOIN first_verdicts AS b
+    FROM votes AS a
+    JOIN votes AS b
         ON b.response_a_id = a.response_a_id AND b.response_b_id = a.response_b_id AND b.annotator_id > a.annotator_id
+    WHERE a.kind <> 'crowd' AND b.kind <> 'crowd'
 ),
 scoped AS (
     SELECT scenario, a_id, b_id, a, b FROM common
@@ -317,42 +386,49 @@ FROM counts AS c
 JOIN annotators AS na ON na.id = c.a_id
 JOIN annotators AS nb ON nb.id = c.b_id;
 
--- One row per stage and what it works on (a model, a metric, a selection), per scenario: what is done, what is left.
+-- One row per stage and what it works on (a model, a metric, a selection), per scenario: what is done of the view pool,
+-- what is left; of a selection, what is judged of its picks.
 CREATE VIEW progress AS
-WITH answered AS (
-    SELECT i.scenario, r.model_id, count(DISTINCT r.instruction_id) AS done
+WITH answers AS (  -- of each model to an instruction of the pool
+    SELECT p.scenario, r.instruction_id, r.model_id, count(*) AS n
+    FROM pool AS p
+    JOIN responses AS r ON r.instruction_id = p.id
+    GROUP BY r.instruction_id, r.model_id
+),
+answered AS (  -- 0 where a model has answered what is not in the pool
+    SELECT i.scenario, r.model_id, count(DISTINCT p.id) AS done
     FROM responses AS r
     JOIN instructions AS i ON i.id = r.instruction_id
+    LEFT JOIN pool AS p ON p.id = i.id
     GROUP BY i.scenario, r.model_id
 ),
-pool AS (
-    SELECT scenario, count(*) AS instructions FROM instructions GROUP BY scenario
+sizes AS (
+    SELECT scenario, count(*) AS instructions FROM pool GROUP BY scenario
 ),
--- Answers per instruction and model; pairs of different models' answers = (all² − Σ own²) / 2.
-answers AS (
-    SELECT instruction_id, model_id, count(*) AS n FROM responses GROUP BY instruction_id, model_id
-),
+-- Pairs of different models' answers to an instruction = (all² − Σ own²) / 2.
 possible AS (
-    SELECT i.scenario, sum(p.pairs) AS pairs
-    FROM (SELECT instruction_id, (sum(n) * sum(n) - sum(n * n)) / 2 AS pairs FROM answers GROUP BY instruction_id) AS p
-    JOIN instructions AS i ON i.id = p.instruction_id
-    GROUP BY i.scenario
+    SELECT scenario, sum(pairs) AS pairs
+    FROM (
+        SELECT scenario, (sum(n) * sum(n) - sum(n * n)) / 2 AS pairs FROM answers GROUP BY scenario, instruction_id
+    )
+    GROUP BY scenario
 ),
 measured AS (
-    SELECT s.metric_id, i.scenario, count(*) AS done
+    SELECT s.metric_id, i.scenario, count(p.id) AS done
     FROM similarities AS s
     JOIN instructions AS i ON i.id = s.instruction_id
+    LEFT JOIN pool AS p ON p.id = i.id
     GROUP BY s.metric_id, i.scenario
 )
-SELECT 'inference' AS stage, m.name AS name, a.scenario, a.done, p.instructions - a.done AS pending
+SELECT 'inference' AS stage, m.name AS name, a.scenario, a.done, z.instructions - a.done AS pending
 FROM answered AS a
 JOIN models AS m ON m.id = a.model_id
-JOIN pool AS p ON p.scenario = a.scenario
+JOIN sizes AS z ON z.scenario = a.scenario
 UNION ALL
-SELECT 'similarity', t.name, d.scenario, d.done, p.pairs - d.done
+SELECT 'similarity', t.name, d.scenario, d.done, ifnull(p.pairs, 0) - d.done
 FROM measured AS d
 JOIN metrics AS t ON t.id = d.metric_id
-JOIN possible AS p ON p.scenario = d.scenario
+LEFT JOIN possible AS p ON p.scenario = d.scenario
 UNION ALL
 SELECT 'judgment', selection, scenario, sum(judgments > 0), sum(judgments = 0)
 FROM selected_pairs

@@ -58,6 +58,15 @@ class Study:
         )
         return self._id("SELECT id FROM instructions WHERE scenario = ? AND hash = ?", scenario, key)
 
+    def rewriting(self, parent: int, text: str) -> int:
+        """A rewriting of an instruction, one generation later."""
+        child = self.instruction(
+            text, *self.db.execute("SELECT scenario FROM instructions WHERE id = ?", [parent]).fetchone()
+        )
+        descent = "parent_id = p.id, generation = p.generation + 1 FROM instructions AS p"
+        self.db.execute(f"UPDATE instructions SET {descent} WHERE instructions.id = ? AND p.id = ?", (child, parent))
+        return child
+
     def response(self, instruction_id: int, model: str, text: str, sample: int = 0) -> int:
         values = (instruction_id, self.model(model), sample, text, text_hash(text), count_words(text), len(text))
         columns = "instruction_id, model_id, sample, response, hash, words, characters"
@@ -65,13 +74,20 @@ class Study:
         return int(cursor.lastrowid or 0)
 
     def judgment(
-        self, response_a: int, response_b: int, winner: str, annotator: str = "ann", source_id: str = "1"
+        self,
+        response_a: int,
+        response_b: int,
+        winner: str,
+        annotator: str = "ann",
+        source_id: str = "1",
+        *,
+        status: str = "counted",
     ) -> int:
         """A verdict in canonical order: response_a must belong to the model with the lower id."""
         cursor = self.db.execute(
-            "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id)"
-            " VALUES (?, ?, ?, ?, 'test', ?)",
-            (self.annotator(annotator), response_a, response_b, winner, source_id),
+            "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id, status)"
+            " VALUES (?, ?, ?, ?, 'test', ?, ?)",
+            (self.annotator(annotator), response_a, response_b, winner, source_id, status),
         )
         return int(cursor.lastrowid or 0)
 

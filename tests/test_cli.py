@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from madetl import __version__
-from madetl.cli import cli, output
+from madetl.cli import SECTIONS, cli, output
 from madetl.cli.base import Command, RootGroup, examples
 from madetl.errors import ParameterError
 from tests.support import children
@@ -50,6 +51,25 @@ def test_every_command_has_help(path: str) -> None:
     for option in command.params:
         if isinstance(option, click.Option):
             assert option.help, option.name
+
+
+@pytest.mark.parametrize("path", ["", *ALL])
+def test_help_shows_no_range_without_bounds_and_cuts_nothing(path: str) -> None:
+    shown = CliRunner().invoke(cli, [*path.split(), "--help"], terminal_width=80).output
+    assert [line for line in shown.splitlines() if "None]" in line or "<=None" in line or "..." in line] == [
+        line for line in shown.splitlines() if line.startswith("Usage:") and "..." in line
+    ]
+
+
+def test_help_lists_the_commands_in_the_order_of_the_work() -> None:
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    listed = re.findall(r"^  ([a-z]+)  +[A-Z]", shown, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(cli.commands)
+    steps = ["evolve", "infer", "similarity", "select", "annotate", "judge", "rank"]
+    assert [name for name in listed if name in steps] == steps
+    assert listed == [name for names in SECTIONS.values() for name in names]
+    within = CliRunner().invoke(cli, ["import", "--help"]).output
+    assert within.index("  instructions") < within.index("  responses") < within.index("  judgments")
 
 
 @pytest.mark.parametrize("path", LEAVES)
@@ -228,3 +248,47 @@ def test_progress_never_shows_more_than_all(
     with output.progress_bar("import", "KB") as progress:
         progress(23_543, 22_540)
     assert capsys.readouterr().err == "import: 23,543 of 23,543 KB, 0 s left\n"
+
+
+_ONE_OF_MANY = re.compile(
+    r"(?<![\d,.\w])1 (?:[a-z]+ )?(?:judgments|verdicts|votes|battles|items|pairs|answers|responses|instructions|models|"
+    r"annotators|requests|people|simulations|rounds|groups|orders|leaderboards|scores|files|rows|runs|tasks)\b"
+)
+
+
+def test_a_study_of_one_of_everything_is_told_in_the_singular(madetl: Madetl, tmp_path: Path) -> None:
+    """And each command says what comes next, up to the report."""
+    words = " ".join(f"word{n}" for n in range(30))
+    rows = [f"Say hello,{model},{model} {words} {model}" for model in ("hare", "tortoise")]
+    (tmp_path / "answers.csv").write_text("\n".join(["instruction,model,response", *rows]), encoding="utf-8")
+    shown = []
+    for line in (
+        "import responses answers.csv --scenario Greeting",
+        "similarity",
+        "select --top-k 1",
+        "status",
+        "export annotations -o sheet.csv",
+        "import judgments sheet.csv --annotator ann",
+        "rank --rounds 1",
+        "advise --simulations 1",
+        "agreement",
+        "runs",
+        "status",
+    ):
+        if line.startswith("import judgments"):
+            sheet = (tmp_path / "sheet.csv").read_text(encoding="utf-8-sig").splitlines()
+            winner = next(csv.reader(sheet[:1])).index("winner")
+            [row] = list(csv.reader(sheet[1:]))
+            row[winner] = "response_1"
+            with (tmp_path / "sheet.csv").open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows([next(csv.reader(sheet[:1])), row])
+        done = madetl(*(tmp_path / word if word.endswith(".csv") else word for word in line.split()))
+        shown.append(f"$ madetl {line}\n{done.stdout}{done.stderr}")
+    everything = "\n".join(shown)
+    assert _ONE_OF_MANY.findall(everything) == [], everything
+    follow = {"import responses": "madetl similarity", "select": "madetl annotate --selection all-char-ngram",
+              "import judgments": "madetl rank", "rank": "madetl advise"}  # fmt: skip
+    for command, following in follow.items():
+        [said] = [one for one in shown if one.startswith(f"$ madetl {command}")]
+        assert f"Next:\n  {following}\n" in said
+    assert "madetl report -o report.html" in shown[6]

@@ -125,6 +125,8 @@ def test_every_table_and_view_is_described(file: Path) -> None:
     script = file.read_text(encoding="utf-8")
     names = dict(re.findall(r"^ALTER TABLE (\w+) RENAME TO (\w+);", script, flags=re.MULTILINE))
     made = [names.get(name, name) for name in re.findall(r"^CREATE (?:TABLE|VIEW) (\w+)", script, flags=re.MULTILINE)]
+    scripts = "\n".join(script for _, script in sqlfiles.migrations())
+    made = [name for name in made if scripts.rfind(f"DROP VIEW {name};") <= scripts.rfind(f"CREATE VIEW {name} ")]
     assert [name for name in made if f"\n| `{name}` |" not in DOCUMENTS[TABLES]] == []
 
 

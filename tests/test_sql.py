@@ -17,7 +17,7 @@ FILES = sqlfiles.query_files()
 SQLITE = [name for name in FILES if not name.endswith(".duckdb")]
 DUCKDB = [name for name in FILES if name.endswith(".duckdb")]
 VIEWS = [
-    "battles", "selected_pairs", "win_rates", "leaderboard", "progress", "spend", "first_verdicts", "agreement",
+    "battles", "selected_pairs", "win_rates", "leaderboard", "progress", "spend", "verdicts", "votes", "agreement",
 ]  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def test_the_views_answer_in_pythons_own_sqlite(played: Path) -> None:
     # inference of 4 models in 4 scenarios, similarity and judgment in each scenario; no call was made; 3 people's pairs
     assert counts == {
         "battles": 180, "selected_pairs": 60, "win_rates": counts["win_rates"], "leaderboard": 20,
-        "progress": 4 * 4 + 4 + 4, "spend": 0, "first_verdicts": 180, "agreement": (4 + 1) * 3,
+        "progress": 4 * 4 + 4 + 4, "spend": 0, "verdicts": 180, "votes": 180, "agreement": (4 + 1) * 3,
     }  # fmt: skip
     assert 12 <= counts["win_rates"] <= 60
 

@@ -84,7 +84,7 @@ def test_requests_that_failed_are_shown_with_the_command_that_tries_again(study:
     # then transient ones are tried by the plain command, and b is behind with an instruction
     assert commands(study.db)[:3] == ["evolve --model b --retry-failed", "infer --model a", "infer --model b"]
     assert "never answered" in madetl("status").stdout
-    assert found.next[2].why == "b has no answer to 1 instructions"
+    assert found.next[2].why == "b has no answer to 1 instruction"
     study.response(two, "b", "another")
     assert "infer --model b" not in commands(study.db)
 
@@ -95,13 +95,20 @@ def test_it_counts_what_there_is(study: Study) -> None:
     a, b = study.response(first, "a", "text"), study.response(first, "b", "other")
     study.response(coding, "a", "")
     study.judgment(a, b, "tie", source_id="1")
-    study.judgment(a, b, "both_bad", source_id="2")
+    study.judgment(a, b, "both_bad", "bob")
+    study.judgment(a, b, "both_bad", source_id="2", status="repeat")
+    study.judgment(a, b, "model_a", source_id="3", status="revised")
     study.annotator("gpt", "model")
     study.judgment(a, b, "model_a", annotator="gpt")
     found = status(study.db)
-    assert [tuple(row.values()) for row in found.scenarios] == [("Coding", 1, 1, 1, 1), ("Writing", 2, 2, 2, 0)]
+    assert [tuple(row.values()) for row in found.scenarios] == [
+        ("Coding", 1, 1, "seeds", 1, 1, 1),
+        ("Writing", 2, 2, "seeds", 2, 2, 0),
+    ]
     assert [tuple(row.values()) for row in found.models] == [("a", 2, 2, 3), ("b", 1, 1, 3)]
-    assert [tuple(row.values()) for row in found.annotators] == [("ann", "person", 2, 1, 1, 1), ("gpt", "model", 1, 1, 0, 0)]  # fmt: skip  # noqa: E501
+    assert [tuple(row.values()) for row in found.annotators] == [
+        ("ann", "person", 1, 1, 1, 0, 1, 1), ("bob", "person", 1, 1, 0, 1, 0, 0), ("gpt", "model", 1, 1, 0, 0, 0, 0),
+    ]  # fmt: skip
     assert [step.why for step in found.next][-1] == "2 votes of people are not ranked yet"
 
 
@@ -118,7 +125,8 @@ def test_each_stage_leads_to_the_next(example: Path) -> None:
         Study(db).response(1, "atlas-large", "Another answer of the same model.", sample=1)
         db.execute(
             "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, source, source_id)"
-            " SELECT annotator_id, response_a_id, response_b_id, 'tie', 'x', 'x' FROM judgments LIMIT 1"
+            " SELECT :another, response_a_id, response_b_id, 'tie', 'x', 'x' FROM judgments LIMIT 1",
+            {"another": Study(db).annotator("somebody else")},
         )
         select.select(db, SelectionParameters(top_k=12))
         pending = 12 * 6 - 60
@@ -137,7 +145,7 @@ def test_each_stage_leads_to_the_next(example: Path) -> None:
     "parameters",
     [
         SelectionParameters(top_k=3),
-        SelectionParameters(top_k=3, scenario="Coding", min_words=5, max_length_ratio=2.5),
+        SelectionParameters(top_k=3, scenarios=["Coding"], min_words=5, max_length_ratio=2.5),
         SelectionParameters(top_k=3, diversity=0.5, name="my pilot"),
         SelectionParameters(top_k=3, strategy="random", seed=7),
         SelectionParameters(top_k=3, strategy="evidence"),

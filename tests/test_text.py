@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madetl.text import count_words, instruction_hash, storable, text_hash
+from madetl.text import agreeing, count_words, counted, instruction_hash, name_key, storable, text_hash
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,28 @@ def test_storable_text_is_utf_8_without_nul(text: str) -> None:
     assert "\0" not in clean
     assert clean.encode().decode() == clean
     assert replaced == sum(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+
+
+def test_a_number_and_its_noun_agree() -> None:
+    assert [counted(n, "pair") for n in (0, 1, 2, 1200)] == ["0 pairs", "1 pair", "2 pairs", "1,200 pairs"]
+    assert [counted(n, "person", "people") for n in (1, 2)] == ["1 person", "2 people"]
+    assert (agreeing(1)["are"], agreeing(2)["are"]) == ("is", "are")
+    assert set(agreeing(1)) == set(agreeing(0)) == set(agreeing(0).values())
+
+
+@given(st.text(max_size=20))
+def test_a_names_key_is_that_of_itself_however_it_is_written(name: str) -> None:
+    key = name_key(name)
+    assert name_key(key) == key
+    for written in (
+        f"  {name}\t",
+        name.replace(" ", "  "),
+        name.replace("-", "\u2013"),
+        unicodedata.normalize("NFKC", name),
+    ):
+        assert name_key(written) == key
+
+
+@pytest.mark.parametrize("other", ["ana", "An a", "Ana-", "Aná"])
+def test_names_that_differ_otherwise_are_different(other: str) -> None:
+    assert (name_key(other) == name_key("ANA")) is (other == "ana")

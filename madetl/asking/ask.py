@@ -27,6 +27,7 @@ from madetl.asking.ledger import EmbedRequest
 from madetl.asking.scheduler import Scheduler
 from madetl.asking.tasks import AskingError, AskOptions, AskProgress, AskReport, Caller, Save, Task, Unusable
 from madetl.providers.base import BatchProvider, Endpoint, Provider, ProviderError
+from madetl.text import counted
 
 __all__ = [
     "AskOptions",
@@ -138,7 +139,7 @@ def _last_words(error: ProviderError, report: AskReport) -> str:
     """The message of the error that ends the run: the provider's own words, a hint, and what was saved."""
     hint = f" {error.hint}" if error.hint else ""
     silent = _IN_A_ROW.get(report.stopped or "", "")
-    counts = f"{report.done + report.reused} answers are saved, {report.undone} are missing."
+    counts = f"Saved: {counted(report.done + report.reused, 'answer')}; missing: {report.undone:,}."
     return f"{str(error).rstrip('.')}.{hint}{silent} {counts} Run the same command again to go on."
 
 

@@ -11,6 +11,7 @@ from madetl.asking.ledger import Answer, EmbedRequest
 from madetl.asking.scheduler import Arrival, Opened, Scheduler
 from madetl.providers.base import BatchProvider, ChatRequest, ProviderError
 from madetl.store.database import transaction
+from madetl.text import counted
 
 _LOOK = 0.1  # seconds between looks at the clock while every task waits
 
@@ -69,7 +70,7 @@ class InProcess:
         questions = [each for each in requests if isinstance(each, ChatRequest)]
         answers = self._provider.chat_many(questions)
         if len(answers) != len(questions):
-            words = f"{len(answers)} answers came for {len(questions)} questions"
+            words = f"{counted(len(answers), 'answer')} came for {counted(len(questions), 'question')}"
             answers = [ProviderError(words, outcome="invalid") for _ in questions]
         chats = iter(answers)
         return [self._embed(each) if isinstance(each, EmbedRequest) else next(chats) for each in requests]

@@ -28,30 +28,29 @@ from madetl.cli import (
     study,
 )
 
-cli = base.cli
+_MODULES = (
+    demo, study,
+    importing, export,
+    evolve, infer, similarity, select, annotate, judge, rank,
+    status, agreement, advise, report, replay,
+    models, delete,
+)  # fmt: skip
 
-for _module in (
-    advise,
-    agreement,
-    annotate,
-    delete,
-    demo,
-    evolve,
-    export,
-    importing,
-    infer,
-    judge,
-    models,
-    rank,
-    replay,
-    report,
-    select,
-    similarity,
-    status,
-    study,
-):
-    for _command in _module.COMMANDS:
-        cli.add_command(_command)
+SECTIONS = {
+    "To begin with": ("demo", "run"),
+    "Files in and out": ("import", "export"),
+    "The six steps": ("evolve", "infer", "similarity", "select", "annotate", "judge", "rank"),
+    "What there is, and what it says": ("status", "query", "agreement", "advise", "report", "replay"),
+    "Upkeep": ("init", "models", "runs", "delete"),
+}
+
+cli = base.cli
+cli.sections = SECTIONS
+_commands = {command.name: command for module in _MODULES for command in module.COMMANDS}
+for _names in SECTIONS.values():
+    for _name in _names:
+        cli.add_command(_commands.pop(_name))
+assert not _commands, "every command has a section"
 
 
 def main() -> None:

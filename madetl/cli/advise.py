@@ -9,7 +9,7 @@ import click
 
 from madetl.cli import output
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import json_option, scenario_option, seed_option
+from madetl.cli.options import json_option, scenarios_option, seed_option, selections_option
 
 if TYPE_CHECKING:
     from madetl.selection.adaptive.advise import Advice, Needed, Order
@@ -19,7 +19,11 @@ _WARNINGS = ("components", "few")  # kinds of notes that are more than informati
 
 @click.command(
     cls=Command,
-    epilog=examples("madetl advise", "madetl advise --scenario Writing --target 0.9", "madetl advise --json"),
+    epilog=examples(
+        "madetl advise",
+        "madetl advise --scenario Writing --target 0.9",
+        "madetl advise --selection pilot --json",
+    ),
 )
 @click.option(
     "--target",
@@ -29,7 +33,8 @@ _WARNINGS = ("components", "few")  # kinds of notes that are more than informati
     metavar="P",
     help="How sure an order of two neighbours shall be.",
 )
-@scenario_option
+@scenarios_option
+@selections_option
 @seed_option
 @click.option(
     "--simulations",
@@ -66,10 +71,10 @@ def _print(found: Advice) -> None:
     click.echo(advise.votes_sentence(found))
     output.print_table([_row(order, found) for order in found.orders])
     open_orders = [order for order in found.orders if order.needed.median != 0]
-    for order in open_orders:
-        click.echo(advise.order_sentence(order, found.target, found.cap))
     if open_orders:
-        click.echo()
+        click.echo(advise.middle_half_sentence(found))
+    for order in open_orders:
+        click.echo(advise.order_sentence(order, found.cap))
     click.echo(advise.all_sentence(found))
     for note in found.notes:
         if note.kind in _WARNINGS:

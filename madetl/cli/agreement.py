@@ -9,7 +9,7 @@ import click
 
 from madetl.cli import output
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import json_option, scenario_option, seed_option
+from madetl.cli.options import json_option, scenarios_option, seed_option, selections_option
 
 if TYPE_CHECKING:
     from madetl.judgment.agreement import Habits, PairOfAnnotators, Report, ScenarioAgreement, TwoVerdicts
@@ -21,26 +21,31 @@ _MOST_ROWS = 30  # rows of a table that are printed; --json has all of them
 
 @click.command(
     cls=Command,
-    epilog=examples("madetl agreement", "madetl agreement --scenario Writing", "madetl agreement --json"),
+    epilog=examples(
+        "madetl agreement",
+        "madetl agreement --scenario Writing --scenario Coding",
+        "madetl agreement --selection pilot --json",
+    ),
 )
-@scenario_option
+@scenarios_option
+@selections_option
 @click.option("--rounds", type=int, default=1000, show_default=True, help="How often to resample for alpha's interval.")
 @seed_option
 @json_option
 @click.pass_obj
-def agreement(settings: Settings, *, scenario: str | None, rounds: int, seed: int, as_json: bool) -> None:
+def agreement(settings: Settings, /, as_json: bool, **options: Any) -> None:
     """Show how well annotators agree, with one another and with themselves.
 
     Krippendorff's alpha over all people, with the middle 95 % over resampled pairs of answers; Cohen's kappa and the
-    plain share of equal verdicts for every two annotators, judge models too. Of each annotator the first verdict on a
-    pair of answers counts; repeats say how far annotators agree with themselves. For each annotator: ties, how often
-    the answer shown first won, the median time.
+    plain share of equal verdicts for every two annotators, judge models too. Of each annotator the vote on a pair of
+    answers counts; repeats say how far annotators agree with themselves. A crowd's votes are nobody's in particular: no
+    alpha, no kappa. For each annotator: ties, how often the answer shown first won, the median time.
     """
     from madetl.judgment import agreement as stage
     from madetl.store import database
 
     with database.reading(settings.db) as db:
-        found = stage.report(db, scenario=scenario, rounds=rounds, seed=seed)
+        found = stage.report(db, **options)
     if as_json:
         output.print_json(asdict(found))
     else:
@@ -61,7 +66,7 @@ def _print(found: Report) -> None:
     where = "" if first.scenario == "overall" else f" ({first.scenario})"
     habits = [_habits_row({"annotator": one.annotator, "kind": one.kind}, one) for one in first.annotators]
     if len(habits) > _MOST_ROWS:
-        habits.sort(key=lambda row: -row["verdicts"])
+        habits.sort(key=lambda row: -row["votes"])
     _print_some(_without_empty(habits), f"Annotators{where}")
     if first.pairs:
         _print_some(
@@ -101,10 +106,11 @@ def _people_row(one: ScenarioAgreement) -> dict[str, Any]:
 
 def _habits_row(whose: dict[str, Any], one: Habits) -> dict[str, Any]:
     return whose | {
-        "verdicts": one.verdicts,
+        "votes": one.votes,
         "pairs of answers": one.response_pairs,
         "ties": _percent(one.ties),
         "both bad": one.both_bad or None,
+        "revised": one.revised or None,
         "first-shown wins": _with_interval(one.first_wins),
         "same when asked again": _with_interval(one.again),
         "median seconds": None if one.seconds is None else round(one.seconds, 1),

@@ -13,6 +13,7 @@ import click
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import floor_option, refuse_without_adaptive, seed_option, stop_at_option
 from madetl.cli.output import note, warn
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.web.server import Served
@@ -124,7 +125,7 @@ def _stop(*_: object) -> NoReturn:
 
 def _show(served: Served) -> None:
     some = next(iter(served.progress.values()))
-    click.echo(f"Selection {served.selection}: {some.given:,} of {some.needed:,} verdicts given.\n")
+    click.echo(f"Selection {served.selection}: {some.given:,} of {counted(some.needed, 'verdict')} given.\n")
     width = max(map(len, served.links))
     for name, link in served.links.items():
         left = served.progress[name].total - served.progress[name].done

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from madetl.cli.output import counted, note, print_json, print_table, quiet_lines, warn
+from madetl.cli.output import listed_counts, note, print_json, print_table, quiet_lines, warn
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.asking.ask import AskOptions, AskProgress, AskReport, Estimate
@@ -135,22 +136,28 @@ def read_text(file: Path) -> str:
         raise InputError(str(file), f"cannot be read as text: {error}") from error
 
 
-def conclude(result: StageResult, as_json: bool = False, **more: Any) -> None:
+def conclude(result: StageResult, as_json: bool = False, *, pool: str | None = None, **more: Any) -> None:
     """Prints what came of a run; exits with 1 if anything is left undone, with a count for each reason.
 
-    `more`: further counts for the JSON.
+    `pool`: the instructions that it was about, in words. `more`: further counts for the JSON.
     """
     report = result.report
     if as_json:
-        print_json({"summary": result.summary, **more, **_as_json(report)})
+        print_json({"summary": result.summary, **_named(pool), **more, **_as_json(report)})
     else:
         click.echo(result.summary)
+        if pool is not None:
+            click.echo(f"Pool: {pool}")
         note(spending(report))
     if not report.undone:
         return
     for line in not_done(report):
         warn(line)
     sys.exit(1)
+
+
+def _named(pool: str | None) -> dict[str, str]:
+    return {} if pool is None else {"pool": pool}
 
 
 def not_done(report: AskReport) -> list[str]:
@@ -160,28 +167,30 @@ def not_done(report: AskReport) -> list[str]:
 
 def spending(report: AskReport) -> str:
     """One line: requests, tokens, cost, time."""
-    cost = usd(report.cost) if report.cost is not None else f"cost unknown for {report.unpriced:,} answers"
-    taken = f", {report.reused:,} answers taken from the ledger" if report.reused else ""
+    cost = usd(report.cost) if report.cost is not None else f"cost unknown for {counted(report.unpriced, 'answer')}"
+    taken = f", {counted(report.reused, 'answer')} taken from the ledger" if report.reused else ""
     again = f" ({report.retried:,} of them again)" if report.retried else ""
-    tokens = f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out"
-    return f"{report.requests:,} requests{again}{taken}; {tokens}; {cost}; {report.seconds:.1f} s."
+    tokens = f"{counted(report.tokens_in, 'token')} in, {report.tokens_out:,} out"
+    return f"{counted(report.requests, 'request')}{again}{taken}; {tokens}; {cost}; {report.seconds:.1f} s."
 
 
-def show_estimate(estimate: Estimate, as_json: bool = False, **more: Any) -> None:
-    """Prints a dry run. `more`: further rows, by what they count (`human_judgments=280`)."""
+def show_estimate(estimate: Estimate, as_json: bool = False, *, pool: str | None = None, **more: Any) -> None:
+    """Prints a dry run. `pool` as in `conclude`; `more`: further rows, by what they count (`human_judgments=280`)."""
     if as_json:
-        print_json({"dry_run": True, **_fields(estimate), **more})
+        print_json({"dry_run": True, **_named(pool), **_fields(estimate), **more})
         return
     rows = {
         "requests": f"{estimate.requests:,}",
         "answers that the ledger has": f"{estimate.reused:,}" if estimate.reused else None,
-        "failed before, not asked again": counted(estimate.left) or None,
+        "failed before, not asked again": listed_counts(estimate.left) or None,
         "tokens in (estimated)": f"{estimate.tokens_in:,}",
         "tokens out (estimated)": f"{estimate.tokens_out:,}",
         "cost (estimated)": "unknown: no price" if estimate.cost is None else usd(estimate.cost),
         **{name.replace("_", " "): f"{value:,}" for name, value in more.items()},
     }
     print_table([{"dry run": name, "": value} for name, value in rows.items() if value is not None])
+    if pool is not None:
+        click.echo(f"Pool: {pool}")
     note(f"Tokens in: {estimate.tokens_in_rule}. Tokens out: {estimate.tokens_out_rule}.")
     if estimate.cost is None:
         note(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,11 @@ class Settings:
     db: Path = DEFAULT_DB
     db_named: bool = False  # --db was given, and not taken from the environment or the default
     debug: bool = False
+
+    @property
+    def program(self) -> str:
+        """How madetl is called on this database: with --db where it was given."""
+        return f"madetl --db {shlex.quote(str(self.db))}" if self.db_named else "madetl"
 
 
 def _set_db(context: click.Context, _: click.Parameter, value: Path | None) -> None:
@@ -73,6 +81,24 @@ class Group(click.Group):
         super().__init__(*args, **kwargs)
         self.params += _shared_options()
 
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The commands in the order in which they were added, which is that of the work."""
+        return list(self.commands)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands, each with the whole first sentence of its help."""
+        self.write_commands(formatter, "Commands", self.list_commands(context))
+
+    def write_commands(self, formatter: click.HelpFormatter, title: str, names: Sequence[str]) -> None:
+        """Writes some of the commands under a title, their names as wide as those of all."""
+        width = max(map(len, self.commands))
+        with formatter.section(title):
+            formatter.write_dl([(f"{name:{width}}", _first_sentence(self.commands[name])) for name in names])
+
+
+def _first_sentence(command: click.Command) -> str:
+    return re.split(r"(?<=[.?])\s", " ".join((command.help or "").split()), maxsplit=1)[0]
+
 
 Group.group_class = Group
 
@@ -81,6 +107,13 @@ class RootGroup(Group):
     """The root group: it alone turns what a stage raises into one line and an exit status."""
 
     group_class = Group
+    sections: Mapping[str, Sequence[str]] = {}
+    """The names of the commands under the titles that `madetl --help` gives them."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands, section by section."""
+        for title, names in self.sections.items():
+            self.write_commands(formatter, title, names)
 
     def invoke(self, context: click.Context) -> Any:
         settings = context.ensure_object(Settings)

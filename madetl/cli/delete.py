@@ -10,7 +10,8 @@ import click
 
 from madetl.cli import options
 from madetl.cli.base import Command, Group, Settings, examples
-from madetl.cli.output import counted, note, print_json, print_table
+from madetl.cli.output import listed_counts, note, print_json, print_table
+from madetl.text import agreeing, counted
 
 if TYPE_CHECKING:
     from madetl.store.deletion import Deleted, Kind
@@ -122,7 +123,7 @@ def _delete(settings: Settings, kind: Kind, name: str, yes: bool, as_json: bool)
     if as_json:
         print_json({"kind": kind, "name": name, **asdict(gone)})
     else:
-        click.echo(f"Deleted {kind} {name}: {counted(gone.rows)}.")
+        click.echo(f"Deleted {kind} {name}: {listed_counts(gone.rows)}.")
     if stale:
         note("Ratings that count these judgments are still stored; `madetl rank` computes new ones.")
 
@@ -130,8 +131,8 @@ def _delete(settings: Settings, kind: Kind, name: str, yes: bool, as_json: bool)
 def _ask(kind: Kind, name: str, would_go: Deleted) -> None:
     rows = [{"table": table, "rows": count} for table, count in would_go.rows.items()]
     print_table(rows, title=f"With {kind} {name} go")
-    if would_go.instructions_kept:
-        click.echo(f"{would_go.instructions_kept:,} instructions stay: other runs have answers to them.")
+    if kept := would_go.instructions_kept:
+        click.echo(f"{counted(kept, 'instruction')} {agreeing(kept)['stay']}: other runs have answers to them.")
     if not sys.stdin.isatty():
         raise click.ClickException(
             "Nothing was deleted, since there is no terminal to ask on. --yes deletes without asking."

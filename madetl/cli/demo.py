@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from madetl.cli import next_steps
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option
-from madetl.cli.output import print_json, print_table
+from madetl.cli.output import print_json
+from madetl.cli.rank import legend, show_board
 
 if TYPE_CHECKING:
-    from madetl.ranking.leaderboards import Leaderboard
+    from madetl.ranking.rank import Ranking
     from madetl.study.demo import DemoStep
 
 
@@ -47,7 +49,7 @@ def demo(settings: Settings, as_json: bool) -> None:
         return
     _show(4, ranked)
     click.echo()
-    _show_leaderboard(board)
+    _show_leaderboard(ranking)
     _show_what_next(path, steps.STATEMENTS)
 
 
@@ -56,20 +58,12 @@ def _show(number: int, step: DemoStep) -> None:
     click.echo(f"{number}. {title}\n   {step.result}")
 
 
-def _show_leaderboard(board: Leaderboard) -> None:
-    print_table(
-        [
-            {
-                "rank": line.rank,
-                "model": line.model,
-                "rating": round(line.rating),
-                "95 % interval": f"{line.lower:.0f} to {line.upper:.0f}",
-                "battles": line.battles,
-            }
-            for line in board.ratings
-        ],
-        title="The leaderboard, all scenarios together",
-    )
+def _show_leaderboard(ranking: Ranking) -> None:
+    from madetl.ranking.votes import RankParameters
+
+    parameters = RankParameters()
+    show_board(ranking.leaderboards[0], ranking.bradley_terry[0], parameters)
+    click.echo(f"{legend(parameters)}\n")
 
 
 def _show_what_next(path: Path, statements: dict[str, str]) -> None:
@@ -77,7 +71,11 @@ def _show_what_next(path: Path, statements: dict[str, str]) -> None:
     click.echo(f"The database is {path.absolute()}. Some questions to ask it:\n")
     for question, sql in statements.items():
         click.echo(f'{question}\n  {program} query "{sql}"\n')
-    click.echo(f"What else there is, and what to do next: {program} status")
+    mine = ("annotate", "judge its pairs yourself, on a page in the browser (Ctrl-C ends it)")
+    next_steps.show(program, [*next_steps.DECIDED, mine, ("status", "what there is, and what each stage could do")])
+    click.echo("With files of your own, in a database of their own:")
+    click.echo(f"  {_program()} --db study.db import responses answers.csv")
+    click.echo("      a row per answer: instruction, model, response; its end says what comes next")
 
 
 def _program() -> str:

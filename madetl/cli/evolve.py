@@ -18,7 +18,7 @@ from madetl.cli.asking import (
     show_estimate,
 )
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import scenario_option
+from madetl.cli.options import scenarios_option
 from madetl.cli.output import print_table
 
 _OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "near")
@@ -32,7 +32,7 @@ _OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "ne
         "madetl evolve --scenario Coding --model gemini-2.5-pro --rounds 2 --prompt my-prompt.txt",
     ),
 )
-@scenario_option
+@scenarios_option
 @click.option("--model", required=True, metavar="NAME", help="The model that rewrites.")
 @click.option(
     "--rounds",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from madetl.cli.base import Group, Settings, examples
-from madetl.cli.options import json_option, models_option, scenario_option, seed_option
+from madetl.cli.options import json_option, models_option, scenarios_option, seed_option, selections_option
 from madetl.cli.output import note, print_json, warn
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.exporting.exports import ExportedFile
@@ -86,22 +87,19 @@ def annotation_sheet(
 
 
 @export.command(
-    epilog=examples("madetl export arena -o battles.json", "madetl export arena --judges -o battles.parquet")
+    epilog=examples(
+        "madetl export arena -o battles.json",
+        "madetl export arena --selection pilot -o pilot.json",
+        "madetl export arena --judges -o battles.parquet",
+    )
 )
-@scenario_option
+@scenarios_option
+@selections_option
 @_voter_options
 @_output_option("FILE", "A file .json, .jsonl or .parquet.")
 @json_option
 @click.pass_obj
-def arena(
-    settings: Settings,
-    *,
-    scenario: str | None,
-    annotators: tuple[str, ...],
-    judges: bool,
-    output: Path,
-    as_json: bool,
-) -> None:
+def arena(settings: Settings, /, output: Path, as_json: bool, **votes: Any) -> None:
     """Write the battles as Chatbot Arena's data sets.
 
     One record per vote, in the order shown. MAD-Eval's files do not say which answer was shown first: their votes come
@@ -109,10 +107,11 @@ def arena(
     votes only, unless --annotator or --judges says otherwise. `madetl import arena` reads the file back.
     """
     from madetl.exporting import exports
+    from madetl.ranking.votes import RankParameters
     from madetl.store import database
 
     with database.reading(settings.db) as db:
-        done = exports.arena(db, output, exports.Voters(judges, annotators), scenario)
+        done = exports.arena(db, output, RankParameters(**votes))
     _report(output, done, "battle", as_json)
 
 
@@ -124,21 +123,19 @@ def arena(
 @click.option(
     "--metric", metavar="NAME", help="Whose scores to write.  [default: the selection's, or the only metric there is]"
 )
-@scenario_option
+@scenarios_option
 @_voter_options
 @_output_option("FOLDER", "A folder, made where there is none.")
 @json_option
 @click.pass_obj
 def mad_eval(
     settings: Settings,
-    *,
+    /,
     selection: str | None,
     metric: str | None,
-    scenario: str | None,
-    annotators: tuple[str, ...],
-    judges: bool,
     output: Path,
     as_json: bool,
+    **votes: Any,
 ) -> None:
     """Write the votes as MAD-Eval's pair files.
 
@@ -146,21 +143,22 @@ def mad_eval(
     says otherwise.
     """
     from madetl.exporting import exports
+    from madetl.ranking.votes import RankParameters
     from madetl.store import database
 
     with database.reading(settings.db) as db:
-        done = exports.mad_eval(db, output, exports.Voters(judges, annotators), selection, scenario, metric=metric)
+        done = exports.mad_eval(db, output, RankParameters(**votes), selection, metric=metric)
     _report(output, done, "row", as_json)
 
 
 @export.command("alpaca-eval", epilog=examples("madetl export alpaca-eval -o outputs --models gpt-4,gemini-pro"))
-@scenario_option
+@scenarios_option
 @models_option
 @_output_option("FOLDER", "A folder, made where there is none.")
 @json_option
 @click.pass_obj
 def alpaca_eval(
-    settings: Settings, *, scenario: str | None, models: list[str] | None, output: Path, as_json: bool
+    settings: Settings, *, scenarios: tuple[str, ...], models: list[str] | None, output: Path, as_json: bool
 ) -> None:
     """Write the answers as AlpacaEval's model outputs.
 
@@ -170,7 +168,7 @@ def alpaca_eval(
     from madetl.store import database
 
     with database.reading(settings.db) as db:
-        done = exports.alpaca_eval(db, output, scenario, models)
+        done = exports.alpaca_eval(db, output, scenarios, models)
     _report(output, done, "response", as_json)
 
 
@@ -193,7 +191,7 @@ def _report(output: Path, done: ExportedFile, unit: str, as_json: bool) -> None:
         print_json({"output": str(output), **asdict(done)})
         return
     files = f" in {done.files} files" if done.files > 1 else ""
-    click.echo(f"{output}: {_count(done.rows, unit)}{files}")
+    click.echo(f"{output}: {counted(done.rows, unit)}{files}")
     for line in done.notes:
         note(f"Note: {line}.")
 
@@ -207,16 +205,12 @@ def _report_sheet(output: Path, done: ExportedSheet, unit: str, as_json: bool) -
     if not done.items:
         note(f"Nothing is left to judge in selection {done.selection}: {output} was not written.")
         return
-    click.echo(f"{output}: {_count(done.items, unit)} of selection {done.selection}")
+    click.echo(f"{output}: {counted(done.items, unit)} of selection {done.selection}")
     if done.too_long:
-        cells = f"{_count(len(done.too_long), unit)} with a text of over {CELL_LIMIT:,} characters"
+        cells = f"{counted(len(done.too_long), unit)} with a text of over {CELL_LIMIT:,} characters"
         warn(f"{cells}, which spreadsheets cut: {_numbers(done.too_long)}")
     if done.names_itself:
-        note(f"{_count(len(done.names_itself), unit)} with an answer that names its own model.")
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+        note(f"{counted(len(done.names_itself), unit)} with an answer that names its own model.")
 
 
 def _numbers(numbers: list[int]) -> str:

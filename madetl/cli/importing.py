@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from madetl.cli import next_steps
 from madetl.cli.base import Group, Settings, examples
 from madetl.cli.output import print_json, progress_bar, warn
 
 if TYPE_CHECKING:
     from madetl.importing.each_file import Imported
+    from madetl.store.judgments import Again
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 json_counts_option = click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -22,7 +26,37 @@ def _scenario_option(default: str | None, help: str) -> Callable[[Any], Any]:
 
 
 def _annotator_option(default: str, help: str) -> Callable[[Any], Any]:
-    return click.option("--annotator", metavar="NAME", default=default, show_default=True, help=help)
+    return click.option("--annotator", metavar="NAME", help=f"{help}  [default: {default}, a crowd]")
+
+
+_again_options = (
+    click.option(
+        "--revise", is_flag=True, help="What differs from an annotator's earlier verdict counts instead of that one."
+    ),
+    click.option("--as-repeat", is_flag=True, help="Second verdicts are repeats: for self-agreement, never counted."),
+)
+_crowd_option = click.option(
+    "--crowd",
+    "crowds",
+    multiple=True,
+    metavar="NAME",
+    help="NAME is many people: each of its rows is a vote. May be repeated.",
+)
+
+
+def _second_verdict_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --revise and --as-repeat; the command gets both as `again`."""
+
+    @wraps(command)
+    def with_again(*arguments: Any, revise: bool, as_repeat: bool, **options: Any) -> Any:
+        if revise and as_repeat:
+            raise click.UsageError("Give either --revise or --as-repeat: a second verdict counts, or it does not.")
+        again = "revise" if revise else "repeat" if as_repeat else "refuse"
+        return command(*arguments, again=again, **options)
+
+    for option in reversed(_again_options):
+        with_again = option(with_again)
+    return with_again
 
 
 _metric_option = click.option(
@@ -106,7 +140,9 @@ def alpaca_eval(settings: Settings, files: tuple[str, ...], scenario: str, as_js
 @files_argument
 @_scenario_option("MAD-Eval", "Scenario of the instructions.")
 @_annotator_option("mad-eval", "Who judged.")
+@_crowd_option
 @_metric_option
+@_second_verdict_options
 @json_counts_option
 @click.pass_obj
 def mad_eval(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -127,7 +163,9 @@ def mad_eval(settings: Settings, /, files: tuple[str, ...], as_json: bool, **opt
 @files_argument
 @_scenario_option("Arena", "Scenario of the battles that name none.")
 @_annotator_option("arena", "Who judged the battles that have no judge.")
+@_crowd_option
 @_metric_option
+@_second_verdict_options
 @json_counts_option
 @click.pass_obj
 def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -136,6 +174,9 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
     Each battle has model_a, model_b and winner (model_a, model_b, tie, both_bad), and either conversation_a and
     conversation_b or MAD-Eval's data. model_a is the answer that was shown first. Longer conversations become one
     text: the user's turns are the instruction, the model's turns its response.
+
+    A judge is one person with one vote per pair of answers, unless --crowd says that the name stands for many people
+    (as arena and arena_user do).
     """
     _run(settings, "import_arena", files, as_json, **options)
 
@@ -144,30 +185,33 @@ def arena(settings: Settings, /, files: tuple[str, ...], as_json: bool, **option
     epilog=examples(
         "madetl import judgments sheet.csv --annotator alice",
         "madetl import judgments votes.csv --scenario Writing",
+        "madetl import judgments votes-corrected.csv --revise",
+        "madetl import judgments votes-of-passers-by.csv --crowd passers-by",
     )
 )
 @files_argument
 @click.option("--annotator", metavar="NAME", help="Who judged, where the file does not say.")
+@_crowd_option
 @click.option("--scenario", metavar="NAME", help="Scenario of the instructions, where the rows name none.")
+@_second_verdict_options
 @json_counts_option
 @click.pass_obj
-def judgments(
-    settings: Settings, *, files: tuple[str, ...], annotator: str | None, scenario: str | None, as_json: bool
-) -> None:
+def judgments(settings: Settings, /, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Import people's verdicts from CSV, JSONL or Parquet.
 
     A sheet of `madetl export annotations`: the column winner holds response_1, response_2, tie or both_bad, or nothing
     yet. A table: instruction, model_a, model_b, winner (a model's name, or one of those words), and optionally
     annotator, created_at, comment; scenario, input, response_a and response_b where the others leave a doubt.
 
-    Verdicts on pairs that were removed since the sheet was made are left out, and counted.
+    Whoever judged two answers before has voted on them: the same verdict adds nothing, and a file with another one is
+    refused, unless --revise or --as-repeat says what it is.
     """
     from madetl.importing import judgments
     from madetl.store import database
 
     with database.writing(settings.db) as db:
-        done = judgments.import_judgments(db, files, annotator=annotator, scenario=scenario)
-    show(done, as_json)
+        done = judgments.import_judgments(db, files, **options)
+        show(done, as_json, db, settings.program)
 
 
 @import_group.command(
@@ -187,10 +231,11 @@ def judgments(
     help="Who judged: one name for the whole file, or a name for each of Label Studio's e-mail addresses or ids; may "
     "be repeated.  [default: the address, or label-studio:ID]",
 )
+@_second_verdict_options
 @json_counts_option
 @click.pass_obj
 def import_label_studio(
-    settings: Settings, *, files: tuple[str, ...], annotators: tuple[str, ...], as_json: bool
+    settings: Settings, *, files: tuple[str, ...], annotators: tuple[str, ...], again: Again, as_json: bool
 ) -> None:
     """Import verdicts from Label Studio's JSON export.
 
@@ -202,8 +247,8 @@ def import_label_studio(
 
     names = label_studio.Names.parse(annotators)
     with database.writing(settings.db) as db:
-        done = label_studio.import_annotations(db, files, names)
-    show(done, as_json)
+        done = label_studio.import_annotations(db, files, names, again=again)
+        show(done, as_json, db, settings.program)
 
 
 def _run(settings: Settings, name: str, files: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -211,19 +256,23 @@ def _run(settings: Settings, name: str, files: tuple[str, ...], as_json: bool, *
     from madetl.importing import answers
     from madetl.store import database
 
-    with database.writing(settings.db) as db, progress_bar("import", "KB") as progress:
-        done = getattr(answers, name)(db, files, progress=progress, **options)
-    show(done, as_json)
+    with database.writing(settings.db) as db:
+        with progress_bar("import", "KB") as progress:
+            done = getattr(answers, name)(db, files, progress=progress, **options)
+        show(done, as_json, db, settings.program)
 
 
-def show(done: Imported, as_json: bool) -> None:
-    """Prints the closing line of an import, or its counts as JSON, and its warnings."""
+def show(done: Imported, as_json: bool, db: sqlite3.Connection, program: str) -> None:
+    """Prints the closing line of an import and what comes next, or its counts as JSON; and its warnings."""
+    from madetl import status
+
     for warning in done.warnings:
         warn(warning)
     if as_json:
         print_json({"summary": done.summary, "warnings": done.warnings, "counts": dict(sorted(done.counts.items()))})
     else:
         click.echo(done.summary)
+        next_steps.show(program, [(step.command, step.why) for step in status.after_import(db)])
 
 
 COMMANDS: list[click.Command] = [import_group]

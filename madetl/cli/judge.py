@@ -11,6 +11,7 @@ import click
 from madetl.cli.asking import FILE, Asking, asking_options, conclude, opened, run_work, sampling_options
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.output import note, warn
+from madetl.text import counted
 
 
 @click.command(
@@ -65,7 +66,8 @@ def judge(
     if not asking.as_json:
         note(result.flipping)
         if result.own_answers:
-            warn(f"{result.annotator} judged its own answers in {result.own_answers:,} of {result.verdicts:,} pairs.")
+            pairs = counted(result.verdicts, "pair")
+            warn(f"{result.annotator} judged its own answers in {result.own_answers:,} of {pairs}.")
     counts = ("new", "pairs", "verdicts", "flips", "first", "second", "own_answers")
     conclude(result, asking.as_json, **{name: getattr(result, name) for name in counts})
     if not asking.as_json:

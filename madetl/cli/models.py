@@ -11,7 +11,7 @@ import click
 from madetl.cli import options
 from madetl.cli.asking import FILE, read_text, sampling_options
 from madetl.cli.base import Group, Settings, examples
-from madetl.cli.output import counted, note, print_json, print_table
+from madetl.cli.output import listed_counts, note, print_json, print_table, warn
 
 # Columns that are empty where all models are known from files alone
 _HIDDEN_IF_EMPTY = ("provider", "model_id", "base_url", "settings", "price_in", "price_out")
@@ -63,14 +63,20 @@ def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool
     with database.writing(settings.db, create=False) as db:
         renamed = merge_models.rename(db, old, new, merge=merge)
     if as_json:
-        print_json({"old": old, "new": new, **asdict(renamed)})
+        print_json({"old": old, **asdict(renamed)})
         return
+    new = renamed.new
     if renamed.merged is None:
         click.echo(f"{old} is called {new} now.")
         return
-    click.echo(f"{old} is merged into {new}: {counted(renamed.merged) or 'it had nothing'}.")
-    if dropped := counted(renamed.dropped or {}):
+    click.echo(f"{old} is merged into {new}: {listed_counts(renamed.merged) or 'it had nothing'}.")
+    if dropped := listed_counts(renamed.dropped or {}):
         note(f"Dropped, since {new} had the same or would meet itself: {dropped}.")
+    if renamed.repeats:
+        votes = f"{renamed.repeats:,} vote{' is a repeat' if renamed.repeats == 1 else 's are repeats'}"
+        note(
+            f"{votes} now, since whoever gave them judged the same answers under both names: the first verdict counts."
+        )
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
@@ -133,6 +139,7 @@ def add(settings: Settings, /, name: str, **options: Any) -> None:
     """
     from madetl.asking import model_settings
     from madetl.store import database
+    from madetl.store.model_names import warning_of_same
 
     changes = {option: value for option, value in options.items() if value is not None and value != {}}
     for text in ("system_prompt", "chat_template"):
@@ -142,10 +149,13 @@ def add(settings: Settings, /, name: str, **options: Any) -> None:
         changes["options"] = changes.get("options", {}) | {"chat_template": changes.pop("chat_template")}
     with database.writing(settings.db) as db, database.transaction(db):
         model = model_settings.add(db, name, changes)
+        warning = warning_of_same(db, name)
     where = f" at {model.endpoint.base_url}" if model.endpoint.base_url else ""
     click.echo(f"{name} is asked as {model.endpoint.model_id} of {model.endpoint.provider}{where}.")
     if model.price.per_million_in is None or model.price.per_million_out is None:
         note("Its price is unknown: --price-in and --price-out give it, in USD per million tokens.")
+    if warning:
+        warn(warning)
 
 
 COMMANDS: list[click.Command] = [models_group]

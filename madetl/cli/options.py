@@ -10,6 +10,41 @@ from click.core import ParameterSource
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 scenario_option = click.option("--scenario", metavar="NAME", help="Only instructions of this scenario.")
+scenarios_option = click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _, __, value: tuple(dict.fromkeys(value)),
+    help="Only instructions of this scenario; may be repeated.  [default: all]",
+)
+selections_option = click.option(
+    "--selection",
+    "selections",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _, __, value: tuple(dict.fromkeys(value)),
+    help="Only votes on what this selection picked; may be repeated.  [default: all votes]",
+)
+
+
+def _generation(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    from madetl.errors import ParameterError
+    from madetl.store import pool
+
+    try:
+        return None if value is None else pool.parsed(value)
+    except ParameterError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+generation_option = click.option(
+    "--generation",
+    callback=_generation,
+    metavar="evolved|seeds|all|N",
+    help="Which instructions: rewritings (of all rounds, or of round N), their seeds, or all.  [default: evolved in a "
+    "scenario that has rewritings, else seeds]",
+)
 seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Seed of what is drawn at random.")
 
 
@@ -53,15 +88,17 @@ pairs_option = click.option(
     help="All response pairs, or only those that somebody judged already.",
 )
 metric_option = click.option(
-    "--metric", default="char-ngram", show_default=True, metavar="NAME", help="The similarity to go by."
+    "--metric", metavar="NAME", help="The similarity to go by.  [default: the one that is measured, if only one is]"
 )
 
 
-class LengthRatio(click.FloatRange):
+class LengthRatio(click.ParamType[float]):
     """0 (off), or a number above 1: the longer answer divided by the shorter one is at least 1."""
 
+    name = "float"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        ratio = float(super().convert(value, param, ctx))
+        ratio = float(click.FLOAT.convert(value, param, ctx))
         if ratio != 0 and not 1 < ratio < math.inf:
             self.fail(f"{value} is neither 0 (off) nor a number above 1.", param, ctx)
         return ratio

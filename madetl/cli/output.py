@@ -27,7 +27,7 @@ def warn(message: str) -> None:
     click.echo(f"Warning: {message}", err=True)
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def listed_counts(counts: Mapping[str, int]) -> str:
     """Counts in words: '3 responses, 12 similarities'; what is 0 is left out."""
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 

@@ -20,8 +20,9 @@ from madetl.cli.options import (
     min_words_option,
     models_option,
     names,
-    scenario_option,
+    scenarios_option,
     seed_option,
+    selections_option,
 )
 from madetl.errors import MissingExtraError, ParameterError
 
@@ -111,7 +112,8 @@ def _plot_file(_: click.Context, __: click.Parameter, value: Path | None) -> Pat
     metavar="N",
     help="Judgments of each pair of models before votes decide.",
 )
-@scenario_option
+@scenarios_option
+@selections_option
 @models_option
 @seed_option
 @click.option(

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import scenario_option
+from madetl.cli.options import scenarios_option, selections_option
 from madetl.errors import MissingExtraError, ParameterError
+from madetl.text import counted
 
 
 @click.command(
@@ -19,13 +20,16 @@ from madetl.errors import MissingExtraError, ParameterError
     epilog=examples(
         "madetl report -o report.html",
         "madetl report --scenario Writing -o writing.html",
+        "madetl report --selection pilot -o pilot.html",
         "madetl report --run 7 -o report.html",
+        'madetl report --title "Which assistant writes best?" -o report.html',
     ),
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file to write, .html."
 )
-@scenario_option
+@scenarios_option
+@selections_option
 @click.option(
     "--run",
     "run_id",
@@ -33,8 +37,17 @@ from madetl.errors import MissingExtraError, ParameterError
     metavar="N",
     help="Report run N of `madetl rank`.  [default: the latest of people's votes]",
 )
+@click.option("--title", metavar="TEXT", help="The title.  [default: the database's name, and the question]")
 @click.pass_obj
-def report(settings: Settings, *, output: Path, scenario: str | None, run_id: int | None) -> None:
+def report(
+    settings: Settings,
+    *,
+    output: Path,
+    scenarios: tuple[str, ...],
+    selections: tuple[str, ...],
+    run_id: int | None,
+    title: str | None,
+) -> None:
     """Write a report: one HTML file that needs nothing else, to mail, print or keep.
 
     Who leads and how sure that is; leaderboards, win rates, how stable the ranking is, what was selected, what each
@@ -46,26 +59,28 @@ def report(settings: Settings, *, output: Path, scenario: str | None, run_id: in
     from madetl.store import database
 
     page = _page()
-    program = f"madetl --db {shlex.quote(str(settings.db))}" if settings.db_named else "madetl"
+    program = f"madetl --db {shlex.quote(settings.db.name)}" if settings.db_named else "madetl"
     with database.reading(settings.db) as db:
         done = page.write(
             db,
             output,
-            title=settings.db.stem,
+            title=title or f"{settings.db.stem}: which model do people prefer?",
             program=program,
             command_line=lambda command, parameters: command_line(program, command, parameters),
-            scenario=scenario,
+            scenarios=scenarios,
+            selections=selections,
             run_id=run_id,
         )
-    judgments = f"{done.judgments:,} judgment{'' if done.judgments == 1 else 's'}"
-    click.echo(f"{output}: {judgments} of {done.models} models, {done.bytes / 1e6:.1f} MB")
+    click.echo(
+        f"{output}: {counted(done.judgments, 'judgment')} of {counted(done.models, 'model')}, {done.bytes / 1e6:.1f} MB"
+    )
 
 
 def _page() -> Any:
     try:
         from madetl.report import page
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("jinja2", "markupsafe", "matplotlib"):
+        if (error.name or "").split(".")[0] not in ("jinja2", "markdown_it", "markupsafe", "matplotlib", "nh3"):
             raise
         raise MissingExtraError("`madetl report`", "report") from error
     return page

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from madetl.cli import next_steps
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import (
     diversity_option,
     floor_option,
+    generation_option,
     instruction_metric_option,
     json_option,
     max_length_ratio_option,
@@ -19,11 +20,12 @@ from madetl.cli.options import (
     min_words_option,
     models_option,
     refuse_without_adaptive,
-    scenario_option,
+    scenarios_option,
     seed_option,
     stop_at_option,
 )
 from madetl.cli.output import print_json, print_table, warn
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.selection.select import Adaptive, SelectionResult
@@ -53,7 +55,8 @@ _PAIRS_SHOWN = 30
 @instruction_metric_option
 @min_words_option
 @max_length_ratio_option
-@scenario_option
+@scenarios_option
+@generation_option
 @models_option
 @click.option(
     "--pairs",
@@ -82,7 +85,7 @@ _PAIRS_SHOWN = 30
 @stop_at_option
 @click.option("--place", metavar="MODEL", help="With --adaptive: only pairs of this model with the others.")
 @seed_option
-@click.option("--name", help="Name of the selection.  [default: one per scenario and metric, such as all-char-ngram]")
+@click.option("--name", help="Name of the selection.  [default: one per scenarios and metric, such as all-char-ngram]")
 @json_option
 @click.pass_obj
 def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
@@ -92,7 +95,8 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
     For each pair of models, K instructions by the greedy of maximum discrepancy:
       x_k = argmin  similarity(x) + lambda * max cosine(x, picked before)
     Running it again extends a selection: a model that came later gets its pairs, a larger K
-    (--top-k 20 after 10) adds picks; what was picked, and judged, stays.
+    (--top-k 20 after 10) adds picks; what was picked, and judged, stays. It goes on with the
+    instructions that it was begun with (--generation), though more are written since.
 
     With --adaptive, pairs of models get as many as it takes to tell which is better: run it again
     whenever a batch is judged, or let `madetl annotate --adaptive` pick as people judge.
@@ -109,7 +113,7 @@ def select(settings: Settings, /, *, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(asdict(result) | {"summary": result.summary})
     else:
-        _print(result)
+        _print(result, settings.program)
 
 
 def _adaptive(options: dict[str, Any]) -> Adaptive | None:
@@ -123,24 +127,29 @@ def _adaptive(options: dict[str, Any]) -> Adaptive | None:
     return None
 
 
-def _print(result: SelectionResult) -> None:
+def _print(result: SelectionResult, program: str) -> None:
     rows = [asdict(pair) for pair in result.pairs]
     print_table(rows[:_PAIRS_SHOWN])
     if len(rows) > _PAIRS_SHOWN:
-        click.echo(f"… and {len(rows) - _PAIRS_SHOWN} more model pairs: SELECT * FROM selected_pairs\n")
+        click.echo(f"… and {counted(len(rows) - _PAIRS_SHOWN, 'more model pair')}: SELECT * FROM selected_pairs\n")
     _print_filters(result)
     click.echo(result.summary)
+    click.echo(f"Pool: {result.pool}")
+    _print_what_next(result, program)
+
+
+def _print_what_next(result: SelectionResult, program: str) -> None:
     to_judge = result.selected - result.judged
-    if not to_judge and result.pair_policy == "adaptive":
-        again = "madetl rank, or madetl advise" if result.stopped else "the same command again, to pick more"
-        click.echo(f"Every response pair of it has a judgment. Next: {again}")
-        return
-    if not to_judge:
-        click.echo("Every response pair of it has a judgment. Next: madetl rank")
-        return
-    have_one = f": {result.judged} of {result.selected} response pairs have one" if result.judged else ""
-    click.echo(f"It asks for {to_judge} human judgments{have_one}.")
-    click.echo(f"Next: madetl export annotations --selection {shlex.quote(result.name)} -o sheet.csv")
+    if to_judge:
+        have_one = f": {result.judged:,} of {counted(result.selected, 'response pair')} have one"
+        judgments = counted(to_judge, "judgment of a person", "judgments of people")
+        click.echo(f"It asks for {judgments}{have_one if result.judged else ''}.")
+        next_steps.show(program, next_steps.to_judge(result.name))
+    elif result.pair_policy == "adaptive" and not result.stopped:
+        click.echo("Every response pair of it has a judgment. Next: the same command again, to pick more")
+    else:
+        click.echo("Every response pair of it has a judgment.")
+        next_steps.show(program, next_steps.judged(result.name))
 
 
 def _print_filters(result: SelectionResult) -> None:

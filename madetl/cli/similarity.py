@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -21,13 +20,13 @@ from madetl.cli.asking import (
     show_estimate,
 )
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import models_option, pairs_option, scenario_option
+from madetl.cli.options import generation_option, models_option, pairs_option, scenarios_option
 from madetl.cli.output import Progress, note, print_json, progress_bar, warn
 from madetl.errors import ParameterError
 
 if TYPE_CHECKING:
-    from madetl.asking.model_settings import AskedModel
     from madetl.asking.stage_work import Show
+    from madetl.similarity.embed import InstructionsToEmbed
     from madetl.similarity.run import Measurement
 
 _TOP_K = 10  # what a selection takes by default: how many judgments follow
@@ -52,7 +51,8 @@ _FILTERS = ("min_words", "max_length_ratio")
     ),
 )
 @click.option("--metric", default="char-ngram", show_default=True, metavar="NAME", help="What to measure with.")
-@scenario_option
+@scenarios_option
+@generation_option
 @models_option
 @pairs_option
 @click.option(
@@ -98,7 +98,8 @@ def similarity(
     kind: Literal["embedding", "llm"] | None,
     instructions: bool,
     asking: Asking,
-    scenario: str | None,
+    scenarios: tuple[str, ...],
+    generation: str | None,
     models: list[str] | None,
     pairs: Literal["all", "judged"],
     **special: Any,
@@ -117,6 +118,7 @@ def similarity(
                 every pair of answers, which is expensive: see --dry-run, and --prefilter
     any other   the name of a metric whose vectors stand in the table embeddings: their cosine
     """
+    from madetl.similarity.embed import InstructionsToEmbed
     from madetl.similarity.run import Measurement, MetricChoice
     from madetl.store import database
 
@@ -124,11 +126,13 @@ def similarity(
     opened = database.reading if asking.dry_run else database.writing
     with opened(settings.db) as db:
         choice = MetricChoice(metric, kind, given)
-        which: dict[str, Any] = {"scenario": scenario, "models": models, "pairs": pairs}
+        which: dict[str, Any] = {
+            "scenarios": scenarios, "generation": generation, "models": models, "pairs": pairs,
+        }  # fmt: skip
         measurement = Measurement(db, choice, **which, model_options=lambda name: asking.model_options)
         _check_fit(measurement.name, measurement.kind, given, instructions)
         if instructions:
-            _embed_instructions(db, measurement.model, scenario, asking)
+            _embed_instructions(InstructionsToEmbed(db, measurement.model, scenarios, generation), asking)
             return
         for warning in measurement.warnings():
             warn(warning)
@@ -158,8 +162,9 @@ def _show_cost(measurement: Measurement, asking: Asking, prefiltered: bool) -> N
     estimate = measurement.dry_run(asking.options)
     if estimate is None:
         click.echo(f"{measurement.name} asks no model: it costs time alone.")
+        click.echo(f"Pool: {measurement.pool}")
         return
-    show_estimate(estimate, asking.as_json, **{_JUDGMENTS: measurement.judgments_after(_TOP_K)})
+    show_estimate(estimate, asking.as_json, pool=measurement.pool, **{_JUDGMENTS: measurement.judgments_after(_TOP_K)})
     if measurement.kind == "llm" and not prefiltered and not asking.as_json:
         note("A request for every pair of answers; --prefilter char-ngram:100 asks about 100 per model pair.")
 
@@ -172,11 +177,12 @@ def _measure(measurement: Measurement, asking: Asking) -> None:
     for remark in result.remarks:
         warn(remark)
     if not isinstance(result, Measured):
-        conclude(result, asking.as_json, **result.counts)
+        conclude(result, asking.as_json, pool=measurement.pool, **result.counts)
     elif asking.as_json:
         print_json(asdict(result) | {"summary": result.summary})
     else:
         click.echo(result.summary)
+        click.echo(f"Pool: {result.pool}")
 
 
 @contextmanager
@@ -197,10 +203,9 @@ def _bars(measurement: Measurement) -> Iterator[tuple[Show, Progress]]:
             yield asking.enter_context(asking_bar(measurement.name)), progress
 
 
-def _embed_instructions(db: sqlite3.Connection, model: AskedModel, scenario: str | None, asking: Asking) -> None:
-    from madetl.similarity.embed import InstructionsToEmbed
-
-    conclude(run_work(InstructionsToEmbed(db, model, scenario), asking, model.name), asking.as_json)
+def _embed_instructions(work: InstructionsToEmbed, asking: Asking) -> None:
+    result = run_work(work, asking, work.model.name, pool=work.pool)
+    conclude(result, asking.as_json, pool=result.pool)
 
 
 COMMANDS: list[click.Command] = [similarity]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import shlex
 import sqlite3
 import sys
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from madetl.cli import options
+from madetl.cli import next_steps, options
 from madetl.cli.base import Command, Settings, examples
 from madetl.cli.output import note, print_json, print_table
 
@@ -27,7 +26,7 @@ _TABLES = {
     "failures": "Requests that were never answered",
     "similarities": "Similarities, in response pairs",
     "selections": "Selections, in response pairs",
-    "annotators": "Judgments",
+    "annotators": "Votes",
     "leaderboard": "Leaderboard (overall, Elo, people's votes; lower and upper: {bounds})",
 }
 
@@ -44,33 +43,34 @@ def status(settings: Settings, as_json: bool) -> None:
 
     with database.reading(settings.db) as db:
         found = asdict(look(db))
-    program = f"madetl --db {shlex.quote(str(settings.db))}" if settings.db_named else "madetl"
-    for step in found["next"]:
-        step["command"] = "madetl demo" if step["command"] == "demo" else f"{program} {step['command']}"
     if as_json:
+        for step in found["next"]:
+            step["command"] = next_steps.called(settings.program, step["command"])
         print_json({"database": str(settings.db), **found})
     else:
-        _print_status(found)
+        _print_status(found, settings.program)
 
 
-def _print_status(found: dict[str, Any]) -> None:
+def _print_status(found: dict[str, Any], program: str) -> None:
     board = found["leaderboard"]
     permuted = any(row["resample"] == "permute" for row in board)
     bounds = "range over orders of the battles" if permuted else "95 % interval"
-    found = found | {"leaderboard": [_without(row, "resample") for row in board]}
+    unsaid = ("resample",) if any(row["selections"] for row in board) else ("resample", "selections")
+    found = found | {"leaderboard": [_without(row, *unsaid) for row in board]}
     if not any(row["budget"] for row in found["selections"]):
         found |= {"selections": [_without(row, "pair_policy", "budget") for row in found["selections"]]}
+    unused = [name for name in ("repeats", "revised") if not any(row[name] for row in found["annotators"])]
+    found |= {"annotators": [_without(row, *unused) for row in found["annotators"]]}
     for name, title in _TABLES.items():
         if found[name]:
             print_table(found[name], title=title.format(bounds=bounds))
     if not found["scenarios"]:
         click.echo("The database is empty.\n")
     if not found["next"]:
-        click.echo("Everything is measured, judged and ranked. `madetl query leaderboard` shows the ratings.")
-        return
-    click.echo("Next:")
-    for step in found["next"]:
-        click.echo(f"  {step['command']}\n      {step['stage']}: {step['why']}")
+        click.echo("Everything is measured, judged and ranked.")
+        next_steps.show(program, [*next_steps.DECIDED, ("query leaderboard", "the ratings, as rows")])
+    else:
+        next_steps.show(program, [(step["command"], f"{step['stage']}: {step['why']}") for step in found["next"]])
 
 
 def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from madetl.cli.base import Command, Settings, examples
 from madetl.cli.options import json_option
 from madetl.cli.output import note, print_json, print_table, progress_bar, warn
 from madetl.cli.rank import show as show_ranking
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.asking.ask import AskReport
@@ -82,7 +83,7 @@ def _take_steps(db: sqlite3.Connection, study: Study, done: list[dict[str, Any]]
         _tell(outcome.report)
         undone += outcome.report.failed + outcome.report.left
         if missing := to_be_started_again(outcome.report):
-            warn(f"The study stops here: {missing:,} answers are missing. Start it again to go on.")
+            warn(f"The study stops here, with {counted(missing, 'answer')} missing. Start it again to go on.")
             sys.exit(1)
     return undone
 
@@ -103,12 +104,12 @@ def _tell(report: AskReport) -> None:
 
 def _needed(study: Study, settings: Settings) -> list[dict[str, Any]]:
     """For each selection that people have not judged to its end: how many judgments, and the command for them."""
-    program = f"madetl --db {shlex.quote(str(settings.db))}" if settings.db_named else "madetl"
     return [
         {
             "selection": name,
             "judgments": selected - judged,
-            "command": f"{program} export annotations --selection {shlex.quote(name)} -o {shlex.quote(name)}.csv",
+            "command": f"{settings.program} export annotations --selection {shlex.quote(name)} "
+            f"-o {shlex.quote(name)}.csv",
         }
         for name, selected, judged in study.selected
         if selected > judged
@@ -121,7 +122,7 @@ def _show_end(rankings: list[tuple[RankParameters, Ranking]], needed: list[dict[
         show_ranking(ranking, parameters)
     if needed:
         click.echo()
-        click.echo(f"{sum(each['judgments'] for each in needed):,} judgments needed:")
+        click.echo(f"Needed: {counted(sum(each['judgments'] for each in needed), 'judgment')}")
     for each in needed:
         click.echo(f"  {each['command']}")
 
@@ -135,9 +136,10 @@ def _show_forecast(study: Study, settings: Settings, as_json: bool) -> None:
         return
     print_table([asdict(step) for step in found.steps], title="Dry run: no model is asked")
     unknown = any(step.cost is None and step.requests for step in found.steps)
-    click.echo(f"{sum(step.requests for step in found.steps):,} requests, {usd(found.cost)}", nl=False)
+    click.echo(f"{counted(sum(step.requests for step in found.steps), 'request')}, {usd(found.cost)}", nl=False)
     click.echo(" and what has no price or no answers to go by yet" if unknown else "")
-    click.echo(f"{found.judgments:,} judgments of people, at most")
+    click.echo(f"{counted(found.judgments, 'judgment of a person', 'judgments of people')}, at most")
+    click.echo(f"Pool: {found.pool}")
 
 
 COMMANDS: list[click.Command] = [run_command]

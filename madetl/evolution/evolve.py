@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,8 +25,8 @@ from madetl.evolution.near_duplicates import THRESHOLD, Pool
 from madetl.providers.base import ChatAnswer, ChatRequest
 from madetl.store import sqlfiles
 from madetl.store.runs import run
-from madetl.store.scope import check_scenario, scenarios
-from madetl.text import instruction_hash, storable, with_input
+from madetl.store.scope import check_scenarios, scenarios
+from madetl.text import counted, instruction_hash, storable, with_input
 
 _OWN_PROMPT = ("writing", "reasoning", "understanding", "coding")
 _WITH_ANSWER = ("reasoning",)  # though no instruction of the pool may have one
@@ -37,12 +37,12 @@ _KEEPS_ITS_PARENT = ("coding",)  # a rewriting that adds to its parent is close 
 class Evolution:
     """What is to be rewritten, by which model and how.
 
-    `scenario` None: each of them. `limit`: only the first so many instructions of each generation. `prompt`: the user's
+    `scenarios` (): each of them. `limit`: only the first so many instructions of each generation. `prompt`: the user's
     own. `threshold`: the cosine above which a rewriting counts as a near-duplicate.
     """
 
     model: str
-    scenario: str | None = None
+    scenarios: Sequence[str] = ()
     rounds: int = 1
     per_seed: int = 1
     limit: int | None = None
@@ -83,11 +83,17 @@ class Evolved:
         """The closing line."""
         new, known = sum(each.new for each in self.rounds), sum(each.known for each in self.rounds)
         exact, near = sum(each.exact for each in self.rounds), sum(each.near for each in self.rounds)
-        dropped = f"{exact + near:,} dropped ({exact:,} duplicates, {near:,} near-duplicates)" if exact + near else ""
+        dropped = (
+            f"{exact + near:,} dropped ({counted(exact, 'duplicate')}, {counted(near, 'near-duplicate')})"
+            if exact + near
+            else ""
+        )
         if not new and not self.report.done and not self.report.undone:
             return ", ".join(filter(None, [f"{self.model}: nothing to do ({known:,} known)", dropped]))
         missing = f"{self.report.undone:,} missing" if self.report.undone else ""
-        return ", ".join(filter(None, [f"{self.model}: {new:,} new instructions ({known:,} known)", dropped, missing]))
+        return ", ".join(
+            filter(None, [f"{self.model}: {counted(new, 'new instruction')} ({known:,} known)", dropped, missing])
+        )
 
 
 def evolve(
@@ -243,9 +249,9 @@ class RewritingsToAsk(StageWork[Evolved]):
 
 def _scenarios(db: sqlite3.Connection, evolution: Evolution) -> list[str]:
     """The scenarios to evolve. Raises ParameterError where there is none."""
-    check_scenario(db, evolution.scenario)
-    if evolution.scenario is not None:
-        return [evolution.scenario]
+    check_scenarios(db, evolution.scenarios)
+    if evolution.scenarios:
+        return list(evolution.scenarios)
     if not (found := scenarios(db)):
         raise ParameterError("There are no instructions to rewrite yet. Bring seeds: madetl import instructions FILE")
     return found

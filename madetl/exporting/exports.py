@@ -18,26 +18,12 @@ from typing import Any
 
 from madetl.errors import ParameterError
 from madetl.formats import writing
+from madetl.ranking.rank import of_stored_names
+from madetl.ranking.votes import RankParameters
 from madetl.store.metrics import find_metric, metric_label
+from madetl.store.scope import check_scenarios, check_selections, names_json
 from madetl.store.selections import find_set
 from madetl.store.sqlfiles import query
-
-
-@dataclass(frozen=True)
-class Voters:
-    """Whose verdicts: people's, the judge models' instead, or those of named annotators."""
-
-    judges: bool = False
-    names: Sequence[str] = ()
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters :kind and :names of the queries."""
-        if self.names:
-            return {"kind": None, "names": json.dumps(list(self.names), ensure_ascii=False)}
-        return {"kind": "model" if self.judges else "person", "names": None}
-
-    def __str__(self) -> str:
-        return ", ".join(self.names) or ("judge models" if self.judges else "people")
 
 
 @dataclass
@@ -49,8 +35,8 @@ class ExportedFile:
     notes: list[str] = field(default_factory=list)
 
 
-def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | None = None) -> ExportedFile:
-    """One record per judgment, in the order shown, that Arena's notebooks and `import arena` read.
+def arena(db: sqlite3.Connection, output: Path, votes: RankParameters) -> ExportedFile:
+    """One record per vote that `votes` count, in the order shown, that Arena's notebooks and `import arena` read.
 
     The kind of file is that of its suffix: .json, .jsonl or .parquet. Raises ParameterError where there is nothing.
     """
@@ -58,11 +44,11 @@ def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | 
     if suffix not in {".json", ".jsonl", ".parquet"}:
         raise ParameterError(f"{output}: a name for battles ends in .json, .jsonl or .parquet.")
     with _snapshot(db):
-        _check_voters(db, voters)
-        rows = db.execute(query("exporting/arena_battles"), voters.parameters() | {"scenario": scenario})
+        votes = _known(db, votes)
+        rows = db.execute(query("exporting/arena_battles"), votes.counted)
         battles = [_battle(row) for row in rows]
     if not battles:
-        raise ParameterError(_no_judgments(voters, scenario))
+        raise ParameterError(_no_votes(votes))
     with writing.whole_file(output) as path:
         if suffix == ".json":
             writing.write_json(path, map(_nested, battles))
@@ -79,9 +65,8 @@ def arena(db: sqlite3.Connection, output: Path, voters: Voters, scenario: str | 
 def mad_eval(
     db: sqlite3.Connection,
     folder: Path,
-    voters: Voters,
+    votes: RankParameters,
     selection: str | None = None,
-    scenario: str | None = None,
     *,
     metric: str | None = None,
 ) -> ExportedFile:
@@ -94,11 +79,11 @@ def mad_eval(
     if selection is not None and metric is not None:
         raise ParameterError("A selection's pairs have the scores of its own metric: give --selection or --metric.")
     with _snapshot(db):
-        _check_voters(db, voters)
+        votes = _known(db, votes)
         metrics = _metrics(db, metric) if selection is None else []
-        rows = _pair_rows(db, voters, selection, scenario, metrics)
+        rows = _pair_rows(db, votes, selection, metrics)
     if not rows:
-        raise ParameterError(_no_judgments(voters, scenario))
+        raise ParameterError(_no_votes(votes))
     pairs = {key: list(group) for key, group in groupby(rows, key=lambda row: (row["model_a"], row["model_b"]))}
     labels = {key: f"{key[0]}-vs-{key[1]}" for key in pairs}
     names = writing.file_names(labels.values())
@@ -111,10 +96,13 @@ def mad_eval(
 
 
 def alpaca_eval(
-    db: sqlite3.Connection, folder: Path, scenario: str | None = None, models: Sequence[str] | None = None
+    db: sqlite3.Connection, folder: Path, scenarios: Sequence[str] = (), models: Sequence[str] | None = None
 ) -> ExportedFile:
     """One file `MODEL.json` per model with all its answers. Raises ParameterError where there are none."""
-    parameters = {"scenario": scenario, "models": json.dumps(models, ensure_ascii=False) if models else None}
+    parameters = {
+        "scenarios": names_json(scenarios),
+        "models": json.dumps(models, ensure_ascii=False) if models else None,
+    }
     with _snapshot(db):
         _check_known(db, "models", "model", models or ())
         names = writing.file_names(row[0] for row in db.execute("SELECT name FROM models ORDER BY id"))
@@ -128,7 +116,7 @@ def alpaca_eval(
                 counts["files"] += 1
                 counts["samples"] += sum(answer["sample"] > 0 for answer in answers)
             if not counts["rows"]:
-                raise ParameterError(f"There are no responses{_in(scenario)} to export. `madetl import` brings some.")
+                raise ParameterError(f"There are no responses{_in(scenarios)} to export. `madetl import` brings some.")
     notes = [f"further answers of a model to the same instruction among them: {counts['samples']}"]
     return ExportedFile(counts["rows"], counts["files"], notes if counts["samples"] else [])
 
@@ -203,9 +191,9 @@ def _no_scores(db: sqlite3.Connection, metrics: Sequence[int]) -> list[str]:
 
 
 def _pair_rows(
-    db: sqlite3.Connection, voters: Voters, selection: str | None, scenario: str | None, metrics: Sequence[int]
+    db: sqlite3.Connection, votes: RankParameters, selection: str | None, metrics: Sequence[int]
 ) -> list[sqlite3.Row]:
-    parameters = voters.parameters() | {"scenario": scenario}
+    parameters = votes.counted
     if selection is not None:
         set_id = find_set(db, selection)["id"]
         return db.execute(query("exporting/mad_eval_selected"), parameters | {"set_id": set_id}).fetchall()
@@ -277,8 +265,13 @@ def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
         db.rollback()
 
 
-def _check_voters(db: sqlite3.Connection, voters: Voters) -> None:
-    _check_known(db, "annotators", "annotator", voters.names)
+def _known(db: sqlite3.Connection, votes: RankParameters) -> RankParameters:
+    """The same with annotators' names as they are stored. Raises ParameterError where a name is unknown."""
+    votes = of_stored_names(db, votes)
+    _check_known(db, "annotators", "annotator", votes.annotators)
+    check_scenarios(db, votes.scenarios)
+    check_selections(db, votes.selections)
+    return votes
 
 
 def _check_known(db: sqlite3.Connection, table: str, word: str, names: Sequence[str]) -> None:
@@ -289,10 +282,12 @@ def _check_known(db: sqlite3.Connection, table: str, word: str, names: Sequence[
             raise ParameterError(f"No {word} is called {name!r}. {there}")
 
 
-def _no_judgments(voters: Voters, scenario: str | None) -> str:
-    hint = "" if voters.names or voters.judges else " --judges exports those of judge models."
-    return f"There are no judgments of {voters}{_in(scenario)} to export.{hint}"
+def _no_votes(votes: RankParameters) -> str:
+    whose = ", ".join(votes.annotators) or ("judge models" if votes.judges else "people")
+    hint = "" if votes.annotators or votes.judges else " --judges exports those of judge models."
+    on = f" on what {', '.join(votes.selections)} picked" if votes.selections else ""
+    return f"There are no votes of {whose}{_in(votes.scenarios)}{on} to export.{hint}"
 
 
-def _in(scenario: str | None) -> str:
-    return f" in scenario {scenario!r}" if scenario else ""
+def _in(scenarios: Sequence[str]) -> str:
+    return f" in scenario {', '.join(scenarios)}" if scenarios else ""

@@ -18,6 +18,7 @@ from madetl.formats import writing
 from madetl.store import runs
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
+from madetl.text import counted
 
 
 def export(
@@ -41,7 +42,7 @@ def export(
                 tasks, config = _opened(files, output)
                 writing.write_json(tasks, layout.tasks(assigned.assignments))
                 config.write_text(layout.labelling_config(assigned.assignments, both_bad=both_bad), encoding="utf-8")
-        run.summary = f"{output}: {len(assigned.assignments)} tasks of selection {chosen['name']}"
+        run.summary = f"{output}: {counted(len(assigned.assignments), 'task')} of selection {chosen['name']}"
     return ExportedSheet(chosen["name"], len(assigned.assignments), assigned.new, names_itself=assigned.names_itself)
 
 

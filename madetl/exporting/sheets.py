@@ -20,6 +20,7 @@ from madetl.store import runs
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
 from madetl.store.sqlfiles import query
+from madetl.text import counted
 
 CELL_LIMIT = layout.CELL_LIMIT
 
@@ -67,7 +68,7 @@ def export_sheet(
                 _write(path, output.suffix.lower(), assigned.assignments)
                 if not force:
                     _check_unchanged(output, path)
-        run.summary = f"{output}: {len(assigned.assignments)} items of selection {chosen['name']}"
+        run.summary = f"{output}: {counted(len(assigned.assignments), 'item')} of selection {chosen['name']}"
     return ExportedSheet(
         selection=chosen["name"],
         items=len(assigned.assignments),

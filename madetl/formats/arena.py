@@ -30,6 +30,8 @@ from madetl.records import BattleRecord, Winner
 
 SCENARIO = "Arena"
 ANNOTATOR = "arena"
+CROWDS = (ANNOTATOR, "arena_user")
+"""Names that stand for many people: whoever judged where nobody is named, and Arena's own word for any visitor."""
 
 _WINNERS: dict[str, Winner] = {
     "model_a": "model_a",

@@ -18,6 +18,8 @@ from madetl.records import BattleRecord, Winner
 
 SCENARIO = "MAD-Eval"
 ANNOTATOR = "mad-eval"
+CROWDS = (ANNOTATOR,)
+"""Names that stand for many people: whoever judged where nobody is named."""
 
 _FIELDS = {"reference_answer": ("reference_answer", "answer")}
 _UNDECIDED: dict[str, Winner] = {"tie": "tie", "both_bad": "both_bad", "tie (bothbad)": "both_bad"}

@@ -14,6 +14,7 @@ from madetl.errors import InputError
 from madetl.formats.reading import FileRow, FileRows, described
 from madetl.formats.sheets import WORDS, item_number, verdict
 from madetl.records import Winner
+from madetl.text import counted
 
 SHEET_COLUMNS = ("item", "response_1", "response_2", "winner")
 SHEET_TEXTS: tuple[str, ...] = ("instruction", "response_1", "response_2")
@@ -34,17 +35,18 @@ class Problems:
         """Notes that a row cannot be imported."""
         self.found.append(InputError(self.file, message, line=line, field=field))
 
-    def raise_any(self) -> None:
-        """Raises InputError where anything was found: all of it in one message."""
+    def raise_any(self, advice: str = "") -> None:
+        """Raises InputError where anything was found: all of it in one message, with what to do about it."""
         if not self.found:
             return
         if len(self.found) == 1:
-            raise self.found[0]
+            [only] = self.found
+            raise InputError(only.file, only.message + advice, line=only.line, field=only.field)
         found = sorted(self.found, key=lambda error: error.line or 0)
         lines = [str(error).removeprefix(f"{self.file}, ") for error in found[:_MOST_SHOWN]]
         more = len(found) - len(lines)
         listed = "".join(f"\n  {line}" for line in lines) + (f"\n  … and {more} more" if more else "")
-        raise InputError(self.file, f"{len(found)} faults in its rows.{listed}")
+        raise InputError(self.file, f"{counted(len(found), 'fault')} in its rows.{advice}{listed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

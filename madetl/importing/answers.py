@@ -20,9 +20,11 @@ from madetl.formats import plain
 from madetl.formats.reading import FileRows, read_rows
 from madetl.importing import battles
 from madetl.importing.each_file import Imported, import_each, tally
+from madetl.importing.second_verdicts import VoteRule
 from madetl.records import BattleRecord, InstructionRecord, ResponseRecord
 from madetl.store import instructions, responses
 from madetl.store.database import transaction
+from madetl.store.judgments import Again
 
 Progress = Callable[[int, int], None]
 
@@ -33,7 +35,8 @@ _BATCH = 5_000  # rows stored between two reports of progress
 class _Format:
     """How the files of one command are read and stored.
 
-    `store` gets some of the records of a file at a time, with the run's id and the file, as messages name it.
+    `store` gets some of the records of a file at a time, with the run's id and the file, as messages name it. `warn` is
+    that of `import_each`.
     """
 
     name: str
@@ -41,6 +44,7 @@ class _Format:
     parameters: dict[str, Any]
     read: Callable[[FileRows], Sequence[Any]]
     store: Callable[[sqlite3.Connection, Sequence[Any], int, str], Counter[str]]
+    warn: Callable[[int], Sequence[str]] = lambda run_id: ()
 
 
 def import_instructions(
@@ -91,13 +95,19 @@ def import_mad_eval(
     files: Sequence[str],
     *,
     scenario: str = mad_eval_format.SCENARIO,
-    annotator: str = mad_eval_format.ANNOTATOR,
+    annotator: str | None = None,
+    crowds: Sequence[str] = (),
+    again: Again = "refuse",
     metric: str | None = None,
     progress: Progress | None = None,
 ) -> Imported:
-    """Imports MAD-Eval's pair files and step-5 files; the scores in them under `metric`, if it is given."""
-    what = _battles("mad-eval", mad_eval_format.read, scenario, annotator, metric)
-    return _import(db, what, files, progress)
+    """Imports MAD-Eval's pair files and step-5 files; the scores in them under `metric`, if it is given.
+
+    The votes are `annotator`'s, or those of the only one of `crowds`, whose every row is a vote; without either, of a
+    crowd named after the format. `again` says what other verdicts of a person on a response pair are.
+    """
+    whose = _Whose.named(annotator, crowds, mad_eval_format.CROWDS, again)
+    return _import(db, _battles("mad-eval", mad_eval_format.read, scenario, whose, metric), files, progress)
 
 
 def import_arena(
@@ -105,30 +115,55 @@ def import_arena(
     files: Sequence[str],
     *,
     scenario: str = arena_format.SCENARIO,
-    annotator: str = arena_format.ANNOTATOR,
+    annotator: str | None = None,
+    crowds: Sequence[str] = (),
+    again: Again = "refuse",
     metric: str | None = None,
     progress: Progress | None = None,
 ) -> Imported:
-    """Imports Chatbot Arena battles in either layout; the scores in them under `metric`, if it is given."""
-    what = _battles("arena", arena_format.read, scenario, annotator, metric)
-    return _import(db, what, files, progress)
+    """Imports Chatbot Arena battles in either layout; the scores in them under `metric`, if it is given.
+
+    Whose the votes of battles without a judge are, and `again`, are as in `import_mad_eval`.
+    """
+    whose = _Whose.named(annotator, crowds, arena_format.CROWDS, again)
+    return _import(db, _battles("arena", arena_format.read, scenario, whose, metric), files, progress)
+
+
+@dataclass(frozen=True)
+class _Whose:
+    """Whose votes a file holds that does not say, the rule by which votes are taken, and the options that say so."""
+
+    annotator: str
+    rule: VoteRule
+    given: dict[str, Any]
+
+    @classmethod
+    def named(cls, annotator: str | None, crowds: Sequence[str], known: Sequence[str], again: Again) -> _Whose:
+        """`known` are crowds of the format, the first of them the default. Raises ParameterError for empty names."""
+        for option, name in (("annotator", annotator), *(("crowd", crowd) for crowd in crowds)):
+            if name is not None and not name.strip():
+                raise ParameterError(f"--{option} is empty; give it a name.")
+        alone = crowds[0].strip() if len(crowds) == 1 else known[0]
+        rule = VoteRule(again, tuple(dict.fromkeys((*(crowd.strip() for crowd in crowds), *known))))
+        given = {"annotator": annotator, "crowds": list(crowds)}
+        return cls(annotator.strip() if annotator else alone, rule, given)
 
 
 def _battles(
     name: str,
     read_file: Callable[[FileRows, str, str], list[BattleRecord]],
     scenario: str,
-    annotator: str,
+    whose: _Whose,
     metric: str | None,
 ) -> _Format:
     def read(rows: FileRows) -> list[BattleRecord]:
-        return battles.numbered(read_file(rows, scenario, annotator), rows.origin)
+        return battles.numbered(read_file(rows, scenario, whose.annotator), rows.origin)
 
     def store(db: sqlite3.Connection, records: Sequence[BattleRecord], run_id: int, file: str) -> Counter[str]:
-        return battles.store(db, records, run_id, file, metric)
+        return battles.store(db, records, run_id, file, whose.rule, metric=metric)
 
-    parameters = {"scenario": scenario, "annotator": annotator, "metric": metric}
-    return _Format(name, ["judgments", "responses", "scores"], parameters, read, store)
+    parameters = {"scenario": scenario, "metric": metric} | whose.given | whose.rule.parameters
+    return _Format(name, ["judgments", "responses", "scores"], parameters, read, store, whose.rule.warnings)
 
 
 def _store_instructions(
@@ -151,7 +186,7 @@ def _import(db: sqlite3.Connection, what: _Format, files: Sequence[str], progres
     def take(file: str, run_id: int) -> Counter[str]:
         return _import_file(db, what, file, run_id, next(reports))
 
-    return import_each(db, what.name, files, what.parameters, take, nouns=what.nouns)
+    return import_each(db, what.name, files, what.parameters, take, nouns=what.nouns, warn=what.warn)
 
 
 def _import_file(
@@ -182,7 +217,7 @@ def _reports(files: Sequence[str], progress: Progress | None) -> Iterator[Callab
 
 def _check(parameters: dict[str, Any]) -> None:
     for name, value in parameters.items():
-        if value is not None and not value.strip():
+        if isinstance(value, str) and not value.strip():
             raise ParameterError(f"--{name} is empty; give it a name.")
     if parameters.get("scenario") == "overall":
         raise ParameterError('A scenario cannot be called "overall": rankings call all of them together so.')

@@ -9,17 +9,19 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
-from madetl.errors import InputError
-from madetl.formats.checking import together
 from madetl.importing import scores as file_scores
+from madetl.importing import second_verdicts
 from madetl.importing.each_file import tally
 from madetl.importing.scores import Score
+from madetl.importing.second_verdicts import ReadVerdict, VoteRule
 from madetl.records import BattleRecord, InstructionRecord, ResponseRecord
 from madetl.store import instructions, judgments, responses
 from madetl.store.database import ids_by_name
 from madetl.store.judgments import Verdict
 
+_T = TypeVar("_T")
 _WORLDWIDE = 16  # characters from which a file's own id is taken to be unique beyond the file, as hashes and UUIDs are
 _SHARED_FIELDS = [field.name for field in fields(InstructionRecord)]
 
@@ -37,8 +39,8 @@ class _Sides:
         """Whether the canonical order is the other one."""
         return self.model_ids[0] > self.model_ids[1]
 
-    def canonical(self, ids: tuple[int, int]) -> tuple[int, int]:
-        return (ids[1], ids[0]) if self.turned else ids
+    def canonical(self, sides: tuple[_T, _T]) -> tuple[_T, _T]:
+        return (sides[1], sides[0]) if self.turned else sides
 
 
 def numbered(records: Sequence[BattleRecord], origin: str) -> list[BattleRecord]:
@@ -48,21 +50,29 @@ def numbered(records: Sequence[BattleRecord], origin: str) -> list[BattleRecord]
 
 
 def store(
-    db: sqlite3.Connection, records: Sequence[BattleRecord], run_id: int | None, file: str, metric: str | None = None
+    db: sqlite3.Connection,
+    records: Sequence[BattleRecord],
+    run_id: int | None,
+    file: str,
+    rule: VoteRule,
+    *,
+    metric: str | None = None,
 ) -> Counter[str]:
     """Stores `numbered` battles of a file, their scores only under a `metric`. Returns counts ('judgments new', …).
 
-    Raises InputError where a vote is stored already with another winner. Call it inside a transaction.
+    Raises InputError where a verdict contradicts an earlier one. Call it inside a transaction.
     """
     asked = instructions.store(db, records, run_id)
     both = [side for record in records for side in _responses(record)]
     answered = responses.store(db, both, [asked_id for asked_id in asked.ids for _ in range(2)], run_id)
     sides = _sides(records, asked.ids, answered.ids, ids_by_name(db, "models", (side.model for side in both)))
     battles = [(record, side) for record, side in zip(records, sides, strict=True) if record.winner]
-    verdicts = [_verdict(record, side) for record, side in battles]
-    _check_contradictions(file, battles, judgments.contradicted(db, verdicts))
-    judged = judgments.store(db, verdicts, run_id)
-    counts = tally("instructions", asked) + tally("responses", answered) + tally("judgments", judged)
+    verdicts = [
+        ReadVerdict(_verdict(record, side), record.line, side.canonical((record.model_a, record.model_b)))
+        for record, side in battles
+    ]
+    judged = second_verdicts.store(db, verdicts, run_id, rule, file)
+    counts = tally("instructions", asked) + tally("responses", answered) + judged
     counts["battles not judged"] = len(records) - len(verdicts)
     scores = _scores(records, sides)
     if metric is None:
@@ -106,21 +116,6 @@ def _verdict(record: BattleRecord, side: _Sides) -> Verdict:
         comment=record.comment,
         created_at=record.created_at,
     )
-
-
-def _check_contradictions(
-    file: str, judged: Sequence[tuple[BattleRecord, _Sides]], contradicted: Mapping[int, sqlite3.Row]
-) -> None:
-    """Raises InputError where a battle is stored with another winner."""
-    errors = []
-    for index, row in contradicted.items():
-        record, side = judged[index]
-        before = judgments.turned(row["winner"]) if side.turned else row["winner"]
-        undo = f"; `madetl delete run {row['run_id']}` takes back the import that it came in" if row["run_id"] else ""
-        message = f"the vote {record.source_id} is stored with the winner {before}, not {record.winner}{undo}."
-        errors.append(InputError(file, message, line=record.line, field="winner"))
-    if errors:
-        raise together(errors)
 
 
 def _source_id(record: BattleRecord, seen: Counter[str], origin: str) -> str:

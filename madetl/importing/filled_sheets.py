@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from madetl.errors import InputError
 from madetl.formats.sheets import same_text, whole_instruction
 from madetl.formats.verdicts import Problems, SheetRow
+from madetl.importing.second_verdicts import ReadVerdict
 from madetl.records import Winner
-from madetl.store.judgments import Verdict, turned
+from madetl.store.judgments import Sorted, Verdict, turned
 from madetl.store.sqlfiles import query
+from madetl.text import name_key
 
 SOURCE = "sheet"
 
@@ -30,10 +32,6 @@ class AssignedRow:
     annotator: str
     winner: Winner
 
-    @property
-    def source_id(self) -> str:
-        return f"item:{self.row.item}"
-
 
 def known_assignments(db: sqlite3.Connection, rows: Sequence[SheetRow]) -> dict[int, sqlite3.Row]:
     """The stored assignments that the rows name, by id."""
@@ -46,63 +44,59 @@ def assigned_rows(
 ) -> list[AssignedRow]:
     """Finds the assignment of each row and checks that the sheet shows its texts.
 
-    A sheet that was dealt to an annotator is theirs; any other needs `annotator`, or a column of that name. Rows are
-    left out whose assignment is gone because a model or selection was deleted or merged since. Raises InputError where
-    nobody is named.
+    A sheet that was dealt to an annotator is theirs; any other needs `annotator`, or a column of that name. An item
+    that this database does not have is a problem. Raises InputError where nobody is named.
     """
     assignments = known_assignments(db, rows)
     assigned = []
     for row in rows:
         if (found := assignments.get(row.item)) is None:
+            problems.add(row.line, "item", f"this database has no item {row.item}. {_UNKNOWN}")
             continue
         _check_texts(row, found, problems)
         name = _annotator(row, found["annotator"], annotator, problems)
         assigned.append(AssignedRow(row, found, name, _canonical(row.winner, found["shown_first"])))
-    if rows and not assigned:
-        problems.add(rows[0].line, "item", _none_known(len(rows)))
     return assigned
 
 
-def new_ones(db: sqlite3.Connection, assigned: Sequence[AssignedRow], problems: Problems) -> list[AssignedRow]:
-    """The rows that their annotator has not judged yet. A verdict that differs from the stored one is a problem."""
-    new = []
-    for one in assigned:
-        known = _known(db, one)
-        if not known:
-            new.append(one)
-        elif all(row["winner"] != one.winner for row in known):
-            problems.add(one.row.line, "winner", _changed(one, known[-1]))
-    return new
+_UNKNOWN = "It was removed since, or the sheet is another database's; without its row the rest can be imported."
 
 
-def verdicts(
-    db: sqlite3.Connection, new: Sequence[AssignedRow], annotator_ids: dict[str, int], run_id: int, source: str = SOURCE
-) -> list[Verdict]:
-    """The verdicts to store. Their assignments are marked as judged."""
-    return [
-        Verdict(
-            annotator=one.annotator,
-            response_a_id=one.assignment["response_a_id"],
-            response_b_id=one.assignment["response_b_id"],
-            winner=one.winner,
-            shown_first=one.assignment["shown_first"],
-            source=source,
-            source_id=one.source_id,
-            seconds=one.row.seconds,
-            comment=one.row.comment,
-            created_at=one.row.created_at,
-            assignment_id=_judged_assignment(db, one, annotator_ids[one.annotator], run_id),
-        )
-        for one in new
-    ]
+def read_verdicts(assigned: Sequence[AssignedRow], source: str) -> list[ReadVerdict]:
+    """The verdicts of the rows. A row that asks again is a repeat, whatever else its annotator said."""
+    return [ReadVerdict(_verdict(one, source), one.row.line, _sides(one), one.row.item) for one in assigned]
 
 
-def _none_known(number: int) -> str:
-    items = "the one item" if number == 1 else f"none of the {number} items"
-    return (
-        f"{items} judged in it is {'not ' if number == 1 else ''}in this database: removed since the sheet was made, or"
-        " the sheet is another database's."
+def mark_judged(db: sqlite3.Connection, assigned: Sequence[AssignedRow], told: Sorted, run_id: int) -> Sorted:
+    """Marks the assignments of what will be stored as judged; returns it with them. `told` is of `assigned`."""
+    new = {}
+    for index, (verdict, status) in told.new.items():
+        annotator_id = told.annotators.ids[verdict.annotator]
+        assignment_id = _judged_assignment(db, assigned[index].assignment, annotator_id, run_id)
+        new[index] = (replace(verdict, assignment_id=assignment_id), status)
+    return replace(told, new=new)
+
+
+def _verdict(one: AssignedRow, source: str) -> Verdict:
+    assignment = one.assignment
+    return Verdict(
+        annotator=one.annotator,
+        response_a_id=assignment["response_a_id"],
+        response_b_id=assignment["response_b_id"],
+        winner=one.winner,
+        shown_first=assignment["shown_first"],
+        source=source,
+        source_id=f"item:{one.row.item}",
+        seconds=one.row.seconds,
+        comment=one.row.comment,
+        created_at=one.row.created_at,
+        repeat_of=(assignment["selection_id"], assignment["repeat"]) if assignment["repeat"] else None,
     )
+
+
+def _sides(one: AssignedRow) -> tuple[str, str]:
+    shown = ("response_1", "response_2")
+    return shown if one.assignment["shown_first"] == "model_a" else (shown[1], shown[0])
 
 
 def _check_texts(row: SheetRow, assignment: sqlite3.Row, problems: Problems) -> None:
@@ -123,7 +117,7 @@ def _annotator(row: SheetRow, dealt_to: str | None, named: str | None, problems:
     if name is None:
         message = "this sheet was made for no one in particular; --annotator NAME says whose verdicts these are."
         raise InputError(problems.file, message)
-    if dealt_to is not None and given not in (None, dealt_to):
+    if dealt_to is not None and name_key(name) != name_key(dealt_to):
         problems.add(row.line, "item", f"item {row.item} was dealt to {dealt_to}, not to {given}.")
     return name
 
@@ -132,35 +126,16 @@ def _canonical(winner: Winner, shown_first: str) -> Winner:
     return winner if shown_first == "model_a" else turned(winner)
 
 
-def _known(db: sqlite3.Connection, one: AssignedRow) -> list[sqlite3.Row]:
-    names = ("response_a_id", "response_b_id", "selection_id", "repeat")
-    parameters = {name: one.assignment[name] for name in names}
-    parameters |= {"annotator": one.annotator, "source_id": one.source_id}
-    return db.execute(query("importing/known_verdicts"), parameters).fetchall()
-
-
-def _changed(one: AssignedRow, known: sqlite3.Row) -> str:
-    before = _in_sheet_words(known["winner"], one.assignment["shown_first"])
-    now = _in_sheet_words(one.winner, one.assignment["shown_first"])
-    run = known["run_id"]
-    undo = f" `madetl delete run {run}` takes back all verdicts of that import." if run is not None else ""
-    return f"{one.annotator} has judged item {one.row.item} already: {before} is stored, not {now}.{undo}"
-
-
-def _in_sheet_words(winner: Winner, shown_first: str) -> str:
-    return {"model_a": "response_1", "model_b": "response_2"}.get(_canonical(winner, shown_first), winner)
-
-
-def _judged_assignment(db: sqlite3.Connection, one: AssignedRow, annotator_id: int, run_id: int) -> int:
+def _judged_assignment(db: sqlite3.Connection, assignment: sqlite3.Row, annotator_id: int, run_id: int) -> int:
     """The id of the annotator's own assignment of this pair, marked as judged.
 
     An assignment that they had before keeps its order, which another sheet shows; the judgment has the order seen here.
     """
-    key = (one.assignment["selection_id"], annotator_id, one.assignment["repeat"])
+    key = (assignment["selection_id"], annotator_id, assignment["repeat"])
     db.execute(
         "INSERT INTO assignments (selection_id, annotator_id, repeat, shown_first, run_id) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
-        (*key, one.assignment["shown_first"], run_id),
+        (*key, assignment["shown_first"], run_id),
     )
     row = db.execute(
         "UPDATE assignments SET state = 'judged', decided_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"

@@ -13,8 +13,10 @@ from typing import Literal
 
 from madetl.formats.sheets import plain, same_text, unprotected, whole_instruction
 from madetl.formats.verdicts import Problems, TableRow
+from madetl.importing.second_verdicts import ReadVerdict
 from madetl.store.judgments import Verdict, content_id, turned
 from madetl.store.sqlfiles import query
+from madetl.text import name_key
 
 _Name = Literal["response_a", "response_b"]
 
@@ -27,7 +29,7 @@ class _MissingError(Exception):
         self.field = field
 
 
-def verdicts(db: sqlite3.Connection, rows: Sequence[TableRow], name: str, problems: Problems) -> list[Verdict]:
+def verdicts(db: sqlite3.Connection, rows: Sequence[TableRow], name: str, problems: Problems) -> list[ReadVerdict]:
     """The verdicts of the table of that name."""
     models = {row["name"]: row["id"] for row in db.execute("SELECT id, name FROM models")}
     instructions = _instructions(db, rows)
@@ -40,7 +42,9 @@ def verdicts(db: sqlite3.Connection, rows: Sequence[TableRow], name: str, proble
         except _MissingError as missing:
             problems.add(row.line, missing.field, str(missing))
             continue
-        found.append(_verdict(row, responses, models, f"judgments:{name}", seen))
+        verdict = _verdict(row, responses, models, f"judgments:{name}", seen)
+        sides = (row.model_a, row.model_b)
+        found.append(ReadVerdict(verdict, row.line, sides if models[sides[0]] < models[sides[1]] else sides[::-1]))
     return found
 
 
@@ -76,7 +80,9 @@ def _instructions(db: sqlite3.Connection, rows: Sequence[TableRow]) -> dict[str,
 def _check_models(row: TableRow, models: dict[str, int]) -> None:
     for field, model in (("model_a", row.model_a), ("model_b", row.model_b)):
         if model not in models:
-            raise _MissingError(field, f"no model is called {model!r} in this database; `madetl status` lists them.")
+            same = next((f"{known!r} is. " for known in models if name_key(known) == name_key(model)), "")
+            message = f"no model is called {model!r} in this database. {same}`madetl status` lists them."
+            raise _MissingError(field, message)
 
 
 def _responses(db: sqlite3.Connection, row: TableRow, candidates: Sequence[sqlite3.Row]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The import of files of judgments, filled sheets and plain tables: each file whole or not at all.
 
 `madetl.formats` reads the files, `filled_sheets` and `judgment_tables` look up assignments and answers, and
-`madetl.store.judgments` stores the verdicts.
+`second_verdicts` stores the verdicts.
 """
 
 from __future__ import annotations
@@ -11,38 +11,51 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from madetl.errors import ParameterError
+from madetl.errors import InputError, ParameterError
 from madetl.formats import verdicts as layout
 from madetl.formats.reading import read_rows
-from madetl.importing import filled_sheets, judgment_tables
+from madetl.importing import filled_sheets, judgment_tables, second_verdicts
 from madetl.importing.each_file import Imported, import_each, tally
+from madetl.importing.second_verdicts import VoteRule
 from madetl.store import judgments
-from madetl.store.database import ids_by_name, transaction
+from madetl.store.database import transaction
+from madetl.store.judgments import Again
 
 
 @dataclass(frozen=True)
 class _Defaults:
-    """Who judged, and in which scenario, where a file does not say."""
+    """Who judged, and in which scenario, where a file does not say; and how second verdicts are taken."""
 
     annotator: str | None
     scenario: str | None
+    rule: VoteRule
 
 
 def import_judgments(
-    db: sqlite3.Connection, files: Sequence[str], *, annotator: str | None = None, scenario: str | None = None
+    db: sqlite3.Connection,
+    files: Sequence[str],
+    *,
+    annotator: str | None = None,
+    scenario: str | None = None,
+    again: Again = "refuse",
+    crowds: Sequence[str] = (),
 ) -> Imported:
     """Imports files of judgments ('-': standard input) in one run, each of them in one transaction.
 
-    Raises InputError where a file cannot be imported: nothing of it stays, the files before it do.
+    `again` says what other verdicts of an annotator on a response pair are, `crowds` names that stand for many people;
+    a table that names nobody is by the only one of them. Raises InputError where a file cannot be imported: nothing of
+    it stays, the files before it do.
     """
-    defaults = _Defaults(
-        *(_name(option, value) for option, value in (("annotator", annotator), ("scenario", scenario)))
-    )
+    annotator, scenario = _name("annotator", annotator), _name("scenario", scenario)
+    rule = VoteRule(again, tuple(str(_name("crowd", name)) for name in crowds))
+    alone = rule.crowds[0] if len(rule.crowds) == 1 else None
+    defaults = _Defaults(annotator or alone, scenario, rule)
 
     def take(file: str, run_id: int) -> Counter[str]:
         return _import_file(db, file, defaults, run_id)
 
-    return import_each(db, "judgments", files, {"annotator": annotator, "scenario": scenario}, take)
+    given = {"annotator": annotator, "scenario": scenario, "crowds": list(rule.crowds)} | rule.parameters
+    return import_each(db, "judgments", files, given, take, warn=rule.warnings)
 
 
 def _import_file(db: sqlite3.Connection, file: str, defaults: _Defaults, run_id: int) -> Counter[str]:
@@ -51,12 +64,14 @@ def _import_file(db: sqlite3.Connection, file: str, defaults: _Defaults, run_id:
     problems = layout.Problems(layout.where(read))
     with transaction(db):
         if layout.is_sheet(problems.file, list(rows[0][1]) if rows else []):
-            stored = store_sheet(db, layout.sheet_rows(rows, problems), defaults.annotator, problems, run_id=run_id)
+            found = layout.sheet_rows(rows, problems)
+            source = f"{filled_sheets.SOURCE}:{read.name}"
+            stored = store_sheet(db, found, defaults.annotator, problems, defaults.rule, run_id=run_id, source=source)
         else:
             judged = layout.table_rows(rows, defaults.annotator, defaults.scenario, problems)
-            found = judgment_tables.verdicts(db, judged, read.name, problems)
+            told = judgment_tables.verdicts(db, judged, read.name, problems)
             problems.raise_any()
-            stored = tally("judgments", judgments.store(db, found, run_id))
+            stored = second_verdicts.store(db, told, run_id, defaults.rule, problems.file)
     empty = [row for _, row in rows if not row["winner"].strip()]
     return stored + Counter(
         {
@@ -72,22 +87,25 @@ def store_sheet(
     rows: Sequence[layout.SheetRow],
     annotator: str | None,
     problems: layout.Problems,
+    rule: VoteRule,
     *,
     run_id: int,
-    source: str = filled_sheets.SOURCE,
+    source: str,
 ) -> Counter[str]:
     """Stores the verdicts of a sheet's rows. Raises one InputError with all faults, where there are any.
 
-    `annotator` is who judged where a row does not say. Returns counts: judgments new, known and elsewhere, and items
-    removed since, whose rows are left out. Call it inside a transaction.
+    `annotator` is who judged where a row does not say. Returns counts of judgments. Call it inside a transaction.
     """
+    if rule.crowds:
+        message = (
+            "a sheet is filled in by one person; give each copy an --annotator NAME of its own instead of --crowd."
+        )
+        raise InputError(problems.file, message)
     assigned = filled_sheets.assigned_rows(db, rows, annotator, problems)
-    new = filled_sheets.new_ones(db, assigned, problems)
     problems.raise_any()
-    annotators = ids_by_name(db, "annotators", (one.annotator for one in new))
-    stored = judgments.store(db, filled_sheets.verdicts(db, new, annotators, run_id, source), run_id)
-    not_new = Counter({"judgments known": len(assigned) - len(new), "items removed": len(rows) - len(assigned)})
-    return tally("judgments", stored) + not_new
+    told = second_verdicts.sort_out(db, filled_sheets.read_verdicts(assigned, source), rule, problems.file)
+    told = filled_sheets.mark_judged(db, assigned, told, run_id)
+    return tally("judgments", judgments.insert(db, told, run_id))
 
 
 def _name(option: str, value: str | None) -> str | None:

@@ -17,8 +17,12 @@ from madetl.formats.reading import read_rows
 from madetl.formats.verdicts import Problems, SheetRow, where
 from madetl.importing import filled_sheets, judgments
 from madetl.importing.each_file import Imported, import_each
-from madetl.store.database import ids_by_name, transaction
+from madetl.importing.second_verdicts import VoteRule
+from madetl.store import annotators
+from madetl.store.database import transaction
+from madetl.store.judgments import Again
 from madetl.store.sqlfiles import query
+from madetl.text import name_key
 
 SOURCE = "label-studio"
 
@@ -43,21 +47,24 @@ class Names:
         return cls(plain[0] if plain else None, known)
 
 
-def import_annotations(db: sqlite3.Connection, files: Sequence[str], names: Names | None = None) -> Imported:
+def import_annotations(
+    db: sqlite3.Connection, files: Sequence[str], names: Names | None = None, *, again: Again = "refuse"
+) -> Imported:
     """Imports exports of Label Studio's ('-': standard input), each in one transaction.
 
-    Raises InputError where a file cannot be imported: nothing of it stays, the files before it do.
+    `again` says what other verdicts of an annotator on a response pair are. Raises InputError where a file cannot be
+    imported: nothing of it stays, the files before it do.
     """
-    names = names or Names()
+    names, rule = names or Names(), VoteRule(again)
 
     def take(file: str, run_id: int) -> Counter[str]:
-        return _import_file(db, file, names, run_id)
+        return _import_file(db, file, names, rule, run_id)
 
-    given = {"annotator": names.everybody, "annotators": names.known}
-    return import_each(db, "label-studio", files, given, take)
+    given = {"annotator": names.everybody, "annotators": names.known} | rule.parameters
+    return import_each(db, "label-studio", files, given, take, warn=rule.warnings)
 
 
-def _import_file(db: sqlite3.Connection, file: str, names: Names, run_id: int) -> Counter[str]:
+def _import_file(db: sqlite3.Connection, file: str, names: Names, rule: VoteRule, run_id: int) -> Counter[str]:
     rows = read_rows(file)
     problems = Problems(where(rows))
     found = layout.read(rows, names.known, names.everybody, problems)
@@ -66,7 +73,8 @@ def _import_file(db: sqlite3.Connection, file: str, names: Names, run_id: int) -
         raise InputError(problems.file, message)
     with transaction(db):
         _check_annotators(db, found.judged, problems)
-        stored = judgments.store_sheet(db, found.judged, None, problems, run_id=run_id, source=SOURCE)
+        source = f"{SOURCE}:{rows.name}"
+        stored = judgments.store_sheet(db, found.judged, None, problems, rule, run_id=run_id, source=source)
         skipped = _store_skips(db, found.skipped, run_id)
     unnamed = {row.annotator for row in found.judged if str(row.annotator).startswith("label-studio:")}
     beside = {"annotators without name": len(unnamed), "items skipped": skipped, "characters replaced": rows.replaced}
@@ -78,18 +86,18 @@ def _check_annotators(db: sqlite3.Connection, rows: Sequence[SheetRow], problems
     assignments = filled_sheets.known_assignments(db, rows)
     owners = {assignment_id: row["annotator"] for assignment_id, row in assignments.items()}
     for (annotator, owner), line in {(row.annotator, owners.get(row.item)): row.line for row in rows}.items():
-        if owner is not None and annotator != owner:
+        if owner is not None and name_key(str(annotator)) != name_key(owner):
             who = str(annotator).removeprefix("label-studio:")
             problems.add(line, "completed_by", f"--annotator {who}={owner} says that {annotator} is {owner}.")
 
 
 def _store_skips(db: sqlite3.Connection, skips: Sequence[layout.Skip], run_id: int) -> int:
     """Stores each task that somebody cancelled as a skipped assignment, once; returns how many the file has."""
-    annotators = ids_by_name(db, "annotators", (skip.annotator for skip in skips))
+    people = annotators.ensure(db, (skip.annotator for skip in skips))
     for skip in skips:
         values = {
             "assignment_id": skip.item,
-            "annotator_id": annotators[skip.annotator],
+            "annotator_id": people.ids[skip.annotator],
             "at": skip.at,
             "run_id": run_id,
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,9 +20,9 @@ from madetl.asking.model_settings import ModelOptions
 from madetl.asking.stage_work import StageWork
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest
-from madetl.store import responses, sqlfiles
-from madetl.store.scope import check_scenario, scenarios
-from madetl.text import with_input
+from madetl.store import pool, responses, sqlfiles
+from madetl.store.scope import check_scenarios
+from madetl.text import counted, with_input
 
 DEFAULTS: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": 2048, "top_p": None, "system_prompt": None}
 _PROMPTS = {"reasoning": "infer_reasoning"}  # by scenario, in lower case; any other: infer
@@ -32,12 +32,14 @@ _PROMPTS = {"reasoning": "infer_reasoning"}  # by scenario, in lower case; any o
 class Inference:
     """What is to be answered, by which model and how.
 
-    `limit`: only the first so many instructions, the same ones for every model. `overrides`: system prompt and sampling
+    `scenarios`: () for all. `generation`: as in store.pool; None: rewritings, or seeds where there are none. `limit`:
+    only the first so many instructions, the same ones for every model. `overrides`: system prompt and sampling
     (keys of model_settings.ANSWERING) that the user gave.
     """
 
     model: str
-    scenario: str | None = None
+    scenarios: Sequence[str] = ()
+    generation: str | None = None
     limit: int | None = None
     samples: int = 1
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -45,12 +47,16 @@ class Inference:
 
 @dataclass(frozen=True)
 class Inferred:
-    """What a run did. `known`: answers that were there before; `truncated`: answers cut off, of those stored now."""
+    """What a run did. `known`: answers that were there before; `truncated`: answers cut off, of those stored now.
+
+    `pool`: the instructions that were to be answered, in words.
+    """
 
     model: str
     report: AskReport
     known: int
     truncated: int = 0
+    pool: str = ""
 
     @property
     def summary(self) -> str:
@@ -58,7 +64,7 @@ class Inferred:
         stored = self.report.done + self.report.reused
         if not stored and not self.report.undone:
             return f"{self.model}: nothing to do ({self.known:,} known)"
-        parts = [f"{self.model}: {stored:,} answers stored ({self.known:,} known)"]
+        parts = [f"{self.model}: {counted(stored, 'answer')} stored ({self.known:,} known)"]
         parts += [f"{self.truncated:,} of them cut off at the longest (--max-tokens)"] if self.truncated else []
         parts += [f"{self.report.undone:,} missing"] if self.report.undone else []
         return ", ".join(parts)
@@ -83,29 +89,36 @@ def prompt_for(scenario: str) -> prompts.Prompt:
 class AnswersToAsk(StageWork[Inferred]):
     """The answers that a model has not given yet. `run` stores each as it comes.
 
-    Raises ParameterError where settings differ from those kept with the model, or there are no instructions.
+    Raises ParameterError where settings differ from those kept with the model, a scenario is unknown, or there are no
+    instructions of the generation.
     """
 
     stage, command = "inference", "infer"
 
     def __init__(self, db: sqlite3.Connection, inference: Inference, model_options: ModelOptions | None = None) -> None:
-        check_scenario(db, inference.scenario)
+        check_scenarios(db, inference.scenarios)
         super().__init__(db, model_settings.find(db, inference.model, model_options))
         self._inference = inference
         self.settings = model_settings.answering(self.model, inference.overrides, DEFAULTS)
-        self._scope = {"scenario": inference.scenario, "samples": inference.samples}
+        self._instructions = pool.bindings(inference.scenarios, inference.generation)
+        pool.check(db, self._instructions)
+        self._scope = {**self._instructions, "samples": inference.samples}
         most = {"most": -1 if inference.limit is None else inference.limit, "model_id": self.model.id}
         self._counts = db.execute(sqlfiles.query("inference/answer_counts"), self._scope | most).fetchone()
         if not self._counts["instructions"]:
             raise ParameterError("There are no instructions to answer yet. Bring some: madetl import instructions FILE")
         self._truncated = 0
 
+    @property
+    def pool(self) -> str:
+        """The instructions that are to be answered, in words."""
+        return pool.described(self.db, self._instructions, self._inference.limit)
+
     def count_missing(self) -> int:
         return int(self._counts["answers"] - self._counts["known"])
 
     def parameters(self) -> dict[str, Any]:
-        named = [self._inference.scenario] if self._inference.scenario else scenarios(self.db)
-        kept = {scenario: prompt_for(scenario).kept for scenario in named}
+        kept = {each.scenario: prompt_for(each.scenario).kept for each in pool.sizes(self.db, self._instructions)}
         what = {name: value for name, value in vars(self._inference).items() if name != "overrides"}
         return what | self.model.recorded | self.settings | {"prompts": kept}
 
@@ -135,4 +148,4 @@ class AnswersToAsk(StageWork[Inferred]):
         )
 
     def result(self, report: AskReport) -> Inferred:
-        return Inferred(self.model.name, report, self._counts["known"], self._truncated)
+        return Inferred(self.model.name, report, self._counts["known"], self._truncated, self.pool)

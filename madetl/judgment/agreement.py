@@ -1,13 +1,15 @@
 """How well annotators agree: reads judgments and makes a report for each scenario. Nothing is stored.
 
-Between annotators, the first verdict of each on a response pair counts; repeats tell how far an annotator agrees with
-themselves; habits (ties, position, time) rest on every verdict. `reliability` and SQL compute the numbers.
+Between annotators, the vote of each on a response pair counts; repeats tell how far an annotator agrees with
+themselves; habits (ties, position) rest on the votes. A crowd is many people, nobody knows how many: its votes are no
+one person's, and take part in habits and in the majority that judge models are held against. `reliability` and SQL
+compute the numbers.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -25,8 +27,9 @@ from madetl.judgment.reliability import (
     share,
 )
 from madetl.records import Note
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenarios, check_selections, names_json
 from madetl.store.sqlfiles import query
+from madetl.text import counted
 
 CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
 OVERALL = "overall"
@@ -70,16 +73,17 @@ class Habits:
     """How an annotator judges. `annotator` is None for all annotators of the kind together.
 
     `first_wins`: the share of first-shown answers among the wins whose order is known. `seconds` is a median, None
-    where no time is known. `again`: verdicts on repeats that were the same as before. `later`: further verdicts on a
-    response pair, neither first nor asked for again.
+    where no time is known. `repeats`: verdicts on what they had judged; `again`: those that were the same as the vote.
+    `revised`: verdicts that another one of the same annotator replaced.
     """
 
     annotator: str | None
     kind: str
     annotators: int
-    verdicts: int
+    votes: int
     response_pairs: int
-    later: int
+    repeats: int
+    revised: int
     ties: Share | None
     both_bad: int
     first_wins: Share | None
@@ -101,7 +105,7 @@ class ScenarioAgreement:
 
     scenario: str
     people: int
-    verdicts: int
+    votes: int
     response_pairs: int
     shared: int
     same: float | None
@@ -121,29 +125,40 @@ class Report:
     notes: list[Note] = field(default_factory=list)
 
 
-def report(db: sqlite3.Connection, *, scenario: str | None = None, rounds: int = 1000, seed: int = 42) -> Report:
-    """How well annotators agree, overall and per scenario. `rounds` and `seed` are those of alpha's bootstrap.
+def report(
+    db: sqlite3.Connection,
+    *,
+    scenarios: Sequence[str] = (),
+    selections: Sequence[str] = (),
+    rounds: int = 1000,
+    seed: int = 42,
+) -> Report:
+    """How well annotators agree in these scenarios and on what these selections picked (none: all).
 
-    Raises ParameterError where the scenario is unknown or nobody has judged anything.
+    Overall and per scenario. `rounds` and `seed` are those of alpha's bootstrap. Raises ParameterError where a scenario
+    or a selection is unknown, or nobody has judged anything.
     """
     if rounds < 1:
         raise ParameterError(f"{rounds} rounds: give 1 or more.")
-    check_scenario(db, scenario)
+    check_scenarios(db, scenarios)
+    check_selections(db, selections)
     db.execute("BEGIN")  # all queries see one moment of the database, though others may be storing verdicts
     try:
-        found = _Rows.read(db, scenario)
+        found = _Rows.read(db, {"scenarios": names_json(scenarios), "selections": names_json(selections)})
     finally:
         db.rollback()
     if not found.habits:
-        where = f" in scenario {scenario}" if scenario else ""
+        where = f" in scenario {', '.join(scenarios)}" if scenarios else ""
+        where += f" of what {', '.join(selections)} picked" if selections else ""
         raise ParameterError(
             f"Nobody has judged anything{where} yet. `madetl annotate` opens a page to judge on; "
             "`madetl export annotations -o sheet.csv` makes a sheet."
         )
-    scenarios = [
-        _scenario(name, found, rounds, seed) for name in dict.fromkeys(row["scenario"] for row in found.habits)
-    ]
-    return Report(scenarios, notes(scenarios))
+    names = list(dict.fromkeys(row["scenario"] for row in found.habits))
+    if len(scenarios) == 1:  # it is overall, too
+        names.remove(OVERALL)
+    boards = [_scenario(name, found, rounds, seed) for name in names]
+    return Report(boards, notes(boards))
 
 
 @dataclass(frozen=True)
@@ -157,7 +172,7 @@ class _Rows:
     pairs: Sequence[sqlite3.Row]
 
     @classmethod
-    def read(cls, db: sqlite3.Connection, scenario: str | None) -> _Rows:
+    def read(cls, db: sqlite3.Connection, scope: Mapping[str, str | None]) -> _Rows:
         queries = (
             "judgment/verdict_counts",
             "judgment/verdict_habits",
@@ -165,7 +180,7 @@ class _Rows:
             "judgment/judges_and_people",
             "judgment/pairs_of_annotators",
         )
-        return cls(*(db.execute(query(name), {"scenario": scenario}).fetchall() for name in queries))
+        return cls(*(db.execute(query(name), scope).fetchall() for name in queries))
 
 
 def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreement:
@@ -179,7 +194,7 @@ def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreem
     return ScenarioAgreement(
         scenario=name,
         people=people.annotators if people else 0,
-        verdicts=people.verdicts if people else 0,
+        votes=people.votes if people else 0,
         response_pairs=int(response_pairs.sum()),
         shared=int(response_pairs[table.sum(axis=1) >= 2].sum()),
         same=observed_agreement(table, response_pairs),
@@ -187,7 +202,7 @@ def _scenario(name: str, found: _Rows, rounds: int, seed: int) -> ScenarioAgreem
         alpha_unordered=krippendorff_alpha(table, response_pairs, unordered=True, rounds=rounds, seed=seed),
         everybody=[one for one in habits if one.annotator is None],
         annotators=[one for one in habits if one.annotator is not None],
-        pairs=[_pair(row) for row in found.pairs if row["scenario"] == name],
+        pairs=_pairs(_in_scenario(found.pairs, name)),
         judges=_judges(_in_scenario(found.judges, name)),
     )
 
@@ -203,9 +218,9 @@ def _habits(row: sqlite3.Row, repeats: Sequence[sqlite3.Row]) -> Habits:
     return Habits(
         **{
             name: row[name]
-            for name in ("annotator", "kind", "annotators", "verdicts", "response_pairs", "later", "both_bad")
+            for name in ("annotator", "kind", "annotators", "votes", "response_pairs", "repeats", "revised", "both_bad")
         },
-        ties=share(row["ties"], row["verdicts"]),
+        ties=share(row["ties"], row["votes"]),
         first_wins=share(row["first_won"] or 0, row["decided"]),
         seconds=row["seconds"],
         again=share(int(np.trace(table)), int(table.sum())),
@@ -214,21 +229,34 @@ def _habits(row: sqlite3.Row, repeats: Sequence[sqlite3.Row]) -> Habits:
     )
 
 
-def _pair(row: sqlite3.Row) -> PairOfAnnotators:
-    return PairOfAnnotators(**dict(zip(row.keys()[1:], tuple(row)[1:], strict=True)))
+def _pairs(rows: Iterable[sqlite3.Row]) -> list[PairOfAnnotators]:
+    """Those of one kind first, people before judge models; of these, those with most in common first."""
+
+    def who(row: sqlite3.Row) -> tuple[str, ...]:
+        return tuple(row[name] for name in ("annotator_a", "kind_a", "annotator_b", "kind_b"))
+
+    found = [
+        PairOfAnnotators(*_equal([(row["winner_a"], row["winner_b"], row["response_pairs"]) for row in group]), *names)
+        for names, group in groupby(sorted(rows, key=who), key=who)
+    ]
+    return sorted(found, key=lambda one: (one.kind_a != one.kind_b, one.kind_a != "person", -one.response_pairs))
 
 
 def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:
     def name(row: sqlite3.Row) -> Any:
         return row["judge"]
 
-    found = []
-    for judge, group in groupby(sorted(rows, key=name), key=name):
-        table = confusion([(row["judged"], row["people"], row["response_pairs"]) for row in group], CATEGORIES)
-        agreed, both = int(np.trace(table)), int(table.sum())
-        kappas = cohen_kappa(table), cohen_kappa(table, unordered=True)
-        found.append(Judge(both, agreed, agreed / both, *kappas, judge))
-    return found
+    return [
+        Judge(*_equal([(row["judged"], row["people"], row["response_pairs"]) for row in group]), judge)
+        for judge, group in groupby(sorted(rows, key=name), key=name)
+    ]
+
+
+def _equal(rows: Sequence[tuple[str, str, int]]) -> tuple[int, int, float, float | None, float | None]:
+    """The numbers of `TwoVerdicts`, out of rows (one's verdict, the other's, on how many response pairs)."""
+    table = confusion(rows, CATEGORIES)
+    agreed, both = int(np.trace(table)), int(table.sum())
+    return both, agreed, agreed / both, cohen_kappa(table), cohen_kappa(table, unordered=True)
 
 
 # The notes: each function looks at one thing that a reader must know
@@ -237,7 +265,7 @@ def _judges(rows: Iterable[sqlite3.Row]) -> list[Judge]:
 def notes(scenarios: Sequence[ScenarioAgreement]) -> list[Note]:
     """The notes on the first of the scenarios, which holds all verdicts that the report is about."""
     first = scenarios[0]
-    about_all = (_overlap, _alike, _lopsided, _later, _order, _time, _repeats)
+    about_all = (_overlap, _crowds, _alike, _lopsided, _revised, _order, _time, _repeats)
     found = [_few(scenarios), *(about(first) for about in about_all)]
     return [note for note in found if note]
 
@@ -246,9 +274,10 @@ def _overlap(found: ScenarioAgreement) -> Note | None:
     """Where people's agreement is unknown: why, and which command changes that."""
     if found.shared:
         return None
-    why = {0: "No person has judged anything", 1: "Only one person has judged"}.get(
-        found.people, "No pair of answers was judged by two people"
-    )
+    crowd = any(one.kind == "crowd" for one in found.everybody)
+    none = "Only a crowd has judged" if crowd else "No person has judged anything"
+    one = "Only one person has judged, beside a crowd" if crowd else "Only one person has judged"
+    why = {0: none, 1: one}.get(found.people, "No pair of answers was judged by two people")
     return Note(
         "overlap",
         f"{why}, so how well people agree is unknown. `madetl annotate --overlap 2` deals every pair of "
@@ -287,14 +316,26 @@ def _lopsided(found: ScenarioAgreement) -> Note | None:
     )
 
 
-def _later(found: ScenarioAgreement) -> Note | None:
-    later = sum(one.later for one in found.everybody)
-    if not later:
+def _crowds(found: ScenarioAgreement) -> Note | None:
+    crowds = [one for one in found.annotators if one.kind == "crowd"]
+    if not crowds:
         return None
+    named = ", ".join(f"{one.annotator} ({one.votes:,} vote{'s' if one.votes != 1 else ''})" for one in crowds)
     return Note(
-        "later",
-        f"{later:,} further verdict{'s' if later != 1 else ''} of annotators on pairs of answers that they had judged "
-        "before (and were not asked to repeat): the first counts between annotators.",
+        "crowds",
+        f"{named}: many people under one name. Which of these votes are one person's is unknown, so they are in no "
+        "alpha and in no kappa of two annotators.",
+    )
+
+
+def _revised(found: ScenarioAgreement) -> Note | None:
+    revised = sum(one.revised for one in found.everybody)
+    if not revised:
+        return None
+    verdicts = f"{counted(revised, 'verdict')} of annotators {'was' if revised == 1 else 'were'} revised"
+    return Note(
+        "revised",
+        f"{verdicts}: what came after counts. `madetl query verdicts` has them, with the status revised.",
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from madetl.errors import ParameterError
 from madetl.selection import select
 from madetl.selection.sets import Adaptive, Ending
+from madetl.store import annotators
 from madetl.store.database import insert_rows
 from madetl.store.sqlfiles import query
 
@@ -63,14 +64,15 @@ class PageStudy:
 
 
 def person(db: sqlite3.Connection, name: str) -> int:
-    """The id of an annotator, a new one where the name is new. Raises ParameterError for a judge model's."""
+    """The id of a person, a new one where the name is new. Raises ParameterError for a judge model or a crowd."""
     if not name.strip():
         raise ParameterError("--annotator is empty; give it a name.")
-    db.execute("INSERT INTO annotators (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
-    row = db.execute("SELECT id, kind FROM annotators WHERE name = ?", (name,)).fetchone()
-    if row["kind"] != "person":
-        raise ParameterError(f"{name} is a judge model; sheets and the page are for people. Give a person's name.")
-    return int(row["id"])
+    found = annotators.ensure(db, [name.strip()])
+    [kind], [annotator_id] = found.kinds.values(), found.ids.values()
+    if kind != "person":
+        what = {"model": "a judge model", "crowd": "a crowd, many people under one name"}[kind]
+        raise ParameterError(f"{name} is {what}; sheets and the page are for people. Give a person's name.")
+    return annotator_id
 
 
 def deal_all(db: sqlite3.Connection, chosen: sqlite3.Row, annotator_id: int | None, seed: str, run_id: int) -> int:

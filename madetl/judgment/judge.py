@@ -26,21 +26,9 @@ from madetl.providers.base import ChatAnswer
 from madetl.store import sqlfiles
 from madetl.store.database import insert_rows
 from madetl.store.selections import LATEST, find_set
-from madetl.text import storable
+from madetl.text import agreeing, counted, storable
 
 SOURCE, SOURCE_ID = "judge", "selection item"
-_COLUMNS = (
-    "annotator_id",
-    "response_a_id",
-    "response_b_id",
-    "winner",
-    "comment",
-    "source",
-    "source_id",
-    "created_at",
-    "run_id",
-)
-_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 Pair = tuple[int, int]  # ids of the two responses, in canonical order
 
@@ -84,8 +72,13 @@ class Judged:
         """The closing line."""
         what = f"{self.annotator} on {self.selection}"
         known, left = self.verdicts - self.new, self.pairs - self.verdicts
-        done = f"{self.new:,} verdicts ({known:,} known)" if self.new + left else f"nothing to do ({known:,} verdicts)"
-        return f"{what}: {done}{f', {left:,} pairs are left' if left else ''}"
+        done = (
+            f"{counted(self.new, 'verdict')} ({known:,} known)"
+            if self.new + left
+            else f"nothing to do ({counted(known, 'verdict')})"
+        )
+        missing = f", {counted(left, 'pair')} {agreeing(left)['are']} left" if left else ""
+        return f"{what}: {done}{missing}"
 
     @property
     def flipping(self) -> str:
@@ -94,7 +87,7 @@ class Judged:
             return "No verdict yet."
         places = f"{self.first:,} for the answer that stood first, {self.second:,} for the one that stood second"
         ties = self.flips - self.first - self.second
-        share = f"{self.flips:,} of {self.verdicts:,} verdicts ({self.flips / self.verdicts:.1%})"
+        share = f"{self.flips:,} of {counted(self.verdicts, 'verdict')} ({self.flips / self.verdicts:.1%})"
         how = f": {places}, {ties:,} with a tie in one order" if self.flips else ""
         return f"{share} flip with the order and count as ties{how}."
 
@@ -180,18 +173,24 @@ class VerdictsToAsk(StageWork[Judged]):
             return
         # the reason of the same order is kept, whichever answer arrives first
         winner, comment = verdicts.together(*sorted(orders.values(), key=lambda each: each.shown_first))
-        now = db.execute(f"SELECT {_NOW}").fetchone()[0]
-        values = (winner, storable(comment)[0], SOURCE, SOURCE_ID, now, self.run_id)
-        self._new += insert_rows(
-            db, "judgments", _COLUMNS, [(self._annotator_id, *pair, *values)], conflict="OR IGNORE"
-        )
+        values = {
+            "annotator_id": self._annotator_id,
+            "response_a_id": pair[0],
+            "response_b_id": pair[1],
+            "winner": winner,
+            "comment": storable(comment)[0],
+            "source": SOURCE,
+            "source_id": SOURCE_ID,
+            "run_id": self.run_id,
+        }
+        self._new += db.execute(sqlfiles.query("judgment/store_judges_verdict"), values).rowcount
 
 
 def _check_is_judge(db: sqlite3.Connection, annotator: str) -> None:
     row = db.execute("SELECT kind FROM annotators WHERE name = ?", (annotator,)).fetchone()
     if row is not None and row["kind"] != "model":
         raise ParameterError(
-            f"{annotator} is a person among the annotators, whose votes would be mixed with the model's. "
+            f"{annotator} is a {row['kind']} among the annotators, whose votes would be mixed with the model's. "
             "Give --annotator NAME."
         )
 

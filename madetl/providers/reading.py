@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from madetl.providers.base import Embeddings, ProviderError
 from madetl.providers.failures import clean
 from madetl.providers.keys import KeyAccess
+from madetl.text import counted
 
 MOST_TOKENS = 10**9  # in one request or answer, a thousand times what models take
 
@@ -125,7 +126,7 @@ def _reason(error: ValidationError) -> str:
 
 def _fault(vectors: Sequence[Sequence[float]], texts: int) -> str | None:
     if len(vectors) != texts:
-        return f"{len(vectors)} embeddings came for {texts} texts"
+        return f"{counted(len(vectors), 'embedding')} came for {counted(texts, 'text')}"
     lengths = sorted({len(vector) for vector in vectors})
     if len(lengths) > 1 or not lengths[0]:
         return f"the embeddings are of different lengths: {', '.join(map(str, lengths))}"

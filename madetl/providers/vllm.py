@@ -19,6 +19,7 @@ from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, Outcome, ProviderError
 from madetl.providers.messages import messages
 from madetl.providers.reading import Part, Reply, Vector
+from madetl.text import counted
 
 _ENGINE_OPTIONS = (
     "dtype", "enforce_eager", "gpu_memory_utilization", "max_model_len", "quantization", "revision", "seed",
@@ -119,7 +120,9 @@ class VllmProvider:
         else:
             if len(outputs) == len(requests):
                 return outputs
-            failure = Reply(None, None, 0.0).invalid(f"{len(outputs)} answers came for {len(requests)} questions")
+            failure = Reply(None, None, 0.0).invalid(
+                f"{counted(len(outputs), 'answer')} came for {counted(len(requests), 'question')}"
+            )
         if len(requests) == 1 or failure.fatal:
             return [failure] * len(requests)
         return [output for request in requests for output in self._ask(engine, [request])]

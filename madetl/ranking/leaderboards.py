@@ -6,21 +6,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from madetl.ranking import bradley_terry, elo, resampling
 from madetl.ranking.notes import notes
+from madetl.ranking.order import Neighbours, neighbours, posterior_of, probability_best
 from madetl.ranking.votes import FloatArray, IntArray, RankParameters, Summary, Votes
 from madetl.records import Note
+
+__all__ = ["Leaderboard", "LeaderboardLine", "Neighbours", "leaderboard"]
+
+_NO_WIDTH = 1e-6  # points; the fit leaves less
 
 
 @dataclass(frozen=True)
 class LeaderboardLine:
-    """One line of a leaderboard. `rank` is 1 + the models of the same component whose lower bound is above `upper`."""
+    """One line of a leaderboard. `rank` is 1 + the models of the same component whose lower bound is above `upper`.
 
-    rank: int
+    It is None where the interval has no width but for the order of battles, since the same votes are drawn every time:
+    such a model counts against no other. `probability_best`: of being the strongest model of its component, whatever
+    the method (None: not known).
+    """
+
+    rank: int | None
     model: str
     rating: float
     lower: float
@@ -28,16 +40,29 @@ class LeaderboardLine:
     battles: int
     component: int
     remark: str | None
+    probability_best: float | None = None
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The models of one scenario ('overall': of all), strongest first, component after component."""
+    """The models of one scenario ('overall': of all), by rating, component after component.
+
+    `order` is what can be believed of it: how sure the votes are of each step from the best model of a component down,
+    whatever the method. Ratings may put two models the other way round.
+    """
 
     scenario: str
     ratings: list[LeaderboardLine]
-    counts: dict[str, int]
+    counts: dict[str, Any]
     notes: list[Note]
+    order: list[Neighbours] = field(default_factory=list)
+
+    @property
+    def in_order(self) -> list[LeaderboardLine]:
+        """The lines in the order that can be believed, component after component."""
+        lines = {line.model: line for line in self.ratings}
+        names = dict.fromkeys(name for step in self.order for name in (step.better, step.worse))
+        return [lines[name] for name in names if name in lines]
 
 
 def leaderboard(
@@ -56,8 +81,11 @@ def leaderboard(
     # The maximum may lie outside of its own bootstrap where a prior holds it; an interval always holds its rating.
     lower, upper = np.minimum(lower, rating), np.maximum(upper, rating)
     shift = _anchor_shift(votes, summary.component, rating, parameters)
-    lines = _lines(votes, summary, np.stack([rating, lower, upper]) + shift, parameters)
-    return Leaderboard(votes.scenario, lines, votes.counts, notes(votes, summary, rating, parameters))
+    found = posterior_of(votes)
+    best = probability_best(found, summary.component, parameters.seed)
+    lines = _lines(votes, summary, np.stack([rating, lower, upper]) + shift, best, parameters)
+    steps = neighbours(found, votes.models, summary.component)
+    return Leaderboard(votes.scenario, lines, votes.counts, notes(votes, summary, rating, parameters), steps)
 
 
 def _elo(
@@ -91,13 +119,16 @@ def _anchor_shift(votes: Votes, component: IntArray, rating: FloatArray, paramet
     return np.where(component == component[anchor], parameters.anchor[1] - rating[anchor], 0.0)
 
 
-def _lines(votes: Votes, summary: Summary, values: FloatArray, parameters: RankParameters) -> list[LeaderboardLine]:
+def _lines(
+    votes: Votes, summary: Summary, values: FloatArray, best: FloatArray, parameters: RankParameters
+) -> list[LeaderboardLine]:
     rating, lower, upper = values
     same_component = summary.component[:, None] == summary.component
-    rank = 1 + ((lower > upper[:, None]) & same_component).sum(axis=1)
+    ranked = _with_width(votes, summary, upper - lower, parameters)
+    rank = 1 + ((lower > upper[:, None]) & same_component & ranked).sum(axis=1)
     lines = [
         LeaderboardLine(
-            rank=int(rank[m]),
+            rank=int(rank[m]) if ranked[m] else None,
             model=name,
             rating=float(rating[m]),
             lower=float(lower[m]),
@@ -105,10 +136,24 @@ def _lines(votes: Votes, summary: Summary, values: FloatArray, parameters: RankP
             battles=int(summary.battles[m]),
             component=int(summary.component[m]) + 1,
             remark=_remark(summary, m, parameters),
+            probability_best=float(best[m]),
         )
         for m, name in enumerate(votes.models)
     ]
-    return sorted(lines, key=lambda line: (line.component, line.rank, -line.rating, line.model))
+    return sorted(lines, key=lambda line: (line.component, -line.rating, line.model))
+
+
+def _with_width(votes: Votes, summary: Summary, width: FloatArray, parameters: RankParameters) -> NDArray[np.bool_]:
+    """Which models have an interval that says how sure their rating is.
+
+    Where the items of each pair of models all went one way, a bootstrap draws the same votes again and again: what
+    width is left is that of Elo's order of battles, which is all that permute shows.
+    """
+    if parameters.resample == "permute":
+        return np.zeros(len(width), dtype=bool)
+    varied = np.bincount(votes.outcomes.pair, minlength=len(votes.model_a)) > 1
+    varied_components = summary.component[votes.model_a[varied]]
+    return (width > _NO_WIDTH) & np.isin(summary.component, varied_components)
 
 
 def _remark(summary: Summary, model: int, parameters: RankParameters) -> str | None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from madetl.ranking import bradley_terry, elo
 from madetl.ranking.votes import FloatArray, RankParameters, Summary, Votes
 from madetl.records import Note
+from madetl.text import agreeing, counted
 
 ENOUGH_ROUNDS = 100  # below, fewer than three rounds lie beyond either end of an interval
 ENOUGH_ITEMS = 5  # below, the bootstrap varies a pair's items by less than 4/5 of what it should
@@ -75,10 +76,10 @@ def _elo_note(votes: Votes, summary: Summary, rating: FloatArray, parameters: Ra
     least, most = (elo.share_of_the_way(battles, models, parameters.k_factor) for battles in (few, many))
     if least >= CONVERGED:
         return None
-    battles = " to ".join(dict.fromkeys(f"{count:,}" for count in (few, many)))
+    battles = counted(few, "battle") if few == many else f"{few:,} to {many:,} battles"
     share = " to ".join(dict.fromkeys(f"{100 * part:.0f}" for part in (least, most)))
     text = (
-        f"with K-factor {parameters.k_factor:g} and {battles} battles per model, Elo has gone about {share} % "
+        f"with K-factor {parameters.k_factor:g} and {battles} per model, Elo has gone about {share} % "
         "of the way from 1000 to where it would settle, and its intervals are about that point"
     )
     if summary.components == 1 and not summary.strong_component.any():
@@ -95,15 +96,17 @@ def _items_note(votes: Votes, parameters: RankParameters) -> Note | None:
         return None
     return Note(
         "items",
-        f"{few} of {len(items)} model pairs have fewer than {ENOUGH_ITEMS} judged items (the fewest: "
-        f"{int(items.min())}); the bootstrap draws within a pair, so the intervals are too narrow there.",
+        f"{few} of {counted(len(items), 'model pair')} {agreeing(few)['have']} fewer than {ENOUGH_ITEMS} judged items "
+        f"(the fewest: {int(items.min())}); the bootstrap draws within a pair, so the intervals are too narrow there.",
     )
 
 
 def _rounds_note(parameters: RankParameters) -> Note | None:
     if parameters.rounds >= ENOUGH_ROUNDS:
         return None
-    return Note("rounds", f"{parameters.rounds} rounds are few for the ends of an interval; take 1000.")
+    return Note(
+        "rounds", f"too few for the ends of an interval: {counted(parameters.rounds, 'round')}; take 1000 of them."
+    )
 
 
 def _anchor_note(votes: Votes, summary: Summary, parameters: RankParameters) -> Note | None:

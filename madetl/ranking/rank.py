@@ -9,32 +9,43 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madetl.errors import ParameterError
 from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, leaderboard
-from madetl.ranking.votes import RankParameters, Votes, item_outcomes
+from madetl.ranking.votes import RankParameters, Votes, in_words, item_outcomes
 from madetl.records import Note
 from madetl.store import runs, sqlfiles
+from madetl.store.annotators import stored_names
 from madetl.store.database import insert_rows, transaction
-from madetl.store.scope import model_names
+from madetl.store.scope import check_selections, model_names, names_json
+from madetl.text import counted
 
 __all__ = ["Leaderboard", "LeaderboardLine", "Note", "RankParameters", "Ranking", "compute", "rank", "read_votes"]
 
 _ROWS_AT_A_TIME = 50_000
 _MAX_NAMED = 20
+OVERALL = "overall"  # the leaderboard of all scenarios that are ranked
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """One stored ranking: the leaderboard 'overall' first (unless one scenario was asked for), then each scenario's."""
+    """One stored ranking: the leaderboard 'overall' first (unless one scenario was asked for), then each scenario's.
+
+    'overall' is of the scenarios that were asked for. `bradley_terry`: the same votes by that method, stored nowhere,
+    beside Elo's leaderboards, in their order (none where Bradley–Terry's is the ranking). `by_selection`: where all
+    votes were ranked, how many are on what each selection picked, and on what none did (None); empty where all of them
+    are of one selection.
+    """
 
     run_id: int
     voters: str
     leaderboards: list[Leaderboard]
+    bradley_terry: list[Leaderboard]
+    by_selection: dict[str | None, int]
     summary: str
 
 
@@ -70,20 +81,23 @@ def rank(
 
     Raises ParameterError where there is nothing to rank, or an annotator, a scenario or an anchor is unknown.
     """
+    parameters = of_stored_names(db, parameters)
     voters = _voters(db, parameters)
     votes = read_votes(db, parameters)
+    by_selection = _by_selection(db, parameters)
     with runs.run(db, "rank", asdict(parameters), parameters.seed) as this:
         boards = compute(votes, parameters, progress)
         with transaction(db):
             for board, one in zip(boards, votes, strict=True):
                 _store(
                     db,
-                    (this.id, board.scenario, parameters.method, voters.label),
+                    (this.id, board.scenario, parameters.method, voters.label, parameters.counted["selections"]),
                     board,
                     dict(zip(one.models, one.model_ids, strict=True)),
                 )
         this.summary = _summary(parameters, voters, boards[0])
-    return Ranking(this.id, voters.label, boards, this.summary)
+    beside = [] if parameters.method == "bt" else compute(votes, parameters.by_bradley_terry)
+    return Ranking(this.id, voters.label, boards, beside, by_selection, this.summary)
 
 
 def compute(
@@ -105,18 +119,26 @@ def _from(before: int, total: int, progress: Callable[[int, int], None]) -> Call
 
 def read_votes(db: sqlite3.Connection, parameters: RankParameters) -> list[Votes]:
     """The votes of each leaderboard that `parameters` ask for, 'overall' first. Raises what `rank` raises."""
-    voters, everywhere = _voters(db, parameters), parameters.whose | {"scenario": None}
+    parameters = of_stored_names(db, parameters)
+    voters = _voters(db, parameters)
+    check_selections(db, parameters.selections)
     db.execute("BEGIN")  # one moment of the database, though others may be writing votes
     try:
-        rows = db.execute(sqlfiles.query("ranking/votes_per_scenario"), everywhere).fetchall()
-        if not rows:
-            raise ParameterError(_nothing_to_rank(db, voters))
-        chosen = _of_scenario(rows, parameters.scenario)
-        votes = [_votes_of(db, row, parameters) for row in chosen]
+        rows = db.execute(sqlfiles.query("ranking/votes_per_scenario"), parameters.counted).fetchall()
+        _check_scenarios(db, rows, parameters, voters)
+        if len(parameters.scenarios) == 1:  # it is overall, too
+            rows = [row for row in rows if row["scenario"] != OVERALL]
+        votes = [_votes_of(db, row, parameters) for row in rows]
     finally:
         db.execute("ROLLBACK")
     _check_anchor(votes, parameters)
     return votes
+
+
+def of_stored_names(db: sqlite3.Connection, parameters: RankParameters) -> RankParameters:
+    """The parameters with annotators' names as they are stored, however they were typed."""
+    names, without = (stored_names(db, given) for given in (parameters.annotators, parameters.without))
+    return replace(parameters, annotators=names, without=without)
 
 
 def _voters(db: sqlite3.Connection, parameters: RankParameters) -> _Voters:
@@ -129,16 +151,27 @@ def _voters(db: sqlite3.Connection, parameters: RankParameters) -> _Voters:
     return _Voters(kind, names, without, parameters.votes == "majority")
 
 
-def _nothing_to_rank(db: sqlite3.Connection, voters: _Voters) -> str:
+def _by_selection(db: sqlite3.Connection, parameters: RankParameters) -> dict[str | None, int]:
+    """Votes of each selection, and of none (None); nothing where the choice is made, or there is none to make."""
+    if parameters.selections:
+        return {}
+    rows = db.execute(sqlfiles.query("ranking/votes_per_selection"), parameters.counted)
+    found = {row["selection"]: row["votes"] for row in rows}
+    return found if len(found) > 1 else {}
+
+
+def _nothing_to_rank(db: sqlite3.Connection, voters: _Voters, selections: Sequence[str]) -> str:
     """What is missing, and the next command."""
     votes = {"person": 0, "model": 0}
     for row in db.execute(sqlfiles.query("ranking/votes_per_annotator")):
-        votes[row["kind"]] += row["votes"]
+        votes["model" if row["kind"] == "model" else "person"] += row["votes"]
     if not any(votes.values()):
         return (
             "There are no votes to rank. Make a sheet with `madetl export annotations -o sheet.csv`, and when it is "
             "filled in, read it with `madetl import judgments sheet.csv --annotator NAME`."
         )
+    if selections:
+        return f"There are none of {voters.words} on what {_listed(selections)} picked. `madetl status` shows progress."
     if voters.names:
         return f"No votes by {_listed(voters.names)}. Without --annotator, all people's votes are ranked."
     if voters.without and votes[voters.kind or "person"]:
@@ -148,14 +181,22 @@ def _nothing_to_rank(db: sqlite3.Connection, voters: _Voters) -> str:
     return f"No votes by people. There are {votes['model']:,} by judge models: `madetl rank --judges` ranks those."
 
 
-def _of_scenario(rows: list[sqlite3.Row], scenario: str | None) -> list[sqlite3.Row]:
-    if scenario is None:
-        return rows
-    chosen = [row for row in rows if row["scenario"] == scenario]
-    if scenario == "overall" or not chosen:
-        known = [row["scenario"] for row in rows if row["scenario"] != "overall"]
-        raise ParameterError(f"There are no such votes in a scenario {scenario!r}. {_known('scenarios', known)}")
-    return chosen
+def _check_scenarios(
+    db: sqlite3.Connection, rows: Sequence[sqlite3.Row], parameters: RankParameters, voters: _Voters
+) -> None:
+    """Raises ParameterError where there are no votes, or none in one of the scenarios. `rows` are what there is."""
+    voted = {row["scenario"] for row in rows} - {OVERALL}
+    missing = [name for name in parameters.scenarios if name not in voted]
+    if voted and not missing:
+        return
+    everywhere = parameters.counted | {"scenarios": None}
+    known = [row["scenario"] for row in db.execute(sqlfiles.query("ranking/votes_per_scenario"), everywhere)]
+    if not known:
+        raise ParameterError(_nothing_to_rank(db, voters, parameters.selections))
+    known.remove(OVERALL)
+    raise ParameterError(
+        f"There are no such votes in a scenario {', '.join(map(repr, missing))}. {_known('scenarios', known)}"
+    )
 
 
 def _check_anchor(votes: list[Votes], parameters: RankParameters) -> None:
@@ -165,9 +206,11 @@ def _check_anchor(votes: list[Votes], parameters: RankParameters) -> None:
 
 
 def _votes_of(db: sqlite3.Connection, counts: sqlite3.Row, parameters: RankParameters) -> Votes:
-    scenario = None if counts["scenario"] == "overall" else counts["scenario"]
-    bindings = parameters.whose | {"scenario": scenario}
+    bindings = parameters.counted
+    if counts["scenario"] != OVERALL:
+        bindings |= {"scenarios": names_json([counts["scenario"]])}
     counted = {key: counts[key] for key in ("battles", "ties", "both_bad", "items", "annotators")}
+    counted["crowds"] = sorted(json.loads(counts["crowds"]))
     with_order = parameters.method == "elo"
     if parameters.votes == "majority":
         *columns, tie, both_bad = _columns(db, "ranking/majority_verdicts", bindings)
@@ -191,20 +234,22 @@ def _columns(db: sqlite3.Connection, query: str, bindings: dict[str, str | None]
 
 
 def _store(
-    db: sqlite3.Connection, key: tuple[int, str, str, str], board: Leaderboard, model_ids: dict[str, int]
+    db: sqlite3.Connection, key: tuple[int, str, str, str, str | None], board: Leaderboard, model_ids: dict[str, int]
 ) -> None:
-    """Writes one leaderboard; `key` is its run, scenario, method and annotators."""
-    numbers = ("rating", "lower", "upper", "rank", "battles", "component", "remark")
+    """Writes one leaderboard; `key` is its run, scenario, method, annotators and selections."""
+    numbers = ("rating", "lower", "upper", "rank", "battles", "component", "remark", "probability_best")
     rows = [(*key, model_ids[line.model], *(getattr(line, name) for name in numbers)) for line in board.ratings]
-    insert_rows(db, "ratings", ("run_id", "scenario", "method", "annotators", "model_id", *numbers), rows)
+    insert_rows(db, "ratings", ("run_id", "scenario", "method", "annotators", "selections", "model_id", *numbers), rows)
 
 
 def _summary(parameters: RankParameters, voters: _Voters, board: Leaderboard) -> str:
     counts = board.counts
+    selections = f" on what {_listed(parameters.selections)} picked" if parameters.selections else ""
     return (
-        f"{parameters.method}, {parameters.rounds:,} rounds of {parameters.resample}, {voters.words}: "
-        f"{len(board.ratings)} models, {counts['battles']:,} battles on {counts['items']:,} items "
-        f"by {counts['annotators']:,} annotator{'' if counts['annotators'] == 1 else 's'} ({board.scenario})"
+        f"{parameters.method}, {counted(parameters.rounds, 'round')} of {parameters.resample}, {voters.words}"
+        f"{selections}: {counted(len(board.ratings), 'model')}, {counted(counts['battles'], 'battle')} on "
+        f"{counted(counts['items'], 'item')} by {in_words(counts['annotators'], 'annotator', counts['crowds'])} "
+        f"({board.scenario})"
     )
 
 

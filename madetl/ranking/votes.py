@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from madetl.errors import ParameterError
 from madetl.ranking import components, elo
+from madetl.store.scope import names_json
+from madetl.text import counted
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.float64]
@@ -27,16 +29,18 @@ MAX_ROUNDS = 100_000
 class RankParameters:
     """How to rank. `annotators` (names) and `judges` choose whose votes count; without either, people's.
 
-    `without` names those of them who are left out. `votes`: with 'all' each is a battle; with 'majority' each response
-    pair is one battle, as most of its annotators judged it. `anchor` is a model and the rating that it shall have: the
-    scale of its component is shifted. Raises ParameterError.
+    `without` names those of them who are left out. `scenarios` and `selections` are names (none: all): votes count in
+    these scenarios, on what these selections picked. `votes`: with 'all' each is a battle; with 'majority' each
+    response pair is one battle, as most of its annotators judged it. `anchor` is a model and the rating that it shall
+    have: the scale of its component is shifted. Raises ParameterError.
     """
 
     method: Literal["elo", "bt"] = "elo"
     rounds: int = 1000
     resample: Literal["bootstrap", "permute"] = "bootstrap"
     seed: int = 42
-    scenario: str | None = None
+    scenarios: tuple[str, ...] = ()
+    selections: tuple[str, ...] = ()
     annotators: tuple[str, ...] = ()
     judges: bool = False
     without: tuple[str, ...] = ()
@@ -45,10 +49,20 @@ class RankParameters:
     k_factor: float = elo.K_FACTOR
 
     @property
-    def whose(self) -> dict[str, str | None]:
-        """Whose votes count, as parameters of sql/ranking/counted_votes.sql."""
-        kind = None if self.annotators else "model" if self.judges else "person"
-        return {"kind": kind, "names": json.dumps(self.annotators), "without": json.dumps(self.without)}
+    def counted(self) -> dict[str, str | None]:
+        """Which votes count, as parameters of sql/ranking/counted_votes.sql."""
+        return {
+            "scenarios": names_json(self.scenarios),
+            "selections": names_json(self.selections),
+            "kind": None if self.annotators else "model" if self.judges else "person",
+            "names": json.dumps(self.annotators),
+            "without": json.dumps(self.without),
+        }
+
+    @property
+    def by_bradley_terry(self) -> RankParameters:
+        """The same by Bradley–Terry."""
+        return replace(self, method="bt", resample="bootstrap", k_factor=elo.K_FACTOR)
 
     def __post_init__(self) -> None:
         if self.method == "bt" and self.resample == "permute":
@@ -69,6 +83,13 @@ class RankParameters:
             raise ParameterError(f"The seed is {self.seed}: give 0 or a number above it.")
         if self.anchor and not math.isfinite(self.anchor[1]):
             raise ParameterError(f"The anchor's rating is {self.anchor[1]}: give a finite number.")
+
+
+def in_words(individuals: int, noun: str, crowds: Sequence[str], plural: str | None = None) -> str:
+    """Who voted: '2 annotators and a crowd named arena'. Nobody knows how many people a crowd is."""
+    one = counted(individuals, noun, plural)
+    many = f"{'a crowd' if len(crowds) == 1 else f'{len(crowds)} crowds'} named {', '.join(crowds)}"
+    return " and ".join([one] * bool(individuals or not crowds) + [many] * bool(crowds))
 
 
 def numbered(*columns: IntArray) -> tuple[IntArray, IntArray]:
@@ -118,14 +139,14 @@ class Votes:
     model_b: IntArray
     outcomes: OutcomeCounts
     battles: Battles | None  # None: the method does not ask for the order
-    counts: dict[str, int]  # battles, ties, both_bad, items, annotators
+    counts: dict[str, Any]  # battles, ties, both_bad, items, annotators, and the names of crowds
 
     @classmethod
     def from_columns(
         cls,
         scenario: str,
         names: Mapping[int, str],
-        counts: dict[str, int],
+        counts: dict[str, Any],
         outcomes: IntArray,
         battles: IntArray | None = None,
     ) -> Votes:

@@ -45,9 +45,14 @@ class VotesSoFar:
         return {ids: number for number, ids in enumerate(combinations(self.model_ids, 2))}
 
 
-def read(db: sqlite3.Connection, scenario: str | None, others: Iterable[int] = ()) -> VotesSoFar:
-    """People's votes in a scenario (None: all), on all models that have any and those whose ids are `others`."""
-    people = RankParameters().whose | {"scenario": scenario}
+def read(
+    db: sqlite3.Connection, scenarios: Iterable[str] = (), selections: Iterable[str] = (), others: Iterable[int] = ()
+) -> VotesSoFar:
+    """People's votes in these scenarios and on what these selections picked (none: all).
+
+    The models are all that have any votes, and those whose ids are `others`.
+    """
+    people = RankParameters(scenarios=tuple(scenarios), selections=tuple(selections)).counted
     rows = db.execute(sqlfiles.query("ranking/item_outcomes"), people).fetchall()
     ids = sorted({*others, *(row[name] for row in rows for name in ("model_a_id", "model_b_id"))})
     names = model_names(db)

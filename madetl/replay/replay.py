@@ -16,7 +16,7 @@ import numpy as np
 
 from madetl.errors import ParameterError
 from madetl.ranking import components
-from madetl.ranking.votes import FloatArray, IntArray, numbered
+from madetl.ranking.votes import FloatArray, IntArray, RankParameters, numbered
 from madetl.replay import play
 from madetl.replay.accuracy import accuracy
 from madetl.replay.play import Ballots, Candidates, Diverse, Method, Split, candidates
@@ -25,9 +25,9 @@ from madetl.selection import instruction_vectors, sets, strategies
 from madetl.selection.adaptive.pair_policies import FLOOR, POLICIES
 from madetl.selection.orders import DRAWN, STRATEGIES, Strategy
 from madetl.selection.sets import SelectionParameters, SelectionRequest
-from madetl.store import sqlfiles
+from madetl.store import pool, sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
-from madetl.store.scope import model_names
+from madetl.store.scope import check_scenarios, check_selections, model_names
 
 _PER_PAIR = (3, 5, 10, 15)  # judgments: the budgets where none are given
 _GRID = 40  # budgets at which the baseline is looked at, up to the whole pool
@@ -44,16 +44,18 @@ class ReplayParameters:
 
     `diversity` is the lambda of `mad` and `evidence`; the other strategies draw without it. `batch`: votes asked for
     before the first comes back; `floor`: items of each model pair before votes decide. `method` ranks gold and replays
-    alike. The filters are as in `SelectionParameters`. Raises ParameterError.
+    alike. Votes in `scenarios` and on what `selections` picked (names; none: all) are replayed. The filters are as in
+    `SelectionParameters`. Raises ParameterError.
     """
 
-    metric: str = sets.NGRAMS
+    metric: str | None = None
     strategies: Sequence[Strategy] = ("random", "mad", "band", "evidence")
     pair_policies: Sequence[str] = ("uniform", "adaptive")
     budgets: Sequence[int] | None = None
     replications: int = 200
     seed: int = 42
-    scenario: str | None = None
+    scenarios: Sequence[str] = ()
+    selections: Sequence[str] = ()
     models: Sequence[str] | None = None
     min_words: int | None = None
     max_length_ratio: float | None = None
@@ -92,7 +94,8 @@ class ReplayParameters:
             instruction_metric=self.instruction_metric,
             min_words=self.min_words,
             max_length_ratio=self.max_length_ratio,
-            scenario=self.scenario,
+            scenarios=self.scenarios,
+            generation=pool.ALL,  # what was judged, whichever it is
             models=self.models,
             pairs="judged",
             seed=self.seed,
@@ -164,9 +167,12 @@ def _read(db: sqlite3.Connection, parameters: ReplayParameters) -> _Material:
     db.execute("BEGIN")  # one moment of the database, though others may be writing votes
     try:
         # Each strategy has filters of its own; metric, scenario and models are the same.
+        check_scenarios(db, parameters.scenarios)
+        check_selections(db, parameters.selections)
         requests = {str(one): sets.unnamed(db, parameters.selection(one)) for one in parameters.strategies}
         request = next(iter(requests.values()))
-        scope = {name: request.scope[name] for name in ("metric_id", "scenario", "model_ids")}
+        people = RankParameters(scenarios=tuple(parameters.scenarios), selections=tuple(parameters.selections)).counted
+        scope = {name: request.scope[name] for name in ("metric_id", "model_ids")} | people
         rows = db.execute(sqlfiles.query("replay/votes_to_replay"), scope).fetchall()
         if not rows:
             raise ParameterError(_nothing_to_replay(db, parameters))
@@ -355,7 +361,8 @@ def _check_votes(ballots: Ballots, models: Sequence[str]) -> None:
 
 def _nothing_to_replay(db: sqlite3.Connection, parameters: ReplayParameters) -> str:
     whose = " of these models" if parameters.models else ""
-    where = f" in scenario {parameters.scenario}" if parameters.scenario else ""
+    where = f" in scenario {', '.join(parameters.scenarios)}" if parameters.scenarios else ""
+    where += f" on what {', '.join(parameters.selections)} picked" if parameters.selections else ""
     if whose or where:
         return f"People have judged nothing{whose}{where}. `madetl status` shows what they have."
     judges = " Judge models' verdicts are not replayed." if db.execute("SELECT 1 FROM judgments").fetchone() else ""

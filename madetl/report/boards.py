@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from madetl.ranking import elo
 from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, leaderboard
 from madetl.ranking.notes import notes
+from madetl.ranking.order import Neighbours, indistinguishable, neighbours, posterior_of, probability_best
 from madetl.ranking.votes import RankParameters, Summary, Votes
 from madetl.report.content import OVERALL
 from madetl.report.rows import ReportData
@@ -26,16 +26,58 @@ MOST_SCENARIOS = 12
 
 
 @dataclass(frozen=True)
+class ModelOrder:
+    """What can be believed of the order of a board's models, by the votes that there are, whatever the method.
+
+    `models` stand best first, component after component; `best` is the probability of being the best of its component.
+    `steps` lead from each model to the next one of its component. `alike` are the longest ranges of `models` of which
+    no two are told apart: (first, last), both within.
+    """
+
+    models: Sequence[str]
+    component: Mapping[str, int]
+    best: Mapping[str, float]
+    steps: Sequence[Neighbours]
+    alike: Sequence[tuple[int, int]]
+
+    @classmethod
+    def of(cls, votes: Votes, seed: int) -> ModelOrder:
+        """The order by these votes; `seed` is that of the probabilities of being the best."""
+        found, component = posterior_of(votes), Summary.of(votes).component
+        order = found.order()[0]
+        order = order[np.argsort(component[order], kind="stable")]
+        alike: list[tuple[int, int]] = []
+        for part in range(int(component.max()) + 1):
+            members, before = order[component[order] == part], int((component < part).sum())
+            alike += [(before + first, before + last) for first, last in indistinguishable(found, members.tolist())]
+        best = probability_best(found, component, seed)
+        return cls(
+            models=[votes.models[m] for m in order],
+            component={name: int(part) + 1 for name, part in zip(votes.models, component, strict=True)},
+            best=dict(zip(votes.models, best.tolist(), strict=True)),
+            steps=neighbours(found, votes.models, component),
+            alike=alike,
+        )
+
+    @property
+    def largest(self) -> list[str]:
+        """The models of the largest component, best first."""
+        return [model for model in self.models if self.component[model] == 1]
+
+
+@dataclass(frozen=True)
 class Boards:
     """`first` by the method of the ranking, `other` by the other one; both in the same order, the overall one first.
 
-    `parameters` are those of `first`. `stored`: its numbers are those of the run. `left_out`: scenarios too many.
+    `orders`, one for each, are what the votes say whatever the method. `parameters` are those of `first`. `stored`: its
+    numbers are those of the run. `left_out`: scenarios too many.
     """
 
     parameters: RankParameters
     other_parameters: RankParameters
     first: Sequence[Leaderboard]
     other: Sequence[Leaderboard]
+    orders: Sequence[ModelOrder]
     votes: Votes  # of the first leaderboard
     stored: bool
     left_out: int
@@ -53,36 +95,17 @@ def boards(study: ReportData) -> Boards | None:
     other = _other(study.parameters)
     stored = study.ranking is not None and (study.asked or study.ranking["votes"] == len(rows))
     first = [_stored(study, one) if stored else leaderboard(one, study.parameters) for one in votes]
+    ranked = [one for one, board in zip(votes, first, strict=True) if board]
     return Boards(
         parameters=study.parameters,
         other_parameters=other,
         first=[board for board in first if board],
-        other=[leaderboard(one, other) for one, board in zip(votes, first, strict=True) if board],
+        other=[leaderboard(one, other) for one in ranked],
+        orders=[ModelOrder.of(one, study.parameters.seed) for one in ranked],
         votes=votes[0],
         stored=stored,
-        left_out=_number_of_scenarios(study) - len(scenarios) + (study.scenario is None),
+        left_out=_number_of_scenarios(study) - len(scenarios) + (study.board == OVERALL),
     )
-
-
-def rank_interval(board: Leaderboard, line: LeaderboardLine) -> tuple[int, int]:
-    """The best and the worst rank that the intervals allow: of the models of its component, those surely above or
-    below."""
-    component = [other for other in board.ratings if other.component == line.component]
-    return line.rank, len(component) - sum(other.upper < line.lower for other in component)
-
-
-def undecided(board: Leaderboard) -> list[tuple[LeaderboardLine, LeaderboardLine]]:
-    """Neighbours by rating whose intervals overlap: the votes do not tell which is better."""
-    found = []
-    for component in sorted({line.component for line in board.ratings}):
-        lines = sorted((line for line in board.ratings if line.component == component), key=lambda line: -line.rating)
-        found += [(a, b) for a, b in pairwise(lines) if a.lower <= b.upper and b.lower <= a.upper]
-    return found
-
-
-def leader(board: Leaderboard) -> LeaderboardLine:
-    """The model with the highest rating of the largest component."""
-    return max((line for line in board.ratings if line.component == 1), key=lambda line: line.rating)
 
 
 def expected(first: float, second: float) -> float:
@@ -92,8 +115,8 @@ def expected(first: float, second: float) -> float:
 
 def _scenarios(study: ReportData) -> list[str]:
     """The board that comes first, and each scenario: those with the most votes where there are very many."""
-    if study.scenario is not None:
-        return [study.scenario]
+    if study.board != OVERALL:
+        return [study.board]
     votes = Counter(row["scenario"] for row in study.votes.rows)
     return [OVERALL, *sorted(name for name, _ in votes.most_common(MOST_SCENARIOS))]
 
@@ -107,14 +130,12 @@ def _of(rows: Sequence[Mapping[str, Any]], scenario: str) -> list[Mapping[str, A
 
 
 def _other(parameters: RankParameters) -> RankParameters:
-    if parameters.method == "elo":
-        return replace(parameters, method="bt", resample="bootstrap", k_factor=elo.K_FACTOR)
-    return replace(parameters, method="elo")
+    return parameters.by_bradley_terry if parameters.method == "elo" else replace(parameters, method="elo")
 
 
 def _stored(study: ReportData, votes: Votes) -> Leaderboard | None:
-    """The leaderboard as the run stored it; None where the run ranked no such scenario."""
-    numbers = ("rank", "model", "rating", "lower", "upper", "battles", "component", "remark")
+    """The leaderboard as the run stored it, with the order by today's votes; None: the run ranked no such scenario."""
+    numbers = ("rank", "model", "rating", "lower", "upper", "battles", "component", "remark", "probability_best")
     lines = [
         LeaderboardLine(**{name: row[name] for name in numbers})
         for row in study.ratings.rows
@@ -123,8 +144,9 @@ def _stored(study: ReportData, votes: Votes) -> Leaderboard | None:
     if not lines:
         return None
     by_name = {line.model: line.rating for line in lines}
+    summary = Summary.of(votes)
+    steps = neighbours(posterior_of(votes), votes.models, summary.component)
     if set(by_name) != set(votes.models):  # models that came or went since: notes would be about other votes
-        return Leaderboard(votes.scenario, lines, votes.counts, [])
+        return Leaderboard(votes.scenario, lines, votes.counts, [], steps)
     rating = np.array([by_name[name] for name in votes.models])
-    remarks = notes(votes, Summary.of(votes), rating, study.parameters)
-    return Leaderboard(votes.scenario, lines, votes.counts, remarks)
+    return Leaderboard(votes.scenario, lines, votes.counts, notes(votes, summary, rating, study.parameters), steps)

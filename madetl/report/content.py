@@ -103,14 +103,27 @@ class Code:
 
 @dataclass(frozen=True)
 class Answers:
-    """Two answers to one instruction, side by side, and the verdicts on them."""
+    """Two answers to one instruction as annotators saw them, the first one first, and the verdicts on them.
+
+    `input` and `reference_answer` may be empty. The answers and the reference are Markdown.
+    """
 
     title: str
     note: str
     instruction: str
-    left: tuple[str, str]  # whose, what
-    right: tuple[str, str]
+    input: str
+    reference_answer: str
+    first: tuple[str, str]  # whose, what
+    second: tuple[str, str]
     verdicts: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class WinsAndLosses:
+    """What a model won beside what it lost."""
+
+    won: Sequence[Answers]
+    lost: Sequence[Answers]
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,7 @@ class BlockGroup:
     blocks: Sequence[Block]
 
 
-Block = Text | Remark | Missing | Table | Plot | SideBySide | Code | Answers | BlockGroup
+Block = Text | Remark | Missing | Table | Plot | SideBySide | Code | WinsAndLosses | BlockGroup
 
 
 @dataclass(frozen=True)
@@ -135,12 +148,12 @@ class Section:
 
 def points(value: float) -> Number:
     """A rating, in whole points."""
-    return Number(f"{value:,.0f}")
+    return Number(f"{value:,.0f}".replace("-", "−"))
 
 
 def interval(lower: float, upper: float) -> Number:
     """Two bounds of a rating."""
-    return Number(f"{lower:,.0f} to {upper:,.0f}")
+    return Number(f"{lower:,.0f} to {upper:,.0f}".replace("-", "−"))
 
 
 def percent(share: float | None) -> Number:
@@ -153,11 +166,6 @@ def percent(share: float | None) -> Number:
 def decimal(value: float | None, digits: int = 2) -> Number:
     """A number with so many digits after the point; – where there is none."""
     return Number("–" if value is None else f"{value:,.{digits}f}".replace("-", "−"))
-
-
-def count(number: int, unit: str, plural: str | None = None) -> str:
-    """3 votes, 1 vote."""
-    return f"{number:,} {unit if number == 1 else plural or unit + 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from markupsafe import Markup
 
 from madetl import __version__
 from madetl.formats.writing import whole_file
+from madetl.rendering.markdown import render
 from madetl.report import rows
 from madetl.report.boards import Boards, boards
 from madetl.report.content import Number, Section, Source
@@ -41,15 +43,16 @@ def write(
     title: str,
     program: str,
     command_line: CommandLine,
-    scenario: str | None = None,
+    scenarios: Sequence[str] = (),
+    selections: Sequence[str] = (),
     run_id: int | None = None,
 ) -> Written:
     """Writes the report, whole or not at all. `program` is how madetl is called on this database.
 
-    Raises ParameterError for an unknown scenario or ranking run, and for a file that cannot be written.
+    Raises ParameterError for an unknown scenario, selection or ranking run, and for a file that cannot be written.
     """
     with whole_file(output) as part:  # opened first, so that a wrong path fails before the work
-        study = rows.read(db, scenario, run_id)
+        study = rows.read(db, scenarios, selections, run_id)
         ranked = boards(study)
         text = html(study, ranked, title=title, program=program, command_line=command_line)
         part.write_text(text, encoding="utf-8", newline="\n")
@@ -89,6 +92,8 @@ def _environment(program: str) -> Environment:
     )
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["svg"] = Markup  # made by svg.draw, which escapes what it is given
+    environment.filters["markdown"] = render  # as on the page on which people judge; safe HTML
+    environment.filters["whole_numbers"] = lambda text: text.replace(" %", "\u00a0%")  # no line ends before its unit
     environment.filters["cell"] = _cell
     environment.filters["is_number"] = lambda cell: isinstance(cell, Number | int | float)
     environment.filters["value"] = lambda value: "null" if value is None else json.dumps(value, ensure_ascii=False)

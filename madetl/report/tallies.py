@@ -27,7 +27,8 @@ def votes_of(rows: Rows, names: Mapping[int, str], scenario: str) -> Votes:
         "ties": sum(row["winner"] == "tie" for row in rows),
         "both_bad": sum(row["winner"] == "both_bad" for row in rows),
         "items": int(outcomes[-1].sum()),
-        "annotators": len({row["annotator"] for row in rows}),
+        "annotators": len({row["annotator"] for row in rows if row["kind"] != "crowd"}),
+        "crowds": sorted({row["annotator"] for row in rows if row["kind"] == "crowd"}),
     }
     return Votes.from_columns(scenario, names, counts, outcomes, battles)
 

@@ -17,6 +17,7 @@ from madetl.selection.diversity import DenseVectors, SparseVectors, Vectors
 from madetl.store import sqlfiles
 from madetl.store.embeddings import from_blob
 from madetl.store.metrics import existing_metric, metric_label
+from madetl.text import agreeing, counted
 
 _UNIT_TOLERANCE = 1e-3
 _OR = "use --instruction-metric char-ngram, which needs none."
@@ -64,7 +65,8 @@ def _embeddings(db: sqlite3.Connection, metric_id: int, ids: Sequence[int]) -> N
     if vectors is None or found < len(ids):
         missing = len(ids) - found
         raise ParameterError(
-            f"{missing} of {len(ids)} instructions have no embedding of {label}. {_how(db, metric_id)}"
+            f"{missing:,} of {counted(len(ids), 'instruction')} {agreeing(missing)['have']} no embedding of {label}. "
+            f"{_how(db, metric_id)}"
         )
     _check_unit(vectors, label)
     return vectors

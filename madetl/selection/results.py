@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from madetl.selection.sets import SelectionRequest
-from madetl.store import sqlfiles
+from madetl.store import pool, sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
 from madetl.store.selections import set_row
+from madetl.text import agreeing, counted
 
 _PAIRS_NAMED = 5  # in a warning; the rest is counted
 
@@ -54,11 +55,15 @@ class PairPicks:
 
 @dataclass(frozen=True)
 class SelectionResult:
-    """What a run did. `pairs` are those of this run; `selected` and `judged` count the whole selection."""
+    """What a run did. `pairs` are those of this run; `selected` and `judged` count the whole selection.
+
+    `pool`: the instructions that it picks from, in words.
+    """
 
     name: str
     run_id: int
     metric: str
+    pool: str
     strategy: str
     top_k: int
     min_words: int
@@ -77,10 +82,14 @@ class SelectionResult:
     def summary(self) -> str:
         """The closing line."""
         known = self.selected - self.new
-        done = f"{self.new} response pairs picked ({known} known)" if self.new else f"nothing to do ({known} known)"
+        done = (
+            f"{counted(self.new, 'response pair')} picked ({known} known)"
+            if self.new
+            else f"nothing to do ({known} known)"
+        )
         size = f"K = {self.top_k}" if self.budget is None else f"{self.selected} of a budget of {self.budget}"
         why = f": {self.stopped}" if self.stopped and not self.new else ""
-        return f"{self.name}: {done}, {len(self.pairs)} model pairs, {size}{why}"
+        return f"{self.name}: {done}, {counted(len(self.pairs), 'model pair')}, {size}{why}"
 
 
 def total(counts: Sequence[sqlite3.Row] | Sequence[Mapping[str, Any]]) -> FilterCounts:
@@ -102,6 +111,7 @@ def result(
         name=row["name"],
         run_id=run_id,
         metric=metric_label(db, row["metric_id"]),
+        pool=pool.described(db, request.columns),
         strategy=row["strategy"],
         top_k=row["top_k"],
         min_words=row["min_words"],
@@ -131,7 +141,7 @@ def _pairs(db: sqlite3.Connection, parameters: Mapping[str, Any]) -> list[PairPi
 def _warnings(
     db: sqlite3.Connection, request: SelectionRequest, pairs: Sequence[PairPicks], top_k: int, filters: FilterCounts
 ) -> list[str]:
-    found = [_shrinks(request), _unmeasured(db, request, filters)]
+    found = [_shrinks(request), _unmeasured(db, request, filters), _rewritten_since(db, request)]
     if request.adaptive is None:  # which promises no pair any number
         found.insert(1, _too_few(pairs, top_k))
     return [warning for warning in found if warning]
@@ -156,14 +166,14 @@ def _too_few(pairs: Sequence[PairPicks], top_k: int) -> str | None:
     named = [f"{pair.model_a} – {pair.model_b} ({pair.picks})" for pair in short[:_PAIRS_NAMED]]
     more = len(short) - len(named)
     return (
-        f"{len(short)} of {len(pairs)} model pairs have fewer than {top_k} candidates, and got what there is: "
-        f"{', '.join(named)}{f' and {more} more' if more else ''}."
+        f"{len(short)} of {counted(len(pairs), 'model pair')} {agreeing(len(short))['have']} fewer than {top_k} "
+        f"candidates, and got what there is: {', '.join(named)}{f' and {more} more' if more else ''}."
     )
 
 
 def possible(db: sqlite3.Connection, request: SelectionRequest) -> int:
     """How many response pairs the selection could be made from, measured or not."""
-    parameters = {name: request.scope[name] for name in ("scenario", "pairs", "model_ids")}
+    parameters = {name: request.scope[name] for name in ("scenarios", "generation", "pairs", "model_ids")}
     return int(db.execute(sqlfiles.query("selection/response_pairs_to_measure"), parameters).fetchone()[0])
 
 
@@ -174,8 +184,9 @@ def _unmeasured(db: sqlite3.Connection, request: SelectionRequest, filters: Filt
     if missing <= 0:
         return None
     return (
-        f"{missing} of {total_pairs} response pairs are not measured with {label}: they could not be picked, and what "
-        f"was picked stays. {measuring(db, request)}{_at_a_price(db, request.columns['metric_id'])}"
+        f"{missing:,} of {counted(total_pairs, 'response pair')} {agreeing(missing)['are']} not measured with {label}: "
+        f"they could not be picked, and what was picked stays. {measuring(db, request)}"
+        f"{_at_a_price(db, request.columns['metric_id'])}"
     )
 
 
@@ -187,8 +198,39 @@ def _at_a_price(db: sqlite3.Connection, metric_id: int) -> str:
 
 def measuring(db: sqlite3.Connection, request: SelectionRequest) -> str:
     """How to measure what a selection could be made from, as a sentence."""
-    metric_id, scenario = request.columns["metric_id"], request.columns["scenario"]
+    metric_id = request.columns["metric_id"]
     options = measuring_options(db, metric_id)
     if options is None:
         return f"The scores of {metric_label(db, metric_id)} came from files: import the rest in the same way."
-    return f"`madetl similarity{options}{f' --scenario {shlex.quote(scenario)}' if scenario else ''}` measures them."
+    named = (f" --scenario {shlex.quote(name)}" for name in json.loads(request.columns["scenarios"] or "[]"))
+    return f"`madetl similarity{options}{''.join(named)}{_generation_option(db, request)}` measures them."
+
+
+def _generation_option(db: sqlite3.Connection, request: SelectionRequest) -> str:
+    """The option of `madetl similarity` by which it takes the selection's instructions; '' where none is due."""
+    generation = request.columns["generation"]
+    if not generation.startswith("{"):
+        return f" --generation {generation}"
+    begun = json.loads(generation)
+    now = pool.by_default(db, request.columns["scenarios"])
+    if all(begun[name] == word for name, word in now.items()):
+        return ""
+    words = set(begun.values())
+    return f" --generation {words.pop() if len(words) == 1 else pool.ALL}"
+
+
+def _rewritten_since(db: sqlite3.Connection, request: SelectionRequest) -> str | None:
+    """That the selection was begun on seeds which have rewritings by now, where nobody said which to take."""
+    generation = request.columns["generation"]
+    if not generation.startswith("{"):
+        return None
+    begun = json.loads(generation)
+    now = pool.by_default(db, request.columns["scenarios"])
+    since = [name for name, word in now.items() if (begun[name], word) == (pool.SEEDS, pool.EVOLVED)]
+    if not since:
+        return None
+    named = ", ".join(since[:_PAIRS_NAMED]) + (f" and {len(since) - _PAIRS_NAMED} more" if since[_PAIRS_NAMED:] else "")
+    return (
+        f"{named}: there are rewritings since {request.name} was begun, and it goes on with the seeds. --name begins "
+        "another selection, which picks from the rewritings."
+    )

@@ -19,7 +19,7 @@ from madetl.selection import results, sets
 from madetl.selection.results import FilterCounts, PairPicks, SelectionResult
 from madetl.selection.sets import Adaptive, Ending, SelectionParameters, SelectionRequest
 from madetl.selection.strategies import Known, Pick, next_picks
-from madetl.store import sqlfiles
+from madetl.store import pool, sqlfiles
 from madetl.store.database import insert_rows, transaction
 from madetl.store.metrics import metric_label
 from madetl.store.runs import run
@@ -50,7 +50,7 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
     measured or eligible.
     """
     request = sets.resolve(db, parameters)
-    with run(db, "select", _recorded(request, parameters), request.columns["seed"]) as this:
+    with run(db, "select", _recorded(db, request, parameters), request.columns["seed"]) as this:
         counts = db.execute(sqlfiles.query("selection/filter_counts"), request.scope).fetchall()
         filters = results.total(counts)
         _check_candidates(db, request, filters)
@@ -61,9 +61,10 @@ def select(db: sqlite3.Connection, parameters: SelectionParameters) -> Selection
     return result
 
 
-def _recorded(request: SelectionRequest, parameters: SelectionParameters) -> dict[str, Any]:
+def _recorded(db: sqlite3.Connection, request: SelectionRequest, parameters: SelectionParameters) -> dict[str, Any]:
     """As options of the command, so that they can be given again."""
-    given = asdict(parameters) | parameters.filters | {"name": request.name}
+    named = {"name": request.name, "metric": metric_label(db, request.columns["metric_id"])}
+    given = asdict(parameters) | parameters.filters | named
     plan = given.pop("adaptive")
     if plan is None:
         return given | {"top_k": parameters.top_k or request.target_k}
@@ -78,16 +79,17 @@ def _stored_summary(result: SelectionResult) -> str:
 
 def _check_candidates(db: sqlite3.Connection, request: SelectionRequest, filters: FilterCounts) -> None:
     """Raises ParameterError where there is nothing to pick from. A selection that exists may find nothing new."""
+    words = f"instructions ({pool.described(db, request.columns)})"
     if request.columns["candidates"] == "judged" and not results.possible(db, request):
         raise ParameterError(
-            "There is no judgment of these models and scenario yet, and --pairs judged picks from those judged. "
+            f"There is no judgment of these models and {words} yet, and --pairs judged picks from those judged. "
             "Import some (`madetl import --help`) or leave --pairs out."
         )
     if not filters.measured and not (request.found and request.columns["candidates"] == "unjudged"):
         label = metric_label(db, request.columns["metric_id"])
         which = {"all": "", "judged": "judged ", "unjudged": "unjudged "}[request.columns["candidates"]]
         how = results.measuring(db, request)
-        raise ParameterError(f"No {which}response pair of these models and scenario is measured with {label}. {how}")
+        raise ParameterError(f"No {which}response pair of these models and {words} is measured with {label}. {how}")
     if not filters.eligible and request.found is None:
         removed = filters.removed(request.columns["min_words"], request.columns["max_length_ratio"])
         reasons = ", ".join(f"{number} because {what}" for what, number, _ in removed if number)

@@ -15,16 +15,18 @@ from typing import Any, Literal
 
 from madetl.errors import ParameterError
 from madetl.selection.orders import DRAWN, Strategy, usual_filters
-from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
-from madetl.store.scope import check_scenario, model_ids
+from madetl.store import pool
+from madetl.store.metrics import ensure_metric, existing_metric, find_metric, measured_metrics, metric_label
+from madetl.store.scope import check_scenarios, model_ids
 from madetl.store.selections import LATEST, find_set, set_row
 
 DEFAULT_TOP_K = 10
+_MOST_IN_A_NAME = 3  # scenarios in a selection's name
 NGRAMS = "char-ngram"  # the metric whose instruction vectors are made on the fly
 
 _OPTIONS = {
     "pair_policy": "--adaptive",
-    "scenario": "--scenario",
+    "scenarios": "--scenario",
     "metric_id": "--metric",
     "strategy": "--strategy",
     "diversity": "--diversity",
@@ -66,20 +68,23 @@ class Adaptive:
 
 @dataclass(frozen=True)
 class SelectionParameters:
-    """What a person asks for. `top_k` None: what the selection has, or 10; `name` None: one per scenario and metric.
+    """What a person asks for. `top_k` None: what the selection has, or 10; `name` None: one per scenarios and metric.
 
+    `metric` None: the selection's, or the only one that has measured anything. `scenarios` (): all. `generation`: as in
+    store.pool; None: what the selection has, or of each scenario the rewritings, and its seeds where it has none.
     `diversity` is the method's lambda; 0 switches `min_words` and `max_length_ratio` off, and None is what is usual for
     the strategy. `models` limits this run, not the selection: it may differ from run to run. `adaptive` None: K picks
     of every model pair.
     """
 
-    metric: str = NGRAMS
+    metric: str | None = None
     top_k: int | None = None
     diversity: float = 0.0
     instruction_metric: str = NGRAMS
     min_words: int | None = None
     max_length_ratio: float | None = None
-    scenario: str | None = None
+    scenarios: Sequence[str] = ()
+    generation: str | None = None
     models: Sequence[str] | None = None
     pairs: Literal["all", "judged", "unjudged"] = "all"
     strategy: Strategy = "mad"
@@ -111,7 +116,7 @@ class SelectionRequest:
     @property
     def scope(self) -> dict[str, Any]:
         """The parameters that the queries of sql/selection share."""
-        names = ("metric_id", "min_words", "max_length_ratio", "scenario")
+        names = ("metric_id", "min_words", "max_length_ratio", "scenarios", "generation")
         shared = {name: self.columns[name] for name in names}
         return shared | {"pairs": self.columns["candidates"], "model_ids": self.model_ids}
 
@@ -148,10 +153,11 @@ class SelectionRequest:
 
 def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> SelectionRequest:
     """Looks up every name. Raises ParameterError for a value that makes no sense or a name that is unknown."""
-    request = unnamed(db, parameters)
+    request = _looked_up(db, parameters)
     name = parameters.name or _default_name(db, request.columns)
     request = replace(request, name=name, found=set_row(db, name))
     _check_same(db, request)
+    request = _with_generation(db, request)
     if request.adaptive and not request.budget:
         raise ParameterError("How many picks may it be in all? Give --budget N.")
     return request
@@ -159,8 +165,13 @@ def resolve(db: sqlite3.Connection, parameters: SelectionParameters) -> Selectio
 
 def unnamed(db: sqlite3.Connection, parameters: SelectionParameters) -> SelectionRequest:
     """The same of a selection that is not to be stored, whatever selections there are. Raises as `resolve` does."""
+    return _with_generation(db, _looked_up(db, parameters))
+
+
+def _looked_up(db: sqlite3.Connection, parameters: SelectionParameters) -> SelectionRequest:
+    """The request before its name is known; the generation is what was asked for, perhaps None."""
     check(parameters)
-    check_scenario(db, parameters.scenario)
+    check_scenarios(db, parameters.scenarios)
     ids = model_ids(db, parameters.models)
     if ids is not None and len(ids) < 2:
         raise ParameterError("--models needs at least two different models: a selection compares their answers.")
@@ -177,15 +188,29 @@ def reopen(db: sqlite3.Connection, name: str, adaptive: Adaptive) -> SelectionRe
             "`madetl select --adaptive` began grows with the votes. Leave --adaptive out to go on with "
             "this one, or name another."
         )
-    columns = {column: found[column] for column in _OPTIONS}
-    return SelectionRequest(found["name"], columns, None, None, found, adaptive)
+    columns = {column: found[column] for column in _OPTIONS} | {"generation": None}
+    return _with_generation(db, SelectionRequest(found["name"], columns, None, None, found, adaptive))
+
+
+def _with_generation(db: sqlite3.Connection, request: SelectionRequest) -> SelectionRequest:
+    """The request with the generation that its selection was begun with; a new one is begun with what holds now.
+
+    Where nobody said which, it is an object: scenario → generation, to which scenarios that came since are added.
+    """
+    generation = request.columns["generation"] if request.found is None else request.found["generation"]
+    if generation is None or generation.startswith("{"):
+        begun = json.loads(generation) if generation else {}
+        generation = json.dumps(pool.by_default(db, request.columns["scenarios"]) | begun, ensure_ascii=False)
+    request = replace(request, columns={**request.columns, "generation": generation})
+    pool.check(db, request.columns)
+    return request
 
 
 def save(db: sqlite3.Connection, request: SelectionRequest, top_k: int, run_id: int) -> int:
     """Makes the selection's row, or raises its K and its budget; returns its id. Call it in a `transaction`."""
     if request.set_id is not None:
-        values = (top_k, request.budget, request.set_id)
-        db.execute("UPDATE selection_sets SET top_k = ?, budget = ? WHERE id = ?", values)
+        values = (top_k, request.budget, request.columns["generation"], request.set_id)
+        db.execute("UPDATE selection_sets SET top_k = ?, budget = ?, generation = ? WHERE id = ?", values)
         return request.set_id
     row = {"name": request.name, "top_k": top_k, "budget": request.budget, "run_id": run_id, **request.columns}
     if row["diversity"] and row["instruction_metric_id"] is None:
@@ -200,11 +225,12 @@ def save(db: sqlite3.Connection, request: SelectionRequest, top_k: int, run_id: 
 def options(db: sqlite3.Connection, row: Mapping[str, Any]) -> str:
     """The options of `madetl select` that begin or extend a selection, each after a space; usual ones are left out.
 
-    `row` holds the pair policy and any of the other columns of selection_sets; one that is None needs no option.
+    `row` holds the pair policy and any of the other columns of selection_sets; one that is None needs no option, nor
+    does the generation: the selection keeps it.
     """
     adaptive, usual = row["pair_policy"] == "adaptive", SelectionParameters(strategy=row.get("strategy", "mad"))
     defaults = usual.filters | {
-        "metric_id": usual.metric,
+        "metric_id": _usual_metric(db),
         "strategy": SelectionParameters.strategy,
         "diversity": usual.diversity,
         "instruction_metric_id": usual.instruction_metric,
@@ -215,9 +241,9 @@ def options(db: sqlite3.Connection, row: Mapping[str, Any]) -> str:
     for column, option in (_OPTIONS | {"name": "--name"}).items():
         if column == "pair_policy" or row.get(column) is None:
             continue
-        text = _shown(db, column, row[column])
-        if column not in defaults or text != _text(defaults[column]):
-            named += f" {option} {shlex.quote(text)}"
+        texts = json.loads(row[column]) if column == "scenarios" else [_shown(db, column, row[column])]
+        if column not in defaults or texts != [_text(defaults[column])]:
+            named += "".join(f" {option} {shlex.quote(text)}" for text in texts)
     return named
 
 
@@ -262,8 +288,8 @@ def _require(holds: bool, message: str) -> None:
 
 def _columns(db: sqlite3.Connection, parameters: SelectionParameters) -> dict[str, Any]:
     return {
-        "scenario": parameters.scenario,
-        "metric_id": find_metric(db, parameters.metric),
+        **pool.bindings(parameters.scenarios, parameters.generation),
+        "metric_id": _metric(db, parameters),
         "strategy": parameters.strategy,
         "pair_policy": "adaptive" if parameters.adaptive else "uniform",
         "diversity": parameters.diversity,
@@ -272,6 +298,31 @@ def _columns(db: sqlite3.Connection, parameters: SelectionParameters) -> dict[st
         "candidates": "unjudged" if parameters.adaptive else parameters.pairs,
         "seed": parameters.seed if parameters.strategy in DRAWN or parameters.adaptive else None,
     }
+
+
+def _metric(db: sqlite3.Connection, parameters: SelectionParameters) -> int:
+    """The metric that is named, else that of the selection, else the only one. Raises ParameterError where none is."""
+    if parameters.metric is not None:
+        return find_metric(db, parameters.metric)
+    found = set_row(db, parameters.name) if parameters.name else None
+    if found is not None:
+        return int(found["metric_id"])
+    measured = measured_metrics(db)
+    if not measured:
+        raise ParameterError("Nothing has been measured yet. `madetl similarity` measures how alike answers are.")
+    if len(measured) > 1:
+        labels = [metric_label(db, metric_id) for metric_id in measured]
+        raise ParameterError(
+            f"{len(labels)} metrics have measured answers: {', '.join(labels)}. Say which one to go by, such as "
+            f"--metric {shlex.quote(labels[0])}."
+        )
+    return measured[0]
+
+
+def _usual_metric(db: sqlite3.Connection) -> str | None:
+    """The metric that needs no option; None: each needs one."""
+    measured = measured_metrics(db)
+    return metric_label(db, measured[0]) if len(measured) == 1 else None
 
 
 def _instruction_metric(db: sqlite3.Connection, parameters: SelectionParameters) -> int | None:
@@ -288,11 +339,11 @@ def _instruction_metric(db: sqlite3.Connection, parameters: SelectionParameters)
 
 
 def _default_name(db: sqlite3.Connection, columns: Mapping[str, Any]) -> str:
-    """One per scenario, metric, strategy and pair policy; random draws do without the metric's name.
+    """One per scenarios, metric, strategy and pair policy; random draws do without the metric's name.
 
     Where another metric of the same name (of other parameters) has taken the short name, the hash tells them apart.
     """
-    scenario = (columns["scenario"] or "all").lower().replace(" ", "-")
+    scenario = _short_name(json.loads(columns["scenarios"] or "[]"))
     strategy = "" if columns["strategy"] == "mad" else f"-{columns['strategy']}"
     rest = strategy + ("-adaptive" if columns["pair_policy"] == "adaptive" else "")
     if columns["strategy"] == "random":
@@ -302,6 +353,13 @@ def _default_name(db: sqlite3.Connection, columns: Mapping[str, Any]) -> str:
     if taken is None or taken["metric_id"] == columns["metric_id"]:
         return f"{scenario}-{metric}{rest}"
     return f"{scenario}-{metric_label(db, columns['metric_id'])}{rest}"
+
+
+def _short_name(scenarios: Sequence[str]) -> str:
+    """'all', 'writing', 'coding+writing', 'coding+reasoning+3-more'."""
+    first = scenarios if len(scenarios) <= _MOST_IN_A_NAME else scenarios[: _MOST_IN_A_NAME - 1]
+    more = [f"{len(scenarios) - len(first)} more"] if len(first) < len(scenarios) else []
+    return "+".join([*first, *more]).lower().replace(" ", "-") or "all"
 
 
 def _check_same(db: sqlite3.Connection, request: SelectionRequest) -> None:
@@ -318,6 +376,9 @@ def _check_same(db: sqlite3.Connection, request: SelectionRequest) -> None:
         for column, option in options.items()
         if found[column] != asked[column]
     ]
+    begun = _generations(found["generation"])
+    if asked["generation"] is not None and begun != {asked["generation"]}:
+        different.append(f"--generation {' and '.join(sorted(begun))} (now {asked['generation']})")
     if different:
         raise ParameterError(
             f"The selection {request.name!r} was made with {', '.join(different)}. "
@@ -325,9 +386,16 @@ def _check_same(db: sqlite3.Connection, request: SelectionRequest) -> None:
         )
 
 
+def _generations(stored: str) -> set[str]:
+    """The generations that selection_sets.generation names."""
+    return set(json.loads(stored).values()) if stored.startswith("{") else {stored}
+
+
 def _shown(db: sqlite3.Connection, column: str, value: Any) -> str:
     if value is None:
-        return {"scenario": "all", "instruction_metric_id": NGRAMS}.get(column, "none")
+        return {"scenarios": "all", "instruction_metric_id": NGRAMS}.get(column, "none")
+    if column == "scenarios":
+        return ", ".join(json.loads(value))
     if column.endswith("metric_id"):
         return metric_label(db, value)
     return _text(value)

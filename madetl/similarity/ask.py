@@ -24,10 +24,10 @@ from madetl.similarity import rubric
 from madetl.similarity.measure import Scope, ScoreStore, UnmeasuredPair, selectable, unmeasured
 from madetl.similarity.named import LLM, model_name, model_parameters
 from madetl.similarity.prefilter import Prefilter
-from madetl.store import sqlfiles
+from madetl.store import pool, sqlfiles
 from madetl.store.database import transaction
 from madetl.store.metrics import ensure_metric, existing_metric, find_metric, metric_label
-from madetl.text import storable, with_input
+from madetl.text import counted, storable, with_input
 
 _ANSWERS = 256  # in memory at once, while their pairs are asked about
 _SETTLED = ("prompt", "temperature", "top_p")  # what of a rubric makes another metric
@@ -51,13 +51,17 @@ class ChatMetric:
 
 @dataclass(frozen=True)
 class AskedAbout:
-    """What a run did. `plain`: pairs that needed no request; `measured` includes them."""
+    """What a run did. `plain`: pairs that needed no request; `measured` includes them.
+
+    `pool`: the instructions whose answers were meant, in words.
+    """
 
     metric: str
     measured: int
     plain: int
     known: int
     report: AskReport
+    pool: str
     remarks: Sequence[str] = ()
 
     @property
@@ -68,10 +72,10 @@ class AskedAbout:
     def summary(self) -> str:
         """The closing line."""
         if not self.measured + self.report.undone:
-            return f"{self.metric}: nothing to do ({self.known:,} pairs known)"
+            return f"{self.metric}: nothing to do ({counted(self.known, 'pair')} known)"
         plain = f", {self.plain:,} of them without asking (empty or the same)" if self.plain else ""
         left = f"; {self.report.undone:,} are left" if self.report.undone else ""
-        return f"{self.metric}: {self.measured:,} pairs measured ({self.known:,} known){plain}{left}"
+        return f"{self.metric}: {counted(self.measured, 'pair')} measured ({self.known:,} known){plain}{left}"
 
 
 def settings_for(db: sqlite3.Connection, metric: str, overrides: Mapping[str, Any]) -> PromptSettings:
@@ -107,7 +111,7 @@ def warnings(db: sqlite3.Connection, metric: ChatMetric) -> Iterator[str]:
     if others and existing_metric(db, name, metric.parameters) is None:
         yield f"{name} has measured with another prompt or sampling: this is a metric of its own, {name}@…."
     if chosen is not None and (missing := prefilters.unmeasured(db, chosen, metric.scope)):
-        yield f"{chosen.metric} has not measured {missing:,} response pairs: they cannot be among the chosen."
+        yield f"{chosen.metric} has not measured {counted(missing, 'response pair')}: not to be among the chosen."
 
 
 def judgments_after(db: sqlite3.Connection, metric: ChatMetric, top_k: int) -> int:
@@ -168,7 +172,8 @@ class ScoresToAsk(StageWork[AskedAbout]):
     def result(self, report: AskReport) -> AskedAbout:
         metric_id = self._metric_id()
         label = self.model.name if metric_id is None else metric_label(self.db, metric_id)
-        return AskedAbout(label, self._measured, self._plain, self._known, report)
+        instructions = pool.described(self.db, vars(self._metric.scope))
+        return AskedAbout(label, self._measured, self._plain, self._known, report, instructions)
 
     def _metric_id(self) -> int | None:
         return existing_metric(self.db, self.model.name, self._parameters)

@@ -18,9 +18,10 @@ from madetl.asking.stage_work import Ask, Result, StageWork
 from madetl.providers.base import TRANSIENT, Embeddings
 from madetl.similarity.measure import Measured, Scope, Scorer, measure_within
 from madetl.similarity.named import EMBEDDING, model_parameters
-from madetl.store import embeddings, sqlfiles
+from madetl.store import embeddings, pool, sqlfiles
 from madetl.store.metrics import ensure_metric, existing_metric
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenarios
+from madetl.text import counted
 
 MOST_TEXTS = 100  # Gemini takes no more in a request
 _BYTES_PER_TOKEN = 3  # fewer tokens than that in Latin text, about as many in other scripts
@@ -36,7 +37,7 @@ Text = tuple[str, str]  # its hash, and the text itself
 class Embedded:
     """What a run of embedding did: texts that have a vector now, and those of them that were cut at the model's limit.
 
-    `missing`: texts that still have none.
+    `missing`: texts that still have none. `pool`: the instructions that they are of, in words.
     """
 
     metric: str
@@ -44,6 +45,7 @@ class Embedded:
     cut: int
     missing: int
     report: AskReport
+    pool: str
 
     @property
     def summary(self) -> str:
@@ -53,7 +55,7 @@ class Embedded:
         cut = f", {self.cut:,} of them cut at the model's limit" if self.cut else ""
         left = f"; {self.missing:,} are left" if self.missing else ""
         requests = f"{self.report.requests:,} request{'s' * (self.report.requests != 1)}"
-        return f"{self.metric}: {self.texts:,} texts embedded in {requests}{cut}{left}"
+        return f"{self.metric}: {counted(self.texts, 'text')} embedded in {requests}{cut}{left}"
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ class _VectorsToAsk(StageWork[Result]):
             yield Task(EmbedRequest(sent), subject=hashes, check=self._check)
 
     def embedded(self, report: AskReport) -> Embedded:
-        return Embedded(self.model.name, self._texts, self._cut, self._left, report)
+        instructions = pool.described(self.db, self._scope)
+        return Embedded(self.model.name, self._texts, self._cut, self._left, report, instructions)
 
     def _lacking(self) -> Iterator[Text]:
         found = in_pages(self.db, sqlfiles.query(self.query), {**self._scope, "metric_id": self._metric_id()})
@@ -177,13 +180,24 @@ class _VectorsToAsk(StageWork[Result]):
 
 
 class InstructionsToEmbed(_VectorsToAsk[Embedded]):
-    """The instructions that have answers and no vector, for the diversity of a selection."""
+    """The instructions that have answers and no vector, for the diversity of a selection.
+
+    Raises ParameterError where a scenario is unknown or no instruction is of the generation (as in store.pool).
+    """
 
     query = "similarity/instructions_to_embed"
 
-    def __init__(self, db: sqlite3.Connection, model: AskedModel, scenario: str | None) -> None:
-        check_scenario(db, scenario)
-        super().__init__(db, model, {"scenario": scenario})
+    def __init__(
+        self, db: sqlite3.Connection, model: AskedModel, scenarios: Sequence[str], generation: str | None
+    ) -> None:
+        check_scenarios(db, scenarios)
+        super().__init__(db, model, pool.bindings(scenarios, generation))
+        pool.check(db, self._scope)
+
+    @property
+    def pool(self) -> str:
+        """The instructions that are to have vectors, in words."""
+        return pool.described(self.db, self._scope)
 
     def parameters(self) -> dict[str, Any]:
         return super().parameters() | {"instructions": True}

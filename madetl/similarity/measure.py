@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from madetl.asking.ask import AskReport
 from madetl.errors import ParameterError
 from madetl.metrics import cosine
-from madetl.store import sqlfiles
+from madetl.store import pool, sqlfiles
 from madetl.store.database import insert_rows, transaction
 from madetl.store.embeddings import from_blob
 from madetl.store.metrics import ensure_metric, existing_metric
 from madetl.store.runs import run
-from madetl.store.scope import check_scenario, model_ids
+from madetl.store.scope import check_scenarios, model_ids
 from madetl.store.similarities import ensure_pair
 from madetl.text import counted
 
@@ -68,7 +68,10 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run did: pairs measured, pairs known before, pairs without a vector, pairs of models."""
+    """What a run did: pairs measured, pairs known before, pairs without a vector, pairs of models.
+
+    `pool`: the instructions whose answers were meant, in words.
+    """
 
     metric: str
     measured: int
@@ -77,6 +80,7 @@ class Measured:
     without_vector: int = 0
     remarks: Sequence[str] = ()
     judged_only: bool = False
+    pool: str = ""
 
     @property
     def report(self) -> AskReport:
@@ -98,9 +102,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which pairs are asked for, as the queries' parameters."""
+    """Which pairs are asked for, as the queries' parameters; `scenarios` and `generation` as in store.pool."""
 
-    scenario: str | None
+    scenarios: str | None  # JSON array
+    generation: str | None
     model_ids: str | None  # JSON array
     pairs: Pairs
 
@@ -129,7 +134,8 @@ def measure(
     db: sqlite3.Connection,
     metric: Scorer,
     *,
-    scenario: str | None = None,
+    scenarios: Sequence[str] = (),
+    generation: str | None = None,
     models: Sequence[str] | None = None,
     pairs: Pairs = "all",
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -137,23 +143,33 @@ def measure(
     """Measures all pairs of different models' answers to one instruction that the metric has not measured yet.
 
     `pairs="judged"`: only response pairs that have a judgment. `progress` is called with pairs done and pairs to do.
-    Raises ParameterError where the scenario or a model is unknown, or fewer than two models are named.
+    Raises ParameterError where a scenario or a model is unknown, no instruction is of the generation (as in
+    store.pool), or fewer than two models are named.
     """
-    scope = scope_of(db, scenario, models, pairs)
-    parameters = {"metric": metric.name, **metric.parameters, "scenario": scenario, "models": models, "pairs": pairs}
+    scope = scope_of(db, scenarios, generation, models, pairs)
+    which = {"scenarios": scenarios, "generation": generation, "models": models, "pairs": pairs}
+    parameters = {"metric": metric.name, **metric.parameters, **which}
     with run(db, "similarity", parameters) as this:
         result = measure_within(db, metric, scope, this.id, progress)
         this.summary = result.summary
     return result
 
 
-def scope_of(db: sqlite3.Connection, scenario: str | None, models: Sequence[str] | None, pairs: Pairs) -> Scope:
-    """The scope with its names looked up. Raises ParameterError where the scenario or a model is unknown."""
-    check_scenario(db, scenario)
+def scope_of(
+    db: sqlite3.Connection,
+    scenarios: Sequence[str],
+    generation: str | None,
+    models: Sequence[str] | None,
+    pairs: Pairs,
+) -> Scope:
+    """The scope with its names looked up. Raises ParameterError as `measure` does."""
+    check_scenarios(db, scenarios)
+    instructions = pool.bindings(scenarios, generation)
+    pool.check(db, instructions)
     ids = model_ids(db, models)
     if ids is not None and len(ids) < 2:
         raise ParameterError("--models needs at least two different models: similarity compares their answers.")
-    return Scope(scenario, None if ids is None else json.dumps(ids), pairs)
+    return Scope(**instructions, model_ids=None if ids is None else json.dumps(ids), pairs=pairs)
 
 
 def unmeasured(
@@ -168,7 +184,7 @@ def unmeasured(
     cursor = db.cursor()
     cursor.row_factory = None
     while True:
-        walk = {"after": after, "answers": answers(), "scenario": scope.scenario}
+        walk = {"after": after, "answers": answers(), "scenarios": scope.scenarios, "generation": scope.generation}
         if (last := db.execute(last_of_chunk, walk).fetchone()["last_id"]) is None:
             return
         found = cursor.execute(of_chunk, {"metric_id": metric_id(), "after": after, "last": last, **vars(scope)})
@@ -192,11 +208,12 @@ def measure_within(
     ).fetchall()
     known = sum(row["known"] for row in counts)
     to_do = sum(row["possible"] for row in counts) - known
+    chosen = pool.described(db, vars(scope))
     if not to_do:
-        return Measured(metric.name, 0, known, len(counts), judged_only=scope.pairs == "judged")
+        return Measured(metric.name, 0, known, len(counts), judged_only=scope.pairs == "judged", pool=chosen)
     work = ScoresToCompute(db, metric, metric_id, scope, ScoreStore(db, run_id))
     measured = work.compute(lambda seen: progress(seen, to_do))
-    return Measured(metric.name, measured, known, len(counts), work.without_vector, metric.remarks())
+    return Measured(metric.name, measured, known, len(counts), work.without_vector, metric.remarks(), pool=chosen)
 
 
 @dataclass

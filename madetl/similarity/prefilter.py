@@ -50,8 +50,8 @@ def choose(db: sqlite3.Connection, prefilter: Prefilter, scope: Scope) -> Chosen
     rows = db.execute(sqlfiles.query("selection/mad_picks"), parameters).fetchall()
     if not rows:
         raise ParameterError(
-            f"--prefilter: {metric_label(db, metric_id)} has measured no pair of these models and scenario with more "
-            f"than {prefilter.min_words} words in both answers and lengths that differ less than "
+            f"--prefilter: {metric_label(db, metric_id)} has measured no pair of these models and instructions with "
+            f"more than {prefilter.min_words} words in both answers and lengths that differ less than "
             f"{prefilter.max_length_ratio:g} times. Measure with it first, or change --min-words and "
             "--max-length-ratio."
         )

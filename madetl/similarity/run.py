@@ -22,6 +22,7 @@ from madetl.similarity.embed import MOST_TEXTS, AnswersToEmbed, EmbeddedAndMeasu
 from madetl.similarity.measure import Measured, Pairs, Scorer
 from madetl.similarity.named import EMBEDDING, Kind, kind_of, metric_named, model_name
 from madetl.similarity.prefilter import Prefilter
+from madetl.store import pool
 
 ENCODER = ("model", "num_layers", "batch_size")
 FILTERS = ("min_words", "max_length_ratio")
@@ -53,8 +54,8 @@ class MetricChoice:
 
 
 class Measurement:
-    """A metric for the answers of some models to the instructions of a scenario; None: of all. Writes nothing until
-    `run`.
+    """A metric for the answers of some models (None: all) to the instructions of some scenarios and of one generation,
+    as in store.pool. Writes nothing until `run`.
 
     Raises ParameterError where a name is unknown, or could mean metrics of several kinds.
     """
@@ -64,7 +65,8 @@ class Measurement:
         db: sqlite3.Connection,
         choice: MetricChoice,
         *,
-        scenario: str | None = None,
+        scenarios: Sequence[str] = (),
+        generation: str | None = None,
         models: Sequence[str] | None = None,
         pairs: Pairs = "all",
         model_options: Callable[[str], ModelOptions] = lambda name: ModelOptions(),
@@ -72,8 +74,10 @@ class Measurement:
         self._db, self._choice, self._model_options = db, choice, model_options
         self.kind = kind_of(db, choice.name, choice.kind)
         self.name = choice.name if self.kind is None else model_name(db, choice.name)
-        self._which: dict[str, Any] = {"scenario": scenario, "models": models, "pairs": pairs}
-        self._scope = measure.scope_of(db, scenario, models, pairs)
+        self._which: dict[str, Any] = {
+            "scenarios": scenarios, "generation": generation, "models": models, "pairs": pairs,
+        }  # fmt: skip
+        self._scope = measure.scope_of(db, **self._which)
 
     def run(
         self,
@@ -102,6 +106,11 @@ class Measurement:
         if self.kind is None or self.kind == EMBEDDING:
             return measure.selectable(self._db, self._scope, top_k)
         return ask.judgments_after(self._db, self._chat_metric, top_k)
+
+    @property
+    def pool(self) -> str:
+        """The instructions whose answers are meant, in words."""
+        return pool.described(self._db, vars(self._scope))
 
     def warnings(self) -> Iterator[str]:
         """What the user should know beforehand."""

@@ -38,11 +38,12 @@ def preview(db: sqlite3.Connection, kind: Kind, name: str) -> Deleted:
 def delete(db: sqlite3.Connection, kind: Kind, name: str) -> Deleted:
     """Deletes a run (by its number), a model or a selection (by name), in one transaction.
 
-    With a run go the rows that it made and their cascades; instructions that other runs have answers to stay. With a
-    run of `select` go the later picks of the same selection too, since each pick depends on those before. Of an
-    adaptive selection only the run's own picks go, and of these not what was judged in other runs. With a model
-    go its responses and whatever compares or judges them. With a selection its assignments go; the judgments stay,
-    because they are of responses. Raises ParameterError where there is nothing of that name.
+    With a run go the rows that it made and their cascades; instructions that other runs have answers to stay, and
+    verdicts that it had revised count again. With a run of `select` go the later picks of the same selection too, since
+    each pick depends on those before. Of an adaptive selection only the run's own picks go, and of these not what was
+    judged in other runs. With a model go its responses and whatever compares or judges them. With a selection its
+    assignments go; the judgments stay, because they are of responses. Raises ParameterError where there is nothing of
+    that name.
     """
     with transaction(db):
         return _delete(db, kind, name)
@@ -65,6 +66,7 @@ def _delete_run(db: sqlite3.Connection, name: str) -> int:
     db.execute(sqlfiles.query("store/keep_judged_picks"), this)
     db.execute(sqlfiles.query("store/keep_grown_selections"), this)
     db.execute("DELETE FROM runs WHERE id = :run_id", this)
+    db.execute(sqlfiles.query("store/restore_revised"))
     db.executemany(sqlfiles.query("store/shrink_selection_set"), [{"set_id": set_id} for set_id in touched])
     return kept
 

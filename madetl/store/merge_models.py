@@ -16,17 +16,21 @@ from madetl.errors import ParameterError
 from madetl.store import sqlfiles
 from madetl.store.database import transaction
 from madetl.store.judgments import Side, turned
+from madetl.text import counted
 
 _OTHER: dict[Side, Side] = {"model_a": "model_b", "model_b": "model_a"}
 
 
 @dataclass(frozen=True)
 class Renamed:
-    """`merged`: rows per table that the other model took over. `dropped`: rows that it had already, or that would
-    compare it with itself. Both are None where the name was free."""
+    """`new` is the model's name now. `merged`: rows per table that the other model took over. `dropped`: rows that it
+    had already, or that would compare it with itself. Both are None where the name was free. `repeats`: votes that are
+    repeats now, since their annotator has judged the same two answers under both names."""
 
+    new: str
     merged: dict[str, int] | None = None
     dropped: dict[str, int] | None = None
+    repeats: int = 0
 
 
 def listing(db: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -44,12 +48,13 @@ def rename(db: sqlite3.Connection, old: str, new: str, *, merge: bool = False) -
         old_id = _model_id(db, old)
         if old_id is None:
             raise ParameterError(f"No model is called {old!r}. `madetl models` lists them.")
-        if not new.strip():
+        new = new.strip()
+        if not new:
             raise ParameterError("The new name is empty. Give a name.")
         new_id = _model_id(db, new)
         if new_id is None:
             db.execute("UPDATE models SET name = ? WHERE id = ?", (new, old_id))
-            return Renamed()
+            return Renamed(new)
         if new_id == old_id:
             raise ParameterError(f"The model is called {old!r} already.")
         if not merge:
@@ -58,7 +63,8 @@ def rename(db: sqlite3.Connection, old: str, new: str, *, merge: bool = False) -
 
 
 def _model_id(db: sqlite3.Connection, name: str) -> int | None:
-    row = db.execute("SELECT id FROM models WHERE name = ?", (name,)).fetchone()
+    names = (name, name.strip())  # as it is stored; else as imports store names
+    row = db.execute("SELECT id FROM models WHERE name IN (?, ?) ORDER BY name <> ?", (*names, name)).fetchone()
     return None if row is None else int(row["id"])
 
 
@@ -84,12 +90,14 @@ class _Merge:
         self.becomes = {row[0]: row[1] for row in db.execute(sqlfiles.query("store/merge_targets"), self.ids)}
         self.merged: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
+        self.repeats = 0
 
     def run(self, old: str, new: str) -> Renamed:
         battles = self.db.execute(sqlfiles.query("store/battles_between"), self.ids).fetchone()[0]
         if battles:
             raise ParameterError(
-                f"{old!r} and {new!r} were judged against each other {battles} times, so they cannot be one model."
+                f"{old!r} and {new!r} were judged against each other {counted(battles, 'time')}, so they cannot be one "
+                "model."
             )
         self._drop_own_pair()
         self._move_judgments()
@@ -98,7 +106,7 @@ class _Merge:
         self._move_responses()
         self._move_the_rest()
         self.db.execute("DELETE FROM models WHERE id = :old_id", self.ids)
-        return Renamed(dict(self.merged), dict(self.dropped))
+        return Renamed(new, dict(self.merged), dict(self.dropped), self.repeats)
 
     def _drop_own_pair(self) -> None:
         """Drops the comparisons of the two models with each other: a model is not compared with itself."""
@@ -150,7 +158,8 @@ class _Merge:
             if there is not None and tuple(there) == (winner, shown_first):
                 self._drop("judgments", row["id"])
                 continue
-            # The same id of another verdict: two votes all the same, and none may be lost.
+            self._keep_one_vote(row, ends)
+            # The same id of another verdict: two verdicts all the same, and none may be lost.
             source_id = row["source_id"] if there is None else f"{row['source_id']}:merged:{row['id']}"
             self.db.execute(
                 "UPDATE judgments SET response_a_id = ?, response_b_id = ?, winner = ?, shown_first = ?, source_id = ?"
@@ -158,6 +167,15 @@ class _Merge:
                 (ends.response_a_id, ends.response_b_id, winner, shown_first, source_id, row["id"]),
             )
             self.merged["judgments"] += 1
+
+    def _keep_one_vote(self, row: sqlite3.Row, ends: _Ends) -> None:
+        """Where an annotator has judged the same two answers under both names, their first verdict stays their vote.
+
+        Nobody told them that it was the same question: the other verdict is a repeat.
+        """
+        ids = {name: row[name] for name in ("id", "annotator_id")}
+        ids |= {"response_a_id": ends.response_a_id, "response_b_id": ends.response_b_id}
+        self.repeats += self.db.execute(sqlfiles.query("store/second_vote_repeats"), ids).rowcount
 
     def _move_similarities(self) -> None:
         for row, ends in self._rows("similarities"):

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from madetl.errors import ParameterError
+from madetl.store.sqlfiles import query
 from madetl.text import text_hash
 
 _HASH_SHOWN = 8  # characters of the hash that tell metrics of one name apart
@@ -56,6 +57,11 @@ def find_metric(db: sqlite3.Connection, name: str) -> int:
         which = "; ".join(f"{_label(metric)} {_brief(metric['parameters'])}" for metric in found)
         raise ParameterError(f"{len(found)} metrics are called {name!r}. Name one of them: {which}")
     return int(found[0]["id"])
+
+
+def measured_metrics(db: sqlite3.Connection) -> list[int]:
+    """The ids of the metrics that have measured any response pair, oldest first."""
+    return [row["id"] for row in db.execute(query("store/measured_metrics"))]
 
 
 def metric_label(db: sqlite3.Connection, metric_id: int) -> str:

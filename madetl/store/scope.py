@@ -5,6 +5,7 @@ A mistyped name must be an error that shows the names there are, never a run tha
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -29,10 +30,26 @@ def model_names(db: sqlite3.Connection) -> dict[int, str]:
     return dict(db.execute("SELECT id, name FROM models").fetchall())
 
 
-def check_scenario(db: sqlite3.Connection, scenario: str | None) -> None:
-    """Raises ParameterError where no instruction is of this scenario; None (all scenarios) passes."""
-    if scenario is not None:
-        _check("scenario", [scenario], scenarios(db))
+def check_scenarios(db: sqlite3.Connection, names: Sequence[str] | None) -> None:
+    """Raises ParameterError where one of these scenarios has no instruction; None and () (all scenarios) pass."""
+    if names:
+        _check("scenario", names, scenarios(db))
+
+
+def check_selections(db: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Raises ParameterError where no selection is called one of these names."""
+    _check("selection", list(names), selections(db))
+
+
+def selections(db: sqlite3.Connection) -> list[str]:
+    """The names of all selections, in the order in which they were begun."""
+    return [row[0] for row in db.execute("SELECT name FROM selection_sets ORDER BY id")]
+
+
+def names_json(names: Iterable[str] | None) -> str | None:
+    """Names as queries take them (:scenarios, :selections): a JSON array, sorted; None and () are None (all)."""
+    distinct = sorted(set(names or ()))
+    return json.dumps(distinct, ensure_ascii=False) if distinct else None
 
 
 def scenarios(db: sqlite3.Connection) -> list[str]:

@@ -203,7 +203,6 @@ class SelectionSet(Row, table=True):
 
     id: Id = Field(default=None, primary_key=True)
     name: str = Field(unique=True, min_length=1)
-    scenario: str | None = None
     metric_id: int = _parent("metrics.id")
     strategy: Literal["mad", "evidence", "band", "random"] = _one_of()
     pair_policy: Literal["uniform", "adaptive"] = _one_of(default="uniform")
@@ -217,6 +216,8 @@ class SelectionSet(Row, table=True):
     seed: int | None = None
     run_id: int | None = _parent("runs.id", default=None)
     created_at: str
+    scenarios: str | None = None
+    generation: str = "all"
 
 
 class Selection(Row, table=True):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from madetl.errors import DatabaseError
 from madetl.store import sqlfiles
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.ranking.rank import Ranking
@@ -93,7 +94,7 @@ def judge(db: sqlite3.Connection) -> DemoStep:
     """Finds the example's judgments of what was picked."""
     row = db.execute(sqlfiles.query("study/judged_selection")).fetchone()
     result = (
-        f"{row['judgments']} judgments of {row['annotators']} annotators came with the example: "
+        f"{counted(row['judgments'], 'judgment')} of {counted(row['annotators'], 'annotator')} came with the example: "
         f"{row['judged']} of {row['selected']} selected pairs are judged"
     )
     return DemoStep(None, result)

@@ -14,16 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from madetl.errors import InputError
+from madetl.store import pool
 
 Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """Tables of the file, each with the keys that it has. `scenarios` None: all of them together."""
+    """Tables of the file, each with the keys that it has. `scenarios` None: all of them together.
+
+    `generation`: as in store.pool; None: of each scenario the rewritings, or its seeds where it has none.
+    """
 
     path: Path
     scenarios: list[str] | None = None
+    generation: str | None = None
     seeds: list[Values] = field(default_factory=list)
     models: list[Values] = field(default_factory=list)
     evolve: Values | None = None
@@ -37,12 +42,13 @@ class StudyFile:
 
 @dataclass(frozen=True)
 class _Key:
-    """What a key may hold: in words, and as a test. `file`: it names one."""
+    """What a key may hold: in words, and as a test. `file`: it names one. `value` makes of it what the study takes."""
 
     expected: str
     fits: Callable[[Any], bool]
     needed: bool = False
     file: bool = False
+    value: Callable[[Any], Any] = lambda found: found
 
 
 def _is_text(value: Any) -> bool:
@@ -56,6 +62,24 @@ def _text(needed: bool = False, file: bool = False) -> _Key:
 def _texts(needed: bool = False) -> _Key:
     expected = 'a list of names, such as ["a", "b"]'
     return _Key(expected, lambda value: isinstance(value, list) and bool(value) and all(map(_is_text, value)), needed)
+
+
+def _scenarios() -> _Key:
+    names = _texts()
+    return _Key(
+        f"a name, or {names.expected}",
+        lambda value: _is_text(value) or names.fits(value),
+        value=lambda value: [value] if isinstance(value, str) else list(dict.fromkeys(value)),
+    )
+
+
+def _generation() -> _Key:
+    words = _word(pool.EVOLVED, pool.SEEDS, pool.ALL)
+    return _Key(
+        f"{words.expected} or a number such as 2",
+        lambda value: words.fits(value) or (_is_number(value, int) and value >= 0),
+        value=pool.parsed,
+    )
 
 
 def _word(*words: str) -> _Key:
@@ -78,7 +102,7 @@ def _is_number(value: Any, kind: Any = int | float) -> bool:
 _FLAG = _Key("true or false", lambda value: isinstance(value, bool))
 _TABLE = _Key("a table", lambda value: isinstance(value, dict))
 _SAMPLING = {"temperature": _number(0, 2), "top_p": _number(0, 1), "max_tokens": _integer(1)}
-_TOP: dict[str, _Key] = {"scenarios": _texts()}
+_TOP: dict[str, _Key] = {"scenarios": _scenarios(), "generation": _generation()}
 _LISTS: dict[str, dict[str, _Key]] = {
     "seeds": {"file": _text(needed=True, file=True), "scenario": _text()},
     "models": {
@@ -94,7 +118,7 @@ _LISTS: dict[str, dict[str, _Key]] = {
 }  # fmt: skip
 _TABLES: dict[str, dict[str, _Key]] = {
     "evolve": {
-        "models": _texts(needed=True), "scenarios": _texts(), "rounds": _integer(1), "per_seed": _integer(1),
+        "models": _texts(needed=True), "scenarios": _scenarios(), "rounds": _integer(1), "per_seed": _integer(1),
         "limit": _integer(1), "prompt": _text(file=True), "duplicate_above": _number(0, 1), **_SAMPLING,
     },
     "infer": {"limit": _integer(1), "samples": _integer(1)},
@@ -148,7 +172,7 @@ def _table(path: Path, where: str, value: Any, keys: Mapping[str, _Key]) -> Valu
 
 
 def _checked(path: Path, where: str, table: Values, keys: Mapping[str, _Key]) -> Values:
-    """The table, with files found. Raises InputError for the first key that is wrong."""
+    """The table, with files found, values as the study takes them. Raises InputError for the first wrong key."""
     _check_names(path, where, table, list(keys))
     for name, key in keys.items():
         if key.needed and name not in table:
@@ -157,7 +181,10 @@ def _checked(path: Path, where: str, table: Values, keys: Mapping[str, _Key]) ->
             raise InputError(
                 str(path), f"found {table[name]!r}, expected {key.expected}", field=f"{where} {name}".strip()
             )
-    return {name: _file(path, where, name, value) if keys[name].file else value for name, value in table.items()}
+    return {
+        name: _file(path, where, name, value) if keys[name].file else keys[name].value(value)
+        for name, value in table.items()
+    }
 
 
 def _check_names(path: Path, where: str, table: Values, known: list[str]) -> None:

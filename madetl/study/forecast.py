@@ -1,14 +1,17 @@
 """What a study will ask for, before it is begun: requests, tokens and USD per step, and judgments of people.
 
 Works on a temporary copy of the database: seeds are imported into it, and no model is asked. Requests that depend on
-answers which do not exist yet are counted as if every request succeeded; their tokens are unknown.
+answers which do not exist yet are counted as if every request succeeded: a rewriting is taken to be as long as what it
+is written from, and the tokens of what is asked about answers are unknown.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,9 +19,12 @@ from madetl.asking.ask import Estimate
 from madetl.evolution import evolve
 from madetl.inference import infer
 from madetl.similarity.run import first_requests
-from madetl.store import database, sqlfiles
+from madetl.store import database, pool, sqlfiles
+from madetl.store.database import transaction
+from madetl.store.scope import scenarios
 from madetl.study.file import StudyFile
-from madetl.study.steps import Study, import_seeds
+from madetl.study.steps import Scenarios, Study, import_seeds
+from madetl.text import text_hash
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class StudyForecast:
-    """`judgments`: how many people will be asked for, at most. `cost`: of the steps whose cost is known."""
+    """`judgments`: how many people will be asked for, at most. `cost`: of the steps whose cost is known.
+
+    `pool`: the instructions that models will be compared on, in words.
+    """
 
     steps: list[Expected]
     judgments: int
+    pool: str
 
     @property
     def cost(self) -> float:
@@ -56,61 +66,54 @@ def forecast(file: StudyFile, source: Path) -> StudyForecast:
 
 
 class _Forecaster:
-    """`pool`: instructions of each scenario of the study, with those that its evolution would add."""
+    """Works in a copy of the database, to which the instructions that evolution would bring are added."""
 
     def __init__(self, study: Study, db: sqlite3.Connection) -> None:
         self._study, self._db = study, db
         for seeds in study.file.seeds:
             import_seeds(seeds, db, lambda moment, total: None, lambda done, total: None)
         study.keep_models(db)
-        self._pool = {scenario: self._count(scenario) for scenario in study.scenarios}
 
     def forecast(self) -> StudyForecast:
         steps = [*self._evolving(), *self._inferring(), *self._measuring()]
         judgments = sum(self._picks().values())
         for name in (self._study.file.judge or {"models": []})["models"]:
             steps.append(Expected(f"judge --model {name}", 2 * judgments))
-        return StudyForecast(steps, judgments)
+        chosen = pool.bindings(self._study.file.scenarios, self._study.file.generation)
+        return StudyForecast(steps, judgments, pool.described(self._db, chosen, self._study.file.infer.get("limit")))
 
-    def _count(self, scenario: str | None) -> int:
-        sql = "SELECT count(*) FROM instructions WHERE ? IS NULL OR scenario = ?"
-        return int(self._db.execute(sql, (scenario, scenario)).fetchone()[0])
-
-    def _evolving(self) -> list[Expected]:
-        steps = []
+    def _evolving(self) -> Iterator[Expected]:
         for evolution in self._study.evolutions():
             model_options, options = self._study.model_options(evolution.model), self._study.options(self._db)
             found = evolve.dry_run(self._db, evolution, model_options, options)
-            steps.append(_expected(f"evolve --model {evolution.model}", evolution.scenario, found))
-            for scenario in self._pool:
-                self._pool[scenario] += found.requests if scenario in (None, evolution.scenario) else 0
-        return steps
+            yield _expected(f"evolve --model {evolution.model}", evolution.scenarios, found)
+            with transaction(self._db):
+                self._add_rewritings(evolution)
 
-    def _inferring(self) -> list[Expected]:
-        return [self._infer(inference) for inference in self._study.inferences()]
+    def _add_rewritings(self, evolution: evolve.Evolution) -> None:
+        """Adds a copy of its parent, marked, for each instruction that would be asked for, as long as that may be."""
+        model = self._study.model(self._db, evolution.model)
+        for scenario, generation in product(evolution.scenarios or scenarios(self._db), range(1, evolution.rounds + 1)):
+            work = evolve.RewritingsToAsk(self._db, evolution, model, scenario, generation)
+            requests = work.dry_run(self._study.options(self._db)).requests
+            for task in islice(list(work.tasks()), requests):
+                mark = f" ({evolution.model}, {task.sample})"
+                row = {"parent_id": task.subject, "mark": mark, "hash": text_hash(f"{task.subject}{mark}")}
+                self._db.execute(sqlfiles.query("study/add_expected_rewriting"), row)
 
-    def _infer(self, inference: infer.Inference) -> Expected:
-        """The estimate for the pool as it is, in proportion for what evolution would add."""
-        model_options, options = self._study.model_options(inference.model), self._study.options(self._db)
-        found = infer.AnswersToAsk(self._db, inference, model_options).dry_run(options)
-        there, then = self._count(inference.scenario), self._pool[inference.scenario]
-        if inference.limit is not None:
-            there, then = min(there, inference.limit), min(then, inference.limit)
-        added = (then - there) * inference.samples
-        each = max(1, found.requests)
-        found.cost = None if found.cost is None else found.cost * (1 + added / each)
-        found.tokens_in += found.tokens_in * added // each
-        found.tokens_out += found.tokens_out * added // each
-        found.requests += added
-        return _expected(f"infer --model {inference.model}", inference.scenario, found)
+    def _inferring(self) -> Iterator[Expected]:
+        for inference in self._study.inferences():
+            model_options, options = self._study.model_options(inference.model), self._study.options(self._db)
+            found = infer.AnswersToAsk(self._db, inference, model_options).dry_run(options)
+            yield _expected(f"infer --model {inference.model}", inference.scenarios, found)
 
     def _measuring(self) -> list[Expected]:
         """Requests of the metrics that ask, if nothing is measured yet."""
         models, _ = self._models()
         return [
-            Expected(_step(f"similarity --metric {choice.name}", scenario), requests)
+            Expected(_step(f"similarity --metric {choice.name}", part), requests)
             for choice in self._study.metrics()
-            for scenario, size in self._sizes().items()
+            for part, size in self._sizes().items()
             if (requests := first_requests(self._db, choice, models, size)) is not None
         ]
 
@@ -120,20 +123,21 @@ class _Forecaster:
         names |= {row["name"] for row in self._db.execute(sqlfiles.query("study/answering_models"))}
         return len(names), len(names) * (len(names) - 1) // 2
 
-    def _sizes(self) -> dict[str | None, int]:
-        """Instructions of each scenario that will have answers."""
-        limit = self._study.file.infer.get("limit")
-        return {name: size if limit is None else min(size, limit) for name, size in self._pool.items()}
+    def _sizes(self) -> dict[Scenarios, int]:
+        """Instructions of each part of the study that will have answers."""
+        limit, generation = self._study.file.infer.get("limit"), self._study.file.generation
+        sizes = {part: pool.size(self._db, pool.bindings(part, generation)) for part in self._study.parts}
+        return {part: size if limit is None else min(size, limit) for part, size in sizes.items()}
 
-    def _picks(self) -> dict[str | None, int]:
-        """Response pairs that will be selected in each scenario, at most."""
+    def _picks(self) -> dict[Scenarios, int]:
+        """Response pairs that will be selected in each part of the study, at most."""
         top_k = self._study.file.select.get("top_k", 10)
-        return {name: self._models()[1] * min(size, top_k) for name, size in self._sizes().items()}
+        return {part: self._models()[1] * min(size, top_k) for part, size in self._sizes().items()}
 
 
-def _expected(step: str, scenario: str | None, found: Estimate) -> Expected:
-    return Expected(_step(step, scenario), found.requests, found.tokens_in, found.tokens_out, found.cost)
+def _expected(step: str, part: Sequence[str], found: Estimate) -> Expected:
+    return Expected(_step(step, part), found.requests, found.tokens_in, found.tokens_out, found.cost)
 
 
-def _step(step: str, scenario: str | None) -> str:
-    return step if scenario is None else f"{step} --scenario {scenario}"
+def _step(step: str, part: Sequence[str]) -> str:
+    return " ".join([step, *(f"--scenario {name}" for name in part)])

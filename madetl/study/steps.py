@@ -37,6 +37,7 @@ from madetl.store.database import transaction
 from madetl.study.file import StudyFile, Values
 
 Bar = Callable[[int, int], None]
+Scenarios = tuple[str, ...]  # by name; (): all
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Study:
         yield from self._inferring()
         yield from self._measuring()
         yield from self._selecting()
-        for name, position in product((self.file.judge or {"models": []})["models"], range(len(self.scenarios))):
+        for name, position in product((self.file.judge or {"models": []})["models"], range(len(self.parts))):
             yield Step(_command("judge", model=name), True, partial(self._judge, name, position))
 
     def rank(self, db: sqlite3.Connection, bar: Bar) -> list[tuple[RankParameters, rank.Ranking]]:
@@ -89,19 +90,20 @@ class Study:
         return [(parameters, rank.rank(db, parameters, bar)) for parameters in whose]
 
     @property
-    def scenarios(self) -> list[str | None]:
-        """The scenarios that are kept apart; None alone: all together."""
-        return list(self.file.scenarios) if self.file.scenarios else [None]
+    def parts(self) -> list[Scenarios]:
+        """What is kept apart: each scenario that the file names, or else all together, ()."""
+        return [(name,) for name in self.file.scenarios] if self.file.scenarios else [()]
 
     def evolutions(self) -> list[evolve.Evolution]:
         """What is to be rewritten, by which models."""
         table = self.file.evolve or {"models": []}
-        return [_evolution(table, *each) for each in product(table["models"], table.get("scenarios", self.scenarios))]
+        parts = [(name,) for name in table["scenarios"]] if "scenarios" in table else self.parts
+        return [_evolution(table, *each) for each in product(table["models"], parts)]
 
     def inferences(self) -> list[infer.Inference]:
         """What is to be answered, by which models."""
         names = [model["name"] for model in self.file.models if model.get("answers", True)]
-        return [infer.Inference(*each, **self.file.infer) for each in product(names, self.scenarios)]
+        return [infer.Inference(*each, self.file.generation, **self.file.infer) for each in product(names, self.parts)]
 
     def model_options(self, name: str) -> ModelOptions:
         """What the file says about a model for this run alone: its key's variable, and what code it may run."""
@@ -128,7 +130,7 @@ class Study:
 
     def _evolving(self) -> Iterator[Step]:
         for evolution in self.evolutions():
-            command = _command("evolve", model=evolution.model, scenario=evolution.scenario, rounds=evolution.rounds)
+            command = _command("evolve", model=evolution.model, scenario=evolution.scenarios, rounds=evolution.rounds)
             yield Step(command, True, partial(self._evolve, evolution))
 
     def _evolve(self, evolution: evolve.Evolution, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
@@ -137,7 +139,8 @@ class Study:
 
     def _inferring(self) -> Iterator[Step]:
         for inference in self.inferences():
-            command = _command("infer", model=inference.model, scenario=inference.scenario, **self.file.infer)
+            which = {"scenario": inference.scenarios, "generation": inference.generation}
+            command = _command("infer", model=inference.model, **which, **self.file.infer)
             yield Step(command, True, partial(self._infer, inference))
 
     def _infer(self, inference: infer.Inference, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
@@ -159,42 +162,42 @@ class Study:
         return self.file.metrics or [{"name": NGRAMS}]
 
     def _measuring(self) -> Iterator[Step]:
-        for (table, choice), scenario in product(zip(self._metric_tables, self.metrics(), strict=True), self.scenarios):
-            command = _command("similarity", scenario=scenario, **_without(table, "name"), metric=choice.name)
-            yield Step(command, choice.name not in BUILT_IN, partial(self._measure, choice, scenario))
+        for (table, choice), part in product(zip(self._metric_tables, self.metrics(), strict=True), self.parts):
+            which = {"scenario": part, "generation": self.file.generation}
+            command = _command("similarity", **which, **_without(table, "name"), metric=choice.name)
+            yield Step(command, choice.name not in BUILT_IN, partial(self._measure, choice, part))
 
-    def _measure(
-        self, choice: MetricChoice, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar
-    ) -> Outcome:
-        measurement = Measurement(db, choice, scenario=scenario, model_options=self.model_options)
+    def _measure(self, choice: MetricChoice, part: Scenarios, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        which: dict[str, Any] = {"scenarios": part, "generation": self.file.generation}
+        measurement = Measurement(db, choice, **which, model_options=self.model_options)
         done = measurement.run(self.options(db), show, bar)
         return Outcome(done.summary, done.report, tuple(done.remarks))
 
-    def _selection(self, scenario: str | None = None) -> SelectionParameters:
+    def _selection(self, part: Scenarios = ()) -> SelectionParameters:
         metric = self.file.metrics[0]["name"] if self.file.metrics else NGRAMS
-        return SelectionParameters(scenario=scenario, **{"metric": metric, **self.file.select})
+        which: dict[str, Any] = {"scenarios": part, "generation": self.file.generation}
+        return SelectionParameters(**which, **{"metric": metric, **self.file.select})
 
     def _selecting(self) -> Iterator[Step]:
         vectors = self.file.select.get("instruction_metric", NGRAMS)
-        for scenario in self.scenarios:
+        for part in self.parts:
+            which = {"scenario": part, "generation": self.file.generation}
             if self.file.select.get("diversity") and vectors not in BUILT_IN:
-                command = f"{_command('similarity', metric=vectors, scenario=scenario)} --instructions"
-                yield Step(command, True, partial(self._embed_instructions, vectors, scenario))
-            yield Step(
-                _command("select", scenario=scenario, **self.file.select), False, partial(self._select, scenario)
-            )
+                command = f"{_command('similarity', metric=vectors, **which)} --instructions"
+                yield Step(command, True, partial(self._embed_instructions, vectors, part))
+            yield Step(_command("select", **which, **self.file.select), False, partial(self._select, part))
 
     def _embed_instructions(
-        self, metric: str, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar
+        self, metric: str, part: Scenarios, db: sqlite3.Connection, show: Show, bar: Bar
     ) -> Outcome:
-        work = InstructionsToEmbed(db, self.model(db, model_name(db, metric)), scenario)
+        work = InstructionsToEmbed(db, self.model(db, model_name(db, metric)), part, self.file.generation)
         done = work.run(self.options(db), show)
         return Outcome(done.summary, done.report)
 
-    def _select(self, scenario: str | None, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
-        result = select.select(db, self._selection(scenario))
+    def _select(self, part: Scenarios, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
+        result = select.select(db, self._selection(part))
         self.selected.append((result.name, result.selected, result.judged))
-        return Outcome(result.summary, remarks=tuple(result.warnings))
+        return Outcome(f"{result.summary}\nPool: {result.pool}", remarks=tuple(result.warnings))
 
     def _judge(self, name: str, position: int, db: sqlite3.Connection, show: Show, bar: Bar) -> Outcome:
         table, (selection, _, _) = self.file.judge or {}, self.selected[position]
@@ -225,10 +228,10 @@ def _kept(model: Values) -> Values:
     return kept
 
 
-def _evolution(table: Values, model: str, scenario: str | None) -> evolve.Evolution:
+def _evolution(table: Values, model: str, part: Scenarios) -> evolve.Evolution:
     overrides = _only(table, "rounds", "per_seed", "limit", *model_settings.SAMPLING)
     overrides |= {"threshold": table["duplicate_above"]} if "duplicate_above" in table else {}
-    return evolve.Evolution(model, scenario, prompt=_own_prompt(table, "instruction"), **overrides)
+    return evolve.Evolution(model, part, prompt=_own_prompt(table, "instruction"), **overrides)
 
 
 def _own_prompt(table: Values, *needed: str) -> Prompt | None:
@@ -245,7 +248,8 @@ def _without(table: Values, *names: str) -> Values:
 
 
 def _command(name: str, *arguments: str, **options: Any) -> str:
-    """The command line that does the same."""
-    given = [f"--{option.replace('_', '-')} {shlex.quote(str(value))}" for option, value in options.items()
-            if value is not None]  # fmt: skip
+    """The command line that does the same; an option of several values stands once for each."""
+    values = {option: value if isinstance(value, tuple) else (value,) for option, value in options.items()}
+    given = [f"--{option.replace('_', '-')} {shlex.quote(str(value))}" for option, each in values.items()
+             for value in each if value is not None]  # fmt: skip
     return " ".join([name, *map(shlex.quote, arguments), *given])

@@ -20,8 +20,10 @@ from madetl.rendering.markdown import render
 from madetl.selection import select
 from madetl.selection.sets import Adaptive
 from madetl.store import runs
+from madetl.store.annotators import stored_names
 from madetl.store.database import transaction
 from madetl.store.selections import find_set
+from madetl.text import counted
 from madetl.web.access import PageAccess, key_file, read_key
 from madetl.web.app import Setting, create_app
 
@@ -92,7 +94,7 @@ def serve(db: sqlite3.Connection, path: Path, parameters: Parameters, ready: Cal
     names = list(dict.fromkeys(parameters.annotators))
     with runs.run(db, "annotate", _recorded(parameters, selection, names), parameters.seed) as run:
         with transaction(db):
-            people = {assign.person(db, name): name for name in names}
+            people = dict(zip((assign.person(db, name) for name in names), stored_names(db, names), strict=True))
             study = _study(db, parameters, run.id)
         access = PageAccess(key, people)
         shared = is_shared(db, study, list(people))
@@ -194,7 +196,7 @@ def _summary(db: sqlite3.Connection, study: assign.PageStudy) -> str:
     ).fetchone()
     if not verdicts:
         return f"No verdict was given{_how_far(db, study)}"
-    return f"{_counted(verdicts, 'verdict')} given by {_counted(people, 'annotator')}{_how_far(db, study)}"
+    return f"{counted(verdicts, 'verdict')} given by {counted(people, 'annotator')}{_how_far(db, study)}"
 
 
 def _how_far(db: sqlite3.Connection, study: assign.PageStudy) -> str:
@@ -206,9 +208,5 @@ def _how_far(db: sqlite3.Connection, study: assign.PageStudy) -> str:
     if ending is None:
         return f": {everybody.given:,} of {everybody.needed:,} are there"
     missing = everybody.needed - everybody.given
-    still = f", {_counted(missing, 'verdict')} still to come" if missing else ""
+    still = f", {counted(missing, 'verdict')} still to come" if missing else ""
     return f": {study.plan.why(ending)}{still}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' if number != 1 else ''}"

@@ -1,6 +1,6 @@
 -- Returns the answers of the models in the columns of AlpacaEval's model_outputs.json, one model after the other.
 -- Grain: one row per response.
--- Parameters: :scenario (NULL: all); :models JSON array of names (NULL: all).
+-- Parameters: :scenarios JSON array of names (NULL: all); :models JSON array of names (NULL: all).
 SELECT
     m.name AS generator,
     i.source,
@@ -12,6 +12,6 @@ SELECT
 FROM responses AS r
 JOIN models AS m ON m.id = r.model_id
 JOIN instructions AS i ON i.id = r.instruction_id
-WHERE (:scenario IS NULL OR i.scenario = :scenario)
+WHERE (:scenarios IS NULL OR i.scenario IN (SELECT value FROM json_each(:scenarios)))
     AND (:models IS NULL OR m.name IN (SELECT value FROM json_each(:models)))
 ORDER BY m.id, i.id, r.sample;

@@ -1,7 +1,6 @@
 -- Returns the battles as Chatbot Arena's data sets have them: who gave which answer, in the order shown.
--- Grain: one row per judgment.
--- Parameters: :kind 'person' or 'model' (NULL: both); :names JSON array of annotators (NULL: all);
--- :scenario (NULL: all).
+-- Grain: one row per vote.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in ranking/counted_votes.sql.
 -- Source: the columns of lmsys/chatbot_arena_conversations.
 SELECT
     b.model_a,
@@ -20,7 +19,9 @@ SELECT
     b.response_b AS response_2
 FROM battles AS b
 JOIN instructions AS i ON i.id = b.instruction_id
-WHERE (:kind IS NULL OR b.annotator_kind = :kind)
-    AND (:names IS NULL OR b.annotator IN (SELECT value FROM json_each(:names)))
-    AND (:scenario IS NULL OR b.scenario = :scenario)
+WHERE b.judgment_id IN (
+    SELECT judgment_id
+    FROM (
+        -- include ranking/counted_votes
+    ))
 ORDER BY b.judgment_id;

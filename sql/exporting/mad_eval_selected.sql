@@ -1,13 +1,8 @@
 -- Returns what MAD-Eval's pair files hold, for the response pairs of one selection, in canonical order.
 -- Grain: one row per selected pair and judgment; a pair without a judgment has one row, its winner NULL.
--- Parameters: :set_id the selection; :kind 'person' or 'model' (NULL: both);
--- :names JSON array of annotators (NULL: all);
---   :scenario (NULL: all).
+-- Parameters: :set_id the selection; :scenarios, :selections, :kind, :names, :without as in ranking/counted_votes.sql.
 WITH counted AS (
-    SELECT v.judgment_id, v.response_a_id, v.response_b_id, v.winner
-    FROM votes AS v
-    WHERE (:kind IS NULL OR v.kind = :kind)
-        AND (:names IS NULL OR v.annotator IN (SELECT value FROM json_each(:names)))
+    -- include ranking/counted_votes
 )
 SELECT
     ma.name AS model_a,
@@ -30,5 +25,5 @@ JOIN models AS mb ON mb.id = rb.model_id
 LEFT JOIN similarities AS m
     ON m.metric_id = t.metric_id AND m.response_a_id = s.response_a_id AND m.response_b_id = s.response_b_id
 LEFT JOIN counted AS v ON v.response_a_id = s.response_a_id AND v.response_b_id = s.response_b_id
-WHERE s.set_id = :set_id AND (:scenario IS NULL OR i.scenario = :scenario)
+WHERE s.set_id = :set_id AND (:scenarios IS NULL OR i.scenario IN (SELECT value FROM json_each(:scenarios)))
 ORDER BY ma.id, mb.id, s.rank, v.judgment_id;

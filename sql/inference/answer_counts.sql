@@ -1,11 +1,12 @@
 -- How many answers a model is to have, and how many of them it has.
 -- Grain: one row. last: the highest id of the instructions that count, NULL where there are none.
--- Parameters: :model_id; :scenario, or NULL for all; :samples, how many answers each is to have; :most, how many
--- instructions count, the first ones; -1 for all.
+-- Parameters: :scenarios and :generation as in store/pool.sql; :model_id; :samples, how many answers each is to have;
+-- :most, how many instructions count, the first ones; -1 for all.
 WITH counting AS (
     SELECT id
-    FROM instructions
-    WHERE :scenario IS NULL OR scenario = :scenario
+    FROM (
+        -- include store/pool
+    )
     ORDER BY id
     LIMIT :most
 )

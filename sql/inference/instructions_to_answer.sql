@@ -1,7 +1,7 @@
 -- Instructions that a model has not answered, with the sample numbers that are missing.
 -- Grain: one row per instruction, by id; samples is a JSON array.
--- Parameters: :model_id; :scenario, or NULL for all; :samples, how many answers each is to have; :last, the highest id
--- of the instructions that count; :after and :page, which part of the result.
+-- Parameters: :scenarios and :generation as in store/pool.sql; :model_id; :samples, how many answers each is to have;
+-- :last, the highest id of the instructions that count; :after and :page, which part of the result.
 WITH RECURSIVE numbers (sample) AS (
     SELECT 0
     UNION ALL
@@ -21,10 +21,11 @@ SELECT
             WHERE r.instruction_id = i.id AND r.model_id = :model_id AND r.sample = n.sample
         )
     ) AS samples
-FROM instructions AS i
+FROM (
+    -- include store/pool
+) AS i
 WHERE i.id > :after
     AND i.id <= :last
-    AND (:scenario IS NULL OR i.scenario = :scenario)
     AND EXISTS (
         SELECT 1
         FROM numbers AS n

@@ -1,4 +1,4 @@
--- How many verdicts a judge model has given on a selection so far.
+-- How many votes a judge model has given on a selection so far.
 -- Grain: one row per comment that says how the verdicts on a pair differed between the two orders; NULL: they agreed.
 -- Parameters: :set_id (selection_sets.id), :annotator (a name), :model (the name of the model that it is), :flips (JSON
 --   array of those comments).
@@ -12,5 +12,5 @@ JOIN annotators AS n ON n.id = j.annotator_id
 JOIN pairs AS p ON p.id = s.pair_id
 JOIN models AS ma ON ma.id = p.model_a_id
 JOIN models AS mb ON mb.id = p.model_b_id
-WHERE s.set_id = :set_id AND n.name = :annotator AND j.source = 'judge'
+WHERE s.set_id = :set_id AND n.name = :annotator AND j.status = 'counted'
 GROUP BY 1;

@@ -1,7 +1,7 @@
 -- The verdicts of judge models beside those of most people: how far a judge model could replace people.
 -- Grain: one row per scenario, judge model, its verdict and people's; response_pairs says on how many it was so.
--- Of each annotator the first verdict counts; people's is the one that most of them gave, a tie where none has most.
--- Parameters: :scenario (NULL: all).
+-- People's verdict is the one that most of them gave, each row of a crowd being one of them; a tie where none has most.
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
 WITH counts AS (
     SELECT
         response_a_id,
@@ -10,8 +10,12 @@ WITH counts AS (
         sum(winner = 'model_b') AS b,
         sum(winner = 'tie') AS t,
         sum(winner = 'both_bad') AS x
-    FROM first_verdicts
-    WHERE kind = 'person' AND (:scenario IS NULL OR scenario = :scenario)
+    FROM votes
+    WHERE by_people
+        AND (:scenarios IS NULL OR scenario IN (SELECT value FROM json_each(:scenarios)))
+        AND (:selections IS NULL OR (response_a_id, response_b_id) IN (
+            -- include ranking/selected_responses
+        ))
     GROUP BY response_a_id, response_b_id
 ),
 people AS (
@@ -27,7 +31,7 @@ people AS (
     FROM counts
 )
 SELECT v.scenario, v.annotator AS judge, v.winner AS judged, p.winner AS people, count(*) AS response_pairs
-FROM first_verdicts AS v
+FROM votes AS v
 JOIN people AS p ON p.response_a_id = v.response_a_id AND p.response_b_id = v.response_b_id
 WHERE v.kind = 'model'
 GROUP BY v.scenario, v.annotator, v.winner, p.winner

@@ -1,4 +1,4 @@
--- Selected response pairs that a judge model has given no verdict on, with all that it reads.
+-- Selected response pairs that a judge model has no vote on, with all that it reads.
 -- Grain: one row per selected pair, in the order of their ids.
 -- Parameters: :set_id (selection_sets.id), :annotator (a name, which may be new), :after (selections.id),
 --   :page (at most so many).
@@ -21,7 +21,7 @@ WHERE s.set_id = :set_id
         FROM judgments AS j
         JOIN annotators AS n ON n.id = j.annotator_id
         WHERE n.name = :annotator
-            AND j.source = 'judge'
+            AND j.status = 'counted'
             AND j.response_a_id = s.response_a_id
             AND j.response_b_id = s.response_b_id)
 ORDER BY s.id

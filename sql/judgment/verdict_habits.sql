@@ -1,44 +1,46 @@
 -- How annotators judge: ties, how often the answer that stood first won, how long a verdict takes.
--- Grain: one row per scenario ('overall' for all) and annotator, and one with annotator NULL for all of a kind. Every
--- verdict counts, repeats too. decided: verdicts for one of the answers where it is known which stood first;
--- seconds (their median) and hours are of the `timed` verdicts.
--- Parameters: :scenario (NULL: all scenarios, and the rows 'overall').
-WITH verdicts AS (
+-- Grain: one row per scenario ('overall' for all) and annotator, and one with annotator NULL for all of a kind. Votes
+-- are what counts, one per annotator and response pair, of a crowd one per row; repeats and revised verdicts are
+-- counted beside them. decided: votes for one of the answers where it is known which stood first; seconds (their
+-- median) and hours are of the `timed` verdicts, whether they count or not.
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in ranking/selected_responses.sql).
+WITH uttered AS (
     SELECT
         v.scenario,
         v.annotator,
         v.kind,
         v.response_a_id || ' ' || v.response_b_id AS response_pair,
-        v.winner,
-        v.winner IN ('model_a', 'model_b') AND v.shown_first IS NOT NULL AS decided,
+        v.status,
+        CASE v.status WHEN 'counted' THEN v.winner END AS winner,
+        v.status = 'counted' AND v.winner IN ('model_a', 'model_b') AND v.shown_first IS NOT NULL AS decided,
         v.winner = v.shown_first AS first_won,
-        ifnull(d.repeat > 0, 0) AS repeated,
         v.seconds,
         ifnull(v.comment, '') <> '' AS commented
-    FROM votes AS v
-    LEFT JOIN assignments AS d ON d.id = v.assignment_id
-    WHERE :scenario IS NULL OR v.scenario = :scenario
+    FROM verdicts AS v
+    WHERE (:scenarios IS NULL OR v.scenario IN (SELECT value FROM json_each(:scenarios)))
+        AND (:selections IS NULL OR (v.response_a_id, v.response_b_id) IN (
+            -- include ranking/selected_responses
+        ))
 ),
 by_scenario AS (
-    SELECT scenario, annotator, kind, response_pair, winner, decided, first_won, repeated, seconds, commented
-    FROM verdicts
+    SELECT scenario, annotator, kind, response_pair, status, winner, decided, first_won, seconds, commented
+    FROM uttered
     UNION ALL
-    SELECT 'overall', annotator, kind, response_pair, winner, decided, first_won, repeated, seconds, commented
-    FROM verdicts
-    WHERE :scenario IS NULL
+    SELECT 'overall', annotator, kind, response_pair, status, winner, decided, first_won, seconds, commented
+    FROM uttered
 ),
 of_whom AS (
-    SELECT scenario, annotator, kind, annotator AS voter, response_pair, winner, decided, first_won, repeated, seconds,
+    SELECT scenario, annotator, kind, annotator AS voter, response_pair, status, winner, decided, first_won, seconds,
         commented
     FROM by_scenario
     UNION ALL
-    SELECT scenario, NULL, kind, annotator, response_pair, winner, decided, first_won, repeated, seconds,
+    SELECT scenario, NULL, kind, annotator, response_pair, status, winner, decided, first_won, seconds,
         commented
     FROM by_scenario
 ),
 in_order AS (
     SELECT
-        scenario, annotator, kind, voter, response_pair, winner, decided, first_won, repeated, seconds, commented,
+        scenario, annotator, kind, voter, response_pair, status, winner, decided, first_won, seconds, commented,
         count(seconds) OVER whose AS timed,
         row_number() OVER (whose ORDER BY seconds NULLS LAST) AS number
     FROM of_whom
@@ -49,12 +51,12 @@ SELECT
     annotator,
     kind,
     count(DISTINCT voter) AS annotators,
-    count(*) AS verdicts,
+    count(winner) AS votes,
     count(DISTINCT response_pair) AS response_pairs,
-    -- neither the first verdict of its annotator on the pair nor asked for again
-    count(*) - sum(repeated) - count(DISTINCT CASE WHEN NOT repeated THEN voter || ' ' || response_pair END) AS later,
-    sum(winner = 'tie') AS ties,
-    sum(winner = 'both_bad') AS both_bad,
+    sum(status = 'repeat') AS repeats,
+    sum(status = 'revised') AS revised,
+    ifnull(sum(winner = 'tie'), 0) AS ties,
+    ifnull(sum(winner = 'both_bad'), 0) AS both_bad,
     sum(decided) AS decided,
     sum(decided AND first_won) AS first_won,
     -- the median: the one in the middle, or the mean of the two

@@ -1,11 +1,16 @@
--- The votes that count: the one definition of whose, which the queries of rankings, records and reports include.
--- Grain: one row per judgment, as in the view votes.
--- Parameters: :scenario (NULL: all), :kind ('person' or 'model': everybody of that kind; NULL: only those in :names),
---             :names and :without (JSON arrays of annotators' names; those of :without do not count).
+-- The votes that count: the one definition of whose and on what, which the queries of rankings, records, reports and
+-- exports include.
+-- Grain: one row per vote, as in the view votes; once, though several of the selections picked its response pair.
+-- Parameters: :scenarios (JSON array of names; NULL: all), :selections (as in selected_responses.sql), :kind
+--             ('person': people, crowds too; 'model': judge models; NULL: only those in :names), :names and :without
+--             (JSON arrays of annotators' names; those of :without do not count).
 SELECT
     v.judgment_id, v.scenario, v.instruction_id, v.model_a_id, v.model_b_id, v.response_a_id, v.response_b_id,
-    v.annotator_id, v.annotator, v.winner, v.half_points, v.comment
+    v.annotator_id, v.annotator, v.kind, v.winner, v.half_points, v.comment
 FROM votes AS v
-WHERE (v.kind = :kind OR v.annotator IN (SELECT value FROM json_each(:names)))
+WHERE (v.by_people = (:kind = 'person') OR v.annotator IN (SELECT value FROM json_each(:names)))
     AND v.annotator NOT IN (SELECT value FROM json_each(:without))
-    AND (:scenario IS NULL OR v.scenario = :scenario);
+    AND (:scenarios IS NULL OR v.scenario IN (SELECT value FROM json_each(:scenarios)))
+    AND (:selections IS NULL OR (v.response_a_id, v.response_b_id) IN (
+        -- include ranking/selected_responses
+    ));

@@ -1,7 +1,7 @@
 -- The counts that Bradley–Terry and its bootstrap need: how many items of each model pair had the same outcome.
 -- Grain: one row per model pair, number of votes and half points; an item is an instruction with all its votes for
 -- one model pair. half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a loss, summed over the votes.
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 ),

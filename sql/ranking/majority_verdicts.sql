@@ -1,8 +1,8 @@
 -- One verdict per response pair, as most annotators gave it, in the order in which the pairs were first judged: the
 -- battles of rank --votes majority.
--- Grain: one row per response pair. Of each annotator the first verdict counts; where no verdict has most, it is a tie.
+-- Grain: one row per response pair. Where no verdict has most, it is a tie.
 -- half_points are model_a's: 2 for a win, 1 for a tie or both_bad, 0 for a loss.
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 ),
@@ -16,8 +16,7 @@ counts AS (
         sum(v.winner = 'model_b') AS b,
         sum(v.winner = 'tie') AS t,
         sum(v.winner = 'both_bad') AS x
-    FROM first_verdicts AS v
-    WHERE v.judgment_id IN (SELECT judgment_id FROM counted)
+    FROM counted AS v
     GROUP BY v.response_a_id, v.response_b_id
 )
 SELECT

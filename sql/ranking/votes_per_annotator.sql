@@ -3,6 +3,6 @@
 -- Parameters: none.
 SELECT n.name, n.kind, count(j.id) AS votes
 FROM annotators AS n
-LEFT JOIN judgments AS j ON j.annotator_id = n.id
+LEFT JOIN judgments AS j ON j.annotator_id = n.id AND j.status = 'counted'
 GROUP BY n.id
 ORDER BY votes DESC, n.name;

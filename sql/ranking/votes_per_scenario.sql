@@ -1,7 +1,8 @@
--- What each leaderboard rests on: battles, ties, items and annotators.
+-- What each leaderboard rests on: battles, ties, items and annotators; crowds is a JSON array of the names of crowds,
+-- which are not among the annotators, since nobody knows how many people they are.
 -- Grain: one row per scenario with votes, and the row 'overall' for all of them together. An item is an instruction
 -- with all its votes for one model pair.
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 ),
@@ -22,11 +23,20 @@ counts AS (
 ),
 -- Apart from the counts, since one annotator may have voted in several scenarios.
 voters AS (
-    SELECT scenario, count(DISTINCT annotator_id) AS annotators FROM counted GROUP BY scenario
+    SELECT
+        scenario,
+        count(DISTINCT annotator_id) FILTER (WHERE kind <> 'crowd') AS annotators,
+        json_group_array(DISTINCT annotator) FILTER (WHERE kind = 'crowd') AS crowds
+    FROM counted
+    GROUP BY scenario
     UNION ALL
-    SELECT 'overall', count(DISTINCT annotator_id) FROM counted
+    SELECT
+        'overall',
+        count(DISTINCT annotator_id) FILTER (WHERE kind <> 'crowd'),
+        json_group_array(DISTINCT annotator) FILTER (WHERE kind = 'crowd')
+    FROM counted
 )
-SELECT c.scenario, c.battles, c.ties, c.both_bad, c.items, v.annotators
+SELECT c.scenario, c.battles, c.ties, c.both_bad, c.items, v.annotators, v.crowds
 FROM counts AS c
 JOIN voters AS v ON v.scenario = c.scenario
 ORDER BY c.scenario <> 'overall', c.scenario;

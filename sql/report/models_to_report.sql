@@ -1,6 +1,6 @@
 -- The models of a study: what they answered, and how they were asked where madetl asked them.
 -- Grain: one row per model. words is the mean length of its answers.
--- Parameters: :scenario (NULL: all).
+-- Parameters: :scenarios (JSON array of names; NULL: all).
 SELECT
     m.id AS model_id,
     m.name AS model,
@@ -13,6 +13,7 @@ SELECT
 FROM models AS m
 LEFT JOIN responses AS r
     ON r.model_id = m.id
-    AND (:scenario IS NULL OR r.instruction_id IN (SELECT i.id FROM instructions AS i WHERE i.scenario = :scenario))
+    AND (:scenarios IS NULL OR r.instruction_id IN (
+        SELECT i.id FROM instructions AS i WHERE i.scenario IN (SELECT value FROM json_each(:scenarios))))
 GROUP BY m.id
 ORDER BY m.id;

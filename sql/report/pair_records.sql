@@ -1,7 +1,7 @@
 -- What two models won against each other, ties apart.
 -- Grain: one row per pair of models that met, in canonical order. An item is an instruction with all its votes.
 -- win_rate is model_a's, a tie and both_bad counting half.
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 ),

@@ -1,6 +1,6 @@
 -- The leaderboards that one run of `madetl rank` stored.
--- Grain: one row per scenario ('overall' first) and model, strongest first.
--- Parameters: :run_id, :scenario (NULL: all leaderboards of the run).
+-- Grain: one row per scenario ('overall' first) and model, strongest first in each component.
+-- Parameters: :run_id, :scenarios (JSON array of names: their leaderboards, and the overall one; NULL: all).
 SELECT
     r.scenario,
     r.rank,
@@ -10,9 +10,10 @@ SELECT
     r.upper,
     r.battles,
     r.component,
-    r.remark
+    r.remark,
+    r.probability_best
 FROM ratings AS r
 JOIN models AS m ON m.id = r.model_id
 WHERE r.run_id = :run_id
-    AND (:scenario IS NULL OR r.scenario = :scenario)
-ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rank, r.rating DESC, m.name;
+    AND (:scenarios IS NULL OR r.scenario IN (SELECT value FROM json_each(:scenarios)) OR r.scenario = 'overall')
+ORDER BY r.scenario <> 'overall', r.scenario, r.component, r.rating DESC, m.name;

@@ -1,6 +1,6 @@
 -- How each model fared in each scenario, all opponents together.
 -- Grain: one row per scenario and model with votes. win_rate counts a tie and both_bad half.
--- Parameters: :scenario, :kind, :names, :without as in counted_votes.sql.
+-- Parameters: :scenarios, :selections, :kind, :names, :without as in counted_votes.sql.
 WITH counted AS (
     -- include ranking/counted_votes
 ),

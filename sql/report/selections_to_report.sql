@@ -1,10 +1,11 @@
 -- The selections of a study with their parameters, the one that was begun or extended last first.
--- Grain: one row per selection that may hold something of the scenario.
--- Parameters: :scenario (NULL: all).
+-- Grain: one row per selection that may hold something of the scenarios.
+-- Parameters: :scenarios and :selections (JSON arrays of names; NULL: all).
 SELECT
     t.id AS set_id,
     t.name AS selection,
-    t.scenario,
+    t.scenarios,
+    t.generation,
     t.metric_id,
     m.name AS metric,
     t.strategy,
@@ -18,5 +19,7 @@ SELECT
     t.seed
 FROM selection_sets AS t
 JOIN metrics AS m ON m.id = t.metric_id
-WHERE :scenario IS NULL OR t.scenario IS NULL OR t.scenario = :scenario
+WHERE (:scenarios IS NULL OR t.scenarios IS NULL OR EXISTS (
+        SELECT 1 FROM json_each(t.scenarios) AS own WHERE own.value IN (SELECT value FROM json_each(:scenarios))))
+    AND (:selections IS NULL OR t.name IN (SELECT value FROM json_each(:selections)))
 ORDER BY (SELECT max(s.id) FROM selections AS s WHERE s.set_id = t.id) DESC, t.id DESC;

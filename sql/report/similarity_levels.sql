@@ -1,6 +1,6 @@
 -- How alike the answers of each pair of models are: the median of what a selection could pick from, beside its picks.
 -- Grain: one row per pair of models with an eligible response pair. picked, lowest and highest are of the selection.
--- Parameters: :set_id; the others as in eligible.sql.
+-- Parameters: :set_id; :scenarios (of the picks, too) and the others as in eligible.sql.
 WITH eligible AS NOT MATERIALIZED (
     -- include selection/eligible
 ),
@@ -24,7 +24,7 @@ picked AS (
     FROM selections AS k
     JOIN instructions AS i ON i.id = k.instruction_id
     WHERE k.set_id = :set_id
-        AND (:scenario IS NULL OR i.scenario = :scenario)
+        AND (:scenarios IS NULL OR i.scenario IN (SELECT value FROM json_each(:scenarios)))
     GROUP BY k.pair_id
 )
 SELECT

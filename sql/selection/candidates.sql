@@ -1,17 +1,21 @@
--- The response pairs among which a selection looks: measured, of its scenario, and judged or not as it asks.
+-- The response pairs among which a selection looks: measured, of its pool, and judged or not as it asks.
 -- Grain: one row per measured response pair; several of one instruction where a model gave several answers.
--- Parameters: :metric_id (metrics.id), :scenario (NULL: all), :pairs ('all', 'judged': those with a judgment only, or
---   'unjudged': those that no person judged).
+-- Parameters: :scenarios and :generation as in store/pool.sql, :metric_id (metrics.id), :pairs ('all', 'judged': those
+--   with a judgment only, or 'unjudged': those that no person judged).
 SELECT
     s.id, s.pair_id, s.instruction_id, s.response_a_id, s.response_b_id, s.score, s.shorter_words, s.length_ratio
 FROM similarities AS s
 WHERE s.metric_id = :metric_id
-    AND (:scenario IS NULL OR EXISTS (
-        SELECT 1 FROM instructions AS i WHERE i.id = s.instruction_id AND i.scenario = :scenario))
+    AND EXISTS (
+        SELECT 1
+        FROM (
+            -- include store/pool
+        ) AS i
+        WHERE i.id = s.instruction_id)
     AND (:pairs <> 'judged' OR EXISTS (
         SELECT 1 FROM judgments AS j WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id))
     AND (:pairs <> 'unjudged' OR NOT EXISTS (
         SELECT 1
         FROM judgments AS j
-        JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
+        JOIN annotators AS n ON n.id = j.annotator_id AND n.kind <> 'model'
         WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id));

@@ -14,7 +14,7 @@ held AS (
         count(*) FILTER (WHERE NOT EXISTS (
             SELECT 1
             FROM judgments AS j
-            JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
+            JOIN annotators AS n ON n.id = j.annotator_id AND n.kind <> 'model'
             WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id)) AS pending
     FROM selections AS s
     WHERE s.set_id = :set_id

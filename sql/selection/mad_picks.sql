@@ -7,7 +7,7 @@
 --   :set_id     selection_sets.id whose picks are passed over; NULL: none
 --   :top_k      K, picks per model pair, those that the selection has counted in
 --   :model_ids  JSON array of models.id that pairs are made of; NULL: all
---   :metric_id (M), :min_words, :max_length_ratio, :scenario and :pairs as in eligible.sql
+--   :metric_id (M), :min_words, :max_length_ratio, :scenarios, :generation and :pairs as in eligible.sql
 WITH
 -- NOT MATERIALIZED: it is asked for a few rows of one model pair, or of one instruction, at a time.
 eligible AS NOT MATERIALIZED (

@@ -1,12 +1,14 @@
 -- How many response pairs of different models a selection could be made from, measured or not.
 --
 -- Grain: one row. An instruction that model m answered n_m times has ((sum of n_m)² − sum of n_m²) / 2 of them.
--- Parameters: :scenario, :pairs, :model_ids as in mad_picks.sql.
+-- Parameters: :scenarios, :generation, :pairs, :model_ids as in mad_picks.sql.
 WITH answers AS (
     SELECT r.instruction_id, r.model_id, count(*) AS n
-    FROM responses AS r
-    WHERE (:model_ids IS NULL OR r.model_id IN (SELECT value FROM json_each(:model_ids)))
-        AND (:scenario IS NULL OR r.instruction_id IN (SELECT i.id FROM instructions AS i WHERE i.scenario = :scenario))
+    FROM (
+        -- include store/pool
+    ) AS i
+    JOIN responses AS r ON r.instruction_id = i.id
+    WHERE :model_ids IS NULL OR r.model_id IN (SELECT value FROM json_each(:model_ids))
     GROUP BY r.instruction_id, r.model_id
 ),
 possible AS (
@@ -15,9 +17,9 @@ possible AS (
     GROUP BY instruction_id
 ),
 judged AS (
-    SELECT max(kind = 'person') AS by_people
+    SELECT max(by_people) AS by_people
     FROM votes
-    WHERE (:scenario IS NULL OR scenario = :scenario)
+    WHERE instruction_id IN (SELECT instruction_id FROM answers)
         AND (:model_ids IS NULL
             OR (model_a_id IN (SELECT value FROM json_each(:model_ids))
                 AND model_b_id IN (SELECT value FROM json_each(:model_ids))))

@@ -4,7 +4,8 @@ SELECT
     t.id AS set_id,
     t.name,
     t.metric_id,
-    t.scenario,
+    t.scenarios,
+    t.generation,
     t.strategy,
     t.pair_policy,
     t.top_k,
@@ -23,7 +24,7 @@ SELECT
             AND EXISTS (
                 SELECT 1
                 FROM judgments AS j
-                JOIN annotators AS n ON n.id = j.annotator_id AND n.kind = 'person'
+                JOIN annotators AS n ON n.id = j.annotator_id AND n.kind <> 'model'
                 WHERE j.response_a_id = s.response_a_id AND j.response_b_id = s.response_b_id
             )
     ) AS judged

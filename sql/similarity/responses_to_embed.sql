@@ -1,13 +1,15 @@
 -- Answers without an embedding of a metric that stand in a pair which the metric has not measured.
 -- Grain: one row per response, in the order of their ids; several may have the same text. Empty answers are left out.
--- Parameters: :metric_id (NULL: a metric that has no row yet), :scenario (NULL: all), :model_ids (JSON array, NULL:
---   all), :pairs ('all', or 'judged' for those with a judgment only), :after (response id), :page (at most so many).
+-- Parameters: :scenarios and :generation as in store/pool.sql; :metric_id (NULL: a metric that has no row yet),
+--   :model_ids (JSON array, NULL: all), :pairs ('all', or 'judged' for those with a judgment only), :after (response
+--   id), :page (at most so many).
 SELECT r.id, r.hash, r.response AS text
 FROM responses AS r
-JOIN instructions AS i ON i.id = r.instruction_id
+JOIN (
+    -- include store/pool
+) AS i ON i.id = r.instruction_id
 WHERE r.id > :after
     AND r.characters > 0
-    AND (:scenario IS NULL OR i.scenario = :scenario)
     AND (:model_ids IS NULL OR r.model_id IN (SELECT value FROM json_each(:model_ids)))
     AND NOT EXISTS (SELECT 1 FROM embeddings AS e WHERE e.metric_id = :metric_id AND e.hash = r.hash)
     AND EXISTS (

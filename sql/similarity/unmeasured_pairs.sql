@@ -1,7 +1,8 @@
 -- Pairs of different models' answers to one instruction, in canonical order, that a metric has not measured yet.
 -- Grain: one row per pair of responses, samples apart.
--- Parameters: :metric_id, :after and :last (instruction ids: after the one, up to the other), :scenario (NULL: all),
---   :model_ids (JSON array, NULL: all), :pairs ('all', or 'judged' for those with a judgment only).
+-- Parameters: :scenarios and :generation as in store/pool.sql; :metric_id, :after and :last (instruction ids: after the
+--   one, up to the other), :model_ids (JSON array, NULL: all), :pairs ('all', or 'judged' for those with a judgment
+--   only).
 SELECT
     a.model_id AS model_a_id,
     b.model_id AS model_b_id,
@@ -13,11 +14,12 @@ SELECT
         WHEN min(a.characters, b.characters) = 0 THEN 0.0  -- empty answers are stored, and never eligible
         ELSE 1.0 * max(a.characters, b.characters) / min(a.characters, b.characters)
     END AS length_ratio
-FROM instructions AS i
+FROM (
+    -- include store/pool
+) AS i
 JOIN responses AS a ON a.instruction_id = i.id
 JOIN responses AS b ON b.instruction_id = a.instruction_id AND b.model_id > a.model_id
 WHERE i.id > :after AND i.id <= :last
-    AND (:scenario IS NULL OR i.scenario = :scenario)
     AND (:model_ids IS NULL OR a.model_id IN (SELECT value FROM json_each(:model_ids)))
     AND (:model_ids IS NULL OR b.model_id IN (SELECT value FROM json_each(:model_ids)))
     AND (:pairs = 'all' OR EXISTS (

@@ -13,6 +13,6 @@ WHERE NOT EXISTS (SELECT 1 FROM selections AS s WHERE s.set_id = :set_id AND s.p
         FROM votes AS v
         WHERE v.model_a_id = p.model_a_id
             AND v.model_b_id = p.model_b_id
-            AND v.kind = 'person'
-            AND (:scenario IS NULL OR v.scenario = :scenario)))
+            AND v.by_people
+            AND (:scenarios IS NULL OR v.scenario IN (SELECT value FROM json_each(:scenarios)))))
     AND EXISTS (SELECT 1 FROM eligible AS e WHERE e.pair_id = p.id);

@@ -9,7 +9,7 @@ WITH counted AS (
         v.source,
         -- Several people judge one battle on sheets and pages of this project's own: that is no repetition.
         v.source LIKE 'judgments:%' OR v.source LIKE 'sheet%' OR v.source LIKE 'page%'
-            OR v.source IN ('label-studio', 'judge') AS own,
+            OR v.source LIKE 'label-studio%' OR v.source = 'judge' AS own,
         i.hash AS instruction,
         v.model_a_id AS model_a,
         ra.hash AS response_a,

@@ -1,4 +1,4 @@
--- What each model has: responses, judgments, and its latest overall rating.
+-- What each model has: responses, judgments that count, and its latest overall rating.
 -- Grain: one row per model, by name.
 WITH answered AS (
     SELECT model_id, count(*) AS responses, count(DISTINCT instruction_id) AS instructions
@@ -9,10 +9,12 @@ sides AS (
     SELECT r.model_id
     FROM judgments AS j
     JOIN responses AS r ON r.id = j.response_a_id
+    WHERE j.status = 'counted'
     UNION ALL
     SELECT r.model_id
     FROM judgments AS j
     JOIN responses AS r ON r.id = j.response_b_id
+    WHERE j.status = 'counted'
 ),
 judged AS (
     SELECT model_id, count(*) AS judgments FROM sides GROUP BY model_id

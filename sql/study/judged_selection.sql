@@ -3,5 +3,5 @@
 SELECT
     (SELECT count(*) FROM selected_pairs) AS selected,
     (SELECT count(*) FROM selected_pairs WHERE judgments > 0) AS judged,
-    (SELECT count(*) FROM judgments) AS judgments,
-    (SELECT count(DISTINCT annotator_id) FROM judgments) AS annotators;
+    (SELECT count(*) FROM votes) AS judgments,
+    (SELECT count(DISTINCT annotator_id) FROM votes) AS annotators;

@@ -67,12 +67,12 @@ def infer(db: sqlite3.Connection, server: ProviderServer) -> AskReport:
 
 
 def similarity(db: sqlite3.Connection, server: ProviderServer) -> AskReport:
-    metric = ChatMetric(asked(db, server), prompt_settings("similarity", {}), scope_of(db, None, None, "all"))
+    metric = ChatMetric(asked(db, server), prompt_settings("similarity", {}), scope_of(db, (), None, None, "all"))
     return ScoresToAsk(db, metric).run(OPTIONS).report
 
 
 def embed(db: sqlite3.Connection, server: ProviderServer) -> AskReport:
-    return AnswersToEmbed(db, asked(db, server), scope_of(db, None, None, "all")).run(OPTIONS).report
+    return AnswersToEmbed(db, asked(db, server), scope_of(db, (), None, None, "all")).run(OPTIONS).report
 
 
 def judge(db: sqlite3.Connection, server: ProviderServer) -> AskReport:

@@ -28,7 +28,7 @@ DIMENSIONS = 1536
 TOP_K = 10
 DIVERSITY = 0.5
 _PARAMETERS = {"metric_id": 1, "set_id": None, "top_k": TOP_K, "min_words": 20, "max_length_ratio": 4}
-_PARAMETERS |= {"scenario": None, "pairs": "all", "model_ids": None}
+_PARAMETERS |= {"scenarios": None, "generation": '{"Bench": "seeds"}', "pairs": "all", "model_ids": None}
 _SECONDARY = ("similarities_instruction", "similarities_response_a", "similarities_response_b", "similarities_run")
 _SECONDARY += ("responses_model", "responses_call", "responses_run")  # no statement of a selection reads these
 

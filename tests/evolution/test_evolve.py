@@ -72,7 +72,7 @@ def new(text: str, **more: str) -> str:
 def test_children_know_their_parent_their_generation_and_who_wrote_them(db, study: Study, server):
     # given one seed, when a model rewrites it
     seed = study.instruction("Write a poem about the sea.")
-    result = run(db, server, scenario="Writing")
+    result = run(db, server, scenarios=["Writing"])
     # then its child has the text that came back, and the request that brought it
     child = dict(db.execute("SELECT * FROM instructions WHERE id <> ?", (seed,)).fetchone())
     call = db.execute("SELECT * FROM calls").fetchone()
@@ -81,7 +81,7 @@ def test_children_know_their_parent_their_generation_and_who_wrote_them(db, stud
     assert (child["source"], child["call_id"], child["reference_answer"]) == ("m", call["id"], None)
     assert (call["stage"], call["outcome"]) == ("evolution", "ok")
     assert child["run_id"] == db.execute("SELECT id FROM runs").fetchone()["id"]
-    assert result.summary == "m: 1 new instructions (0 known)"
+    assert result.summary == "m: 1 new instruction (0 known)"
 
 
 def test_parents_of_each_round_are_the_children_of_the_one_before(db, study: Study, server):
@@ -278,11 +278,11 @@ def test_duplicates_and_near_duplicates_are_dropped_and_counted(db, study: Study
     result = run(db, server, per_seed=3, options={"concurrency": 1})
     # then only the last one joins the pool
     assert [(each.new, each.exact, each.near) for each in result.rounds] == [(1, 1, 1)]
-    assert result.summary == "m: 1 new instructions (0 known), 2 dropped (1 duplicates, 1 near-duplicates)"
+    assert result.summary == "m: 1 new instruction (0 known), 2 dropped (1 duplicate, 1 near-duplicate)"
     assert [row[0] for row in db.execute("SELECT instruction FROM instructions")] == [seed, "Write an ode to a kettle."]
     # and a second run drops them again without paying
     assert (
-        run(db, server, per_seed=3).summary == "m: nothing to do (1 known), 2 dropped (1 duplicates, 1 near-duplicates)"
+        run(db, server, per_seed=3).summary == "m: nothing to do (1 known), 2 dropped (1 duplicate, 1 near-duplicate)"
     )
     assert len(server.requests) == 3
 

@@ -14,14 +14,14 @@ import pytest
 
 from madetl.errors import ParameterError
 from madetl.exporting import exports
-from madetl.exporting.exports import Voters
 from madetl.formats import writing
 from madetl.importing import answers as files_of_answers
+from madetl.ranking.votes import RankParameters
 from madetl.store import database
 from tests.conftest import Study
 from tests.support.sheet_study import MODELS, read, small_study
 
-PEOPLE = Voters()
+PEOPLE = RankParameters()
 
 
 def judged_study(db: sqlite3.Connection) -> None:
@@ -85,17 +85,17 @@ class TestArena:
         assert fourth["winner"] == "tie"
 
     @pytest.mark.parametrize(
-        ("voters", "scenario", "count"),
+        ("votes", "count"),
         [
-            (Voters(judges=True), None, 1),
-            (Voters(names=("ann",)), None, 3),
-            (Voters(names=("ann", "judge")), None, 4),
-            (PEOPLE, "Coding", 2),
+            (RankParameters(judges=True), 1),
+            (RankParameters(annotators=("ann",)), 3),
+            (RankParameters(annotators=("ann", "judge")), 4),
+            (RankParameters(scenarios=("Coding",)), 2),
         ],
     )
-    def test_whose_votes_and_of_which_scenario(self, db, tmp_path, voters, scenario, count):
+    def test_whose_votes_and_of_which_scenario(self, db, tmp_path, votes, count):
         judged_study(db)
-        assert exports.arena(db, tmp_path / "b.jsonl", voters, scenario).rows == count
+        assert exports.arena(db, tmp_path / "b.jsonl", votes).rows == count
         assert len(lines(tmp_path / "b.jsonl")) == count
 
     @pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet"])
@@ -125,7 +125,11 @@ class TestArena:
     @pytest.mark.parametrize(
         ("voters", "name", "message"),
         [
-            (Voters(names=("eve",)), "b.json", "No annotator is called 'eve'. There are: ann, bob, judge."),
+            (
+                RankParameters(annotators=("eve",)),
+                "b.json",
+                "No annotator is called 'eve'. There are: ann, bob, judge.",
+            ),
             (PEOPLE, "b.csv", "ends in .json, .jsonl or .parquet"),
             (PEOPLE, "no/b.json", "the folder .* does not exist"),
         ],
@@ -186,7 +190,8 @@ class TestMadEval:
     def test_a_selections_pairs_are_all_there_judged_or_not(self, db, tmp_path):
         small_study(db, 2)
         Study(db).judgment(1, 2, "model_b")
-        Study(db).judgment(1, 2, "tie", source_id="2")
+        Study(db).judgment(1, 2, "tie", "bob")
+        Study(db).judgment(1, 2, "tie", source_id="2", status="repeat")
         done = exports.mad_eval(db, tmp_path / "pairs", PEOPLE, selection="pilot")
         rows = [row for path in sorted((tmp_path / "pairs").iterdir()) for row in lines(path)]
         assert done.rows == len(rows) == 7
@@ -271,15 +276,15 @@ class TestAlpacaEval:
 
     def test_some_models_of_one_scenario(self, db, tmp_path):
         judged_study(db)
-        exports.alpaca_eval(db, tmp_path / "outputs", "Coding", ["mid-3"])
+        exports.alpaca_eval(db, tmp_path / "outputs", ["Coding"], ["mid-3"])
         (path,) = (tmp_path / "outputs").iterdir()
         assert [row["instruction"] for row in json.loads(path.read_text("utf-8"))] == ["Sum"]
 
     def test_nothing_to_export(self, db, tmp_path):
-        with pytest.raises(ParameterError, match="no responses in scenario 'Coding'"):
-            exports.alpaca_eval(db, tmp_path / "outputs", "Coding")
+        with pytest.raises(ParameterError, match="no responses in scenario Coding"):
+            exports.alpaca_eval(db, tmp_path / "outputs", ["Coding"])
         with pytest.raises(ParameterError, match="No model is called 'x'"):
-            exports.alpaca_eval(db, tmp_path / "outputs", None, ["x"])
+            exports.alpaca_eval(db, tmp_path / "outputs", (), ["x"])
         assert not (tmp_path / "outputs").exists()
 
 
@@ -390,7 +395,7 @@ class TestCommands:
         again = madetl("import", "judgments", "-", "--annotator", "ann", "--json", input=sheet.read_text("utf-8-sig"))
 
         assert "there may be verdicts in it" in refused.stderr
-        assert done.stdout == "judgments: 5 judgments (5 new, 0 known); 1 item left empty\n"
+        assert done.stdout.startswith("judgments: 5 judgments (5 new, 0 known); 1 item left empty\nNext:\n")
         assert json.loads(again.stdout)["counts"]["judgments known"] == 5
         outcomes = [tuple(row) for row in db.execute("SELECT command, outcome FROM runs ORDER BY id")]
         assert outcomes == [

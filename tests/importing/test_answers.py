@@ -238,7 +238,7 @@ def test_verdicts_are_stored_in_canonical_order_and_given_back_in_the_order_show
 def test_mad_eval_does_not_say_what_was_shown_first(db: sqlite3.Connection, files: Files) -> None:
     first = files("m-vs-n.jsonl", pair("m"), pair("tie"))
     second = files("n-vs-m.jsonl", pair("m"), pair("n"), pair(""))
-    done = answers.import_mad_eval(db, [first, second], annotator="alice")
+    done = answers.import_mad_eval(db, [first, second], crowds=["passers-by"])
     assert rows(db, _VERDICTS) == [
         ("m", "n", "x", "y", "model_a", None),
         ("m", "n", "x", "y", "tie", None),
@@ -249,8 +249,8 @@ def test_mad_eval_does_not_say_what_was_shown_first(db: sqlite3.Connection, file
         "mad-eval: 4 judgments (4 new, 0 known); 10 responses (4 new, 6 known, 0 empty); 1 not judged"
     )
     assert rows(db, "SELECT DISTINCT n.name, kind, source FROM judgments JOIN annotators n ON n.id = annotator_id") == [
-        ("alice", "person", f"mad-eval:{files.folder.name}/m-vs-n.jsonl"),
-        ("alice", "person", f"mad-eval:{files.folder.name}/n-vs-m.jsonl"),
+        ("passers-by", "crowd", f"mad-eval:{files.folder.name}/m-vs-n.jsonl"),
+        ("passers-by", "crowd", f"mad-eval:{files.folder.name}/n-vs-m.jsonl"),
     ]
 
 
@@ -273,7 +273,7 @@ def test_equal_rows_of_different_files_are_different_votes(db: sqlite3.Connectio
     done = answers.import_arena(db, [files("2.jsonl", battle("m", "n", "tie"))])
     assert done.counts["judgments new"] == 1
     assert len(done.warnings) == 1
-    assert done.warnings[0].startswith("1 of the new judgments are like one that another file or source brought before")
+    assert done.warnings[0].startswith("1 of the new judgments is like one that another file or source brought before")
     assert "`madetl delete run 2` takes" in done.warnings[0]
 
 
@@ -336,10 +336,14 @@ def test_a_worldwide_id_with_another_winner_is_refused_with_the_one_that_stands(
     with pytest.raises(InputError) as error:
         answers.import_arena(db, [file])
     assert str(error.value) == (
-        f"{file}, line 2, field winner: the vote {long} is stored with the winner {'model_b' if turned else 'model_a'},"
-        " not tie; `madetl delete run 1` takes back the import that it came in. Nothing of this file was imported."
+        f"{file}, line 2, field winner: arena judged as vote {long} already (run 1): m then, tie now. With --revise the"
+        " new verdicts count, and the old ones are kept as revised. Nothing of this file was imported."
     )
     assert count(db, "judgments") == 1
+    for _ in range(2):  # the second time there is nothing left to revise
+        answers.import_arena(db, [file], again="revise")
+        found = rows(db, f"SELECT winner, status FROM judgments WHERE source_id LIKE '{long}%' ORDER BY id")
+        assert found == [("model_a", "revised"), ("tie", "counted")]
 
 
 def test_a_battle_that_another_source_brought_is_counted_one_to_one(db: sqlite3.Connection, files: Files) -> None:
@@ -371,8 +375,9 @@ def test_votes_on_our_own_sheets_are_not_repetitions_of_one_another(
         source="judgments:bob.csv", source_id="1",
     )  # fmt: skip
     with database.transaction(db):
-        assert judgments.store(db, [verdict], None) == judgments.StoredJudgments(new=1, known=0, elsewhere=0)
-        assert judgments.store(db, [verdict], None) == judgments.StoredJudgments(new=0, known=1, elsewhere=0)
+        for new in (1, 0):
+            stored = judgments.insert(db, judgments.sort_out(db, [verdict]), None)
+            assert stored == judgments.StoredJudgments(new=new, known=1 - new, revised=0, repeats=0, elsewhere=0)
 
 
 def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: Files, study: Study) -> None:
@@ -393,7 +398,7 @@ def test_scores_are_stored_under_a_metric_alone(db: sqlite3.Connection, files: F
         "mad-eval: 2 judgments (0 new, 2 known); 6 responses (0 new, 6 known, 0 empty); 3 scores (2 new, 1 known);"
         " 1 not judged"
     )
-    assert done.warnings == ["1 scores differ from the first one given for their pair of answers, which is kept."]
+    assert done.warnings == ["1 score differs from the first one given for its pair of answers, which is kept."]
     sql = (
         "SELECT t.name, t.parameters, ra.response, rb.response, score, shorter_words, length_ratio, explanation,"
         " model_a_id, model_b_id, i.instruction FROM similarities s JOIN metrics t ON t.id = metric_id"
@@ -452,7 +457,8 @@ def test_an_import_is_a_run_with_its_parameters_and_closing_line(db: sqlite3.Con
     command, parameters, outcome, summary = rows(db, "SELECT command, parameters, outcome, summary FROM runs")[0]
     assert (command, outcome) == ("import mad-eval", "ok")
     assert json.loads(parameters) == {
-        "files": [file], "scenario": "MAD-Eval", "annotator": "alice", "metric": None
+        "files": [file], "scenario": "MAD-Eval", "annotator": "alice", "crowds": [], "metric": None, "revise": False,
+        "as_repeat": False,
     }  # fmt: skip
     assert summary.split("\n") == [done.summary, *done.warnings]
     for table in ("instructions", "responses", "judgments"):
@@ -471,18 +477,20 @@ def test_scenarios_that_cannot_be(db: sqlite3.Connection, files: Files, scenario
 
 def test_each_command_says_what_came_in(madetl: Madetl, files: Files) -> None:
     texts = files("pool.jsonl", {"question": "q"})
-    assert madetl("import", "instructions", texts, "--scenario", "S").stdout == (
-        "instructions: 1 instruction (1 new, 0 known)\n"
-    )
+    done = madetl("import", "instructions", texts, "--scenario", "S")
+    assert done.stdout.startswith("instructions: 1 instruction (1 new, 0 known)\nNext:\n")
     answers = json.dumps({"text": "q", "output": "a"})
     done = madetl("import", "responses", "-", "--scenario", "S", "--model", "m", input=answers)
-    assert done.stdout == "responses: 1 response (1 new, 0 known, 0 empty)\n"
+    assert done.stdout.startswith("responses: 1 response (1 new, 0 known, 0 empty)\nNext:\n")
     outputs = files("o.json", {"instruction": "q", "output": "", "generator": "m"})
-    assert madetl("import", "alpaca-eval", outputs).stdout == "alpaca-eval: 1 response (0 new, 0 known, 1 empty)\n"
+    done = madetl("import", "alpaca-eval", outputs)
+    assert done.stdout.startswith("alpaca-eval: 1 response (0 new, 0 known, 1 empty)\nNext:\n")
     pairs = files("m-vs-n.jsonl", pair("m", score=0.5))
     done = madetl("import", "mad-eval", pairs)
-    assert done.stdout == "mad-eval: 1 judgment (1 new, 0 known); 2 responses (2 new, 0 known, 0 empty)\n"
-    assert done.stderr.startswith("Warning: 1 similarity scores were left out; with --metric NAME")
+    assert done.stdout.startswith(
+        "mad-eval: 1 judgment (1 new, 0 known); 2 responses (2 new, 0 known, 0 empty)\nNext:\n  madetl rank\n"
+    )
+    assert done.stderr.startswith("Warning: 1 similarity score was left out; with --metric NAME")
     battles = files("b.jsonl", battle("m", "n", "tie"))
     counts = json.loads(madetl("import", "arena", battles, "--annotator", "alice", "--json").stdout)
     assert counts["summary"] == "arena: 1 judgment (1 new, 0 known); 2 responses (2 new, 0 known, 0 empty)"
@@ -509,11 +517,11 @@ def test_bad_input_is_one_line_and_status_1(madetl: Madetl, db_file: Path) -> No
 def test_eight_models_of_alpaca_eval(db: sqlite3.Connection, shared: Path) -> None:
     names = sorted(map(str, (shared / "alpaca_eval").glob("*.json")))
     done = answers.import_alpaca_eval(db, names)
-    assert done.summary == "alpaca-eval: 6440 responses (6439 new, 0 known, 1 empty)"
+    assert done.summary == "alpaca-eval: 6,440 responses (6,439 new, 0 known, 1 empty)"
     assert (count(db, "instructions"), count(db, "models"), count(db, "responses")) == (805, 8, 6440)
     assert done.warnings == []
     again = answers.import_alpaca_eval(db, names)
-    assert again.summary == "alpaca-eval: 6440 responses (0 new, 6440 known, 0 empty)"
+    assert again.summary == "alpaca-eval: 6,440 responses (0 new, 6,440 known, 0 empty)"
 
 
 @pytest.mark.parametrize("arena_first", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from madetl.errors import InputError
-from madetl.importing.judgments import import_judgments
 from madetl.store import deletion
 from tests.conftest import Study
 from tests.support.sheet_study import MODELS, export, filled, fresh, read, select, small_study, take, winners, write
@@ -42,7 +42,7 @@ class TestImport:
             assert (item["response_1"], item["response_2"]) == (row["response_a"], row["response_b"])
             assert row["order_known"] == 1
             assert row["comment"] == f"on {item['item']}"
-            assert row["source"] == "sheet"
+            assert row["source"] == "sheet:filled.csv"
         own = db.execute(
             "SELECT n.name, a.state, a.decided_at IS NULL"
             " FROM assignments AS a JOIN annotators AS n ON n.id = a.annotator_id"
@@ -70,7 +70,7 @@ class TestImport:
             assert take(db, str(path), annotator=name).new == 6
         assert Counter(name for name, _ in winners(db)) == {"ann": 6, "bob": 6}
 
-    def test_a_changed_verdict_is_an_error_that_says_how_to_take_the_old_one_back(self, db, tmp_path):
+    def test_a_changed_verdict_is_an_error_that_says_what_to_do(self, db, tmp_path):
         small_study(db, 2)
         export(db, tmp_path / "sheet.csv")
         third, fourth = (row["item"] for row in read(tmp_path / "sheet.csv")[2:4])
@@ -79,9 +79,12 @@ class TestImport:
         with pytest.raises(InputError) as caught:
             take(db, str(changed), annotator="ann")
         assert (caught.value.line, caught.value.field) == (4, "winner")
-        assert f"ann has judged item {third} already: response_2 is stored, not response_1." in str(caught.value)
         run = db.execute("SELECT run_id FROM judgments").fetchone()[0]
-        assert f"`madetl delete run {run}`" in str(caught.value)
+        both = f"ann judged item {third} already (run {run}): response_2 then, response_1 now."
+        assert both in str(caught.value)
+        assert "--revise" in str(caught.value)
+        assert "--as-repeat" in str(caught.value)
+        assert "--crowd" not in str(caught.value)
         assert len(winners(db)) == 1
 
     def test_a_persons_own_sheet_needs_no_name_and_takes_no_other(self, db, tmp_path):
@@ -132,27 +135,17 @@ class TestImport:
         assert f"  line 7, field item: item {rows[5]['item']} stands on line 6 already." in text
         assert winners(db) == []
 
-    def test_items_that_were_removed_since_are_left_out_and_counted(self, db, tmp_path):
-        """Given a sheet of three models, when one is deleted before it comes back, the other verdicts go in."""
+    def test_a_sheet_with_an_item_that_was_removed_since_fails_as_a_whole(self, db, tmp_path):
+        """Given a sheet of three models, when one is deleted before it comes back, each row of it is named."""
         small_study(db, 2)
         export(db, tmp_path / "sheet.csv")
         path = str(filled(tmp_path / "sheet.csv", {"*": "tie"}))
         deletion.delete(db, "model", MODELS[0])
-        done = import_judgments(db, [path], annotator="ann")
-        assert done.summary == "judgments: 2 judgments (2 new, 0 known)"
-        assert done.warnings == [
-            "4 verdicts are on items that this database does not have, and were left out: they were removed since the"
-            " sheet was made, or are another database's."
-        ]
-
-    def test_a_sheet_without_any_item_of_this_database_is_refused(self, db, tmp_path):
-        small_study(db, 2)
-        export(db, tmp_path / "sheet.csv")
-        path = str(filled(tmp_path / "sheet.csv", {"*": "tie"}))
-        for model in MODELS[:2]:
-            deletion.delete(db, "model", model)
-        with pytest.raises(InputError, match="none of the 6 items judged in it is in this database: removed since"):
+        with pytest.raises(InputError) as caught:
             take(db, path, annotator="ann")
+        text = str(caught.value)
+        assert "4 faults in its rows. Nothing of this file was imported." in text
+        assert len(re.findall(r"line \d, field item: this database has no item \d{6}\.", text)) == 4
         assert winners(db) == []
 
     def test_only_the_first_twenty_faults_are_listed(self, db, tmp_path):
@@ -316,13 +309,21 @@ class TestTable:
             ("kim", "Writing", "koala", "both_bad", None, None, 0, None, "judgments:votes.csv"),
         ]
 
-    def test_identical_rows_count_each_and_a_renamed_longer_file_only_its_new_ones(self, filled_db, tmp_path):
+    def test_identical_rows_are_one_vote_of_a_person_and_several_of_a_crowd(self, filled_db, tmp_path):
         head, row = "instruction;model_a;model_b;winner", "=Sum it up;koala;gpt;tie"
         first = self.table(tmp_path, head, row, row)
         longer = self.table(tmp_path, head, row, row, row, "=Sum it up;koala;gpt;gpt", name="later.csv")
+        counts = [
+            (done.new, done.known) for done in (take(filled_db, path, annotator="kim") for path in (first, first))
+        ]
+        assert counts == [(1, 1), (0, 2)]
+        with pytest.raises(
+            InputError, match=r"line 5, .*: kim judged .* already \(run 1\): tie then, gpt now.*--crowd"
+        ):
+            take(filled_db, longer, annotator="kim")
         counts = []
         for path in (first, first, longer):
-            done = take(filled_db, path, annotator="kim")
+            done = take(filled_db, path, crowds=["passers-by"])
             counts.append((done.new, done.known))
         assert counts == [(2, 0), (0, 2), (2, 2)]
 

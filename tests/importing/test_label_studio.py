@@ -157,7 +157,7 @@ class TestImport:
         assert [row["comment"] for row in rows] == ["short\nand good", None]
         assert [row["seconds"] for row in rows] == [12.5, None]
         assert {row["created_at"] for row in rows} == {"2026-01-02T03:04:05.678Z"}
-        assert {row["source"] for row in rows} == {"label-studio"}
+        assert {row["source"] for row in rows} == {"label-studio:export.json"}
         states = db.execute("SELECT annotator_id, state FROM assignments WHERE annotator_id IS NOT NULL").fetchall()
         assert [tuple(row) for row in states] == [(1, "judged"), (2, "judged")]
 
@@ -257,7 +257,7 @@ class TestImport:
     def test_a_verdict_that_changed_is_refused(self, db, tmp_path, project):
         bring(db, tmp_path, exported(project, annotation("tie")), "ann")
         before = snapshot(db)
-        with pytest.raises(InputError, match=r"ann has judged item \d+ already: tie is stored, not response_1"):
+        with pytest.raises(InputError, match=r"ann judged item \d+ already \(run 2\): tie then, response_1 now"):
             bring(db, tmp_path, exported(project, annotation("response_1"), annotation("tie")), "ann")
         assert snapshot(db) == before
 
@@ -317,11 +317,13 @@ class TestBadFiles:
         for part in ("task 1001, annotation 0: found -1", 'task 1005, annotation 4: "Great"'):
             assert part in text
 
-    def test_an_item_that_was_removed_since_is_left_out(self, db, tmp_path, project):
+    def test_an_item_that_was_removed_since_fails_the_file(self, db, tmp_path, project):
         rows = exported(project, *(annotation("tie", number=n) for n in range(3)))
         rows[1]["data"]["item"] = 4711
-        done = bring(db, tmp_path, rows)
-        assert (done.counts["judgments new"], done.counts["items removed"]) == (2, 1)
+        before = snapshot(db)
+        with pytest.raises(InputError, match=r"this database has no item 4711\..*Nothing of this file was imported"):
+            bring(db, tmp_path, rows)
+        assert snapshot(db) == before
 
     def test_two_annotations_of_one_person_that_differ(self, db, tmp_path, project):
         rows = exported(project, [annotation("tie", number=1), annotation("response_1", number=2)])
@@ -372,7 +374,7 @@ def test_the_commands(db, madetl, tmp_path):
     path = tmp_path / "export.json"
     path.write_text(json.dumps(exported(dealt(tmp_path), *(annotation(choice) for choice in CHOICE[1:]))), "utf-8")
     done = madetl("import", "label-studio", path, "--annotator", "1=ann")
-    assert done.stdout == "label-studio: 3 judgments (3 new, 0 known)\n"
+    assert done.stdout.startswith("label-studio: 3 judgments (3 new, 0 known)\nNext:\n")
     counts = json.loads(madetl("import", "label-studio", path, "--annotator", "ann", "--json").stdout)["counts"]
     assert counts["judgments known"] == 3
     assert madetl("import", "label-studio", tmp_path / "project" / "tasks.json", status=1).stderr.startswith("Error: ")

@@ -113,10 +113,10 @@ def test_limit_means_the_same_instructions_for_every_model(db, study: Study, ser
 def test_one_scenario_alone(db, study: Study, server):
     study.instruction("w", "Writing")
     study.instruction("c", "Coding")
-    ask(db, server, scenario="Coding")
+    ask(db, server, scenarios=["Coding"])
     assert [text for text, _, _ in responses(db)] == ["c"]
     with pytest.raises(ParameterError, match="There is no scenario 'Poetry'"):
-        ask(db, server, scenario="Poetry")
+        ask(db, server, scenarios=["Poetry"])
 
 
 @pytest.mark.parametrize("provider", ["openai", "gemini"])
@@ -219,7 +219,7 @@ def test_what_was_cut_off_is_stored_and_counted(db, study: Study, server):
     result = ask(db, server)
     [(_, _, text)] = responses(db)
     assert text == db.execute("SELECT answer FROM calls WHERE outcome = 'truncated'").fetchone()[0]
-    assert result.summary == "m: 1 answers stored (0 known), 1 of them cut off at the longest (--max-tokens)"
+    assert result.summary == "m: 1 answer stored (0 known), 1 of them cut off at the longest (--max-tokens)"
     assert result.report.undone == 0
 
 
@@ -245,7 +245,7 @@ def test_second_run_tries_what_was_transient_and_lists_the_rest(db, study: Study
     result = ask(db, server)
     assert responses(db) == [("one", 0, "m answers: one")]
     assert (result.report.requests, dict(result.report.left)) == (1, {"refused": 1})
-    assert result.summary == "m: 1 answers stored (0 known), 1 missing"
+    assert result.summary == "m: 1 answer stored (0 known), 1 missing"
     # unless everything is to be
     assert ask(db, server, options={"retry_failed": True}).report.undone == 0
     assert len(responses(db)) == 2
@@ -347,9 +347,10 @@ def test_the_command_from_dry_run_to_second_run(db_file, study: Study, server, m
     dry = madetl(*arguments, "--dry-run").stdout
     assert "requests" in dry
     assert "unknown: no price" in dry
+    assert dry.rstrip().endswith("Pool: 2 instructions in Writing")
     # a failure is exit status 1, with a count and the provider's words
     done = madetl(*arguments, "--price-in", 1, "--price-out", 1, status=1)
-    assert done.stdout == "m: 1 answers stored (0 known), 1 missing\n"
+    assert done.stdout == "m: 1 answer stored (0 known), 1 missing\nPool: 2 instructions in Writing\n"
     assert "1 failed: refused (I'm sorry" in done.stderr
     assert "2 requests; 3 tokens in" in done.stderr
     again = json.loads(madetl(*arguments, "--json", status=1).stdout)

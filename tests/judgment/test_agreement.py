@@ -161,12 +161,19 @@ def item(study: Study, number: int, scenario: str = "Writing") -> tuple[int, int
 
 
 def vote(
-    study: Study, annotator: str, winners: str, *, scenario: str = "Writing", start: int = 0, source_id: str = "1"
+    study: Study,
+    annotator: str,
+    winners: str,
+    *,
+    scenario: str = "Writing",
+    start: int = 0,
+    source_id: str = "1",
+    status: str = "counted",
 ):
     """One verdict per letter, on items start, start + 1, …; '.' leaves one out."""
     for number, letter in enumerate(winners, start):
         if letter != ".":
-            study.judgment(*item(study, number, scenario), WINNERS[letter], annotator, source_id)
+            study.judgment(*item(study, number, scenario), WINNERS[letter], annotator, source_id, status=status)
 
 
 @pytest.fixture
@@ -187,7 +194,7 @@ def by_name(found):
 def test_the_report_by_hand(three, db):
     overall, coding, writing = agreement.report(db).scenarios
     assert [one.scenario for one in (overall, coding, writing)] == ["overall", "Coding", "Writing"]
-    assert (overall.people, overall.verdicts, overall.response_pairs, overall.shared) == (3, 14, 8, 6)
+    assert (overall.people, overall.votes, overall.response_pairs, overall.shared) == (3, 14, 8, 6)
     assert (writing.people, writing.response_pairs, writing.shared) == (2, 6, 6)
     assert overall.same == writing.same == pytest.approx(4 / 6)
     assert overall.alpha == writing.alpha
@@ -209,7 +216,7 @@ def test_the_report_by_hand(three, db):
 
 def test_the_verdicts_of_judges_are_not_in_peoples_alpha(three, db):
     before = agreement.report(db).scenarios[0]
-    vote(three, "gpt-judge", "bbbbbb", source_id="2")
+    vote(three, "gpt-judge", "bbbbb", source_id="2", status="repeat")
     three.annotator("other-judge", "model")
     vote(three, "other-judge", "bbbbbb")
     after = agreement.report(db).scenarios[0]
@@ -218,7 +225,7 @@ def test_the_verdicts_of_judges_are_not_in_peoples_alpha(three, db):
 
 def test_one_scenario_alone_is_what_it_is_among_others(three, db):
     among = agreement.report(db).scenarios
-    alone = agreement.report(db, scenario="Writing").scenarios
+    alone = agreement.report(db, scenarios=["Writing"]).scenarios
     assert alone == [among[2]]
 
 
@@ -236,16 +243,38 @@ def test_habits_by_hand(study, db):
     assert by_name(agreement.report(db).scenarios[0])["ann"].seconds == statistics.median([10, 40, 20, 30])
 
 
-def test_the_first_verdict_counts_between_annotators_and_the_later_are_told_of(three, db):
+def test_the_vote_counts_between_annotators_and_what_was_revised_is_told_of(three, db):
     before = agreement.report(db)
-    vote(three, "ann", "bbb", source_id="2")
+    vote(three, "ann", "bbb", source_id="2", status="revised")
     after = agreement.report(db)
     assert after.scenarios[0].pairs == before.scenarios[0].pairs
     assert after.scenarios[0].alpha == before.scenarios[0].alpha
-    assert by_name(after.scenarios[0])["ann"].later == 3
-    assert by_name(after.scenarios[0])["ann"].verdicts == 9
-    assert "3 further verdicts" in next(note.text for note in after.notes if note.kind == "later")
-    assert "later" not in {note.kind for note in before.notes}
+    ann = by_name(after.scenarios[0])["ann"]
+    assert (ann.votes, ann.revised, ann.repeats) == (6, 3, 0)
+    assert "3 verdicts of annotators were revised" in next(note.text for note in after.notes if note.kind == "revised")
+    assert "revised" not in {note.kind for note in before.notes}
+
+
+def test_a_crowd_agrees_with_nobody_and_counts_among_most_people(three, db):
+    before = agreement.report(db).scenarios[0]
+    three.annotator("arena", "crowd")
+    for number in range(3):
+        vote(three, "arena", "bbbbbb", source_id=str(number))
+    report = agreement.report(db)
+    after = report.scenarios[0]
+    assert (after.people, after.alpha, after.pairs) == (before.people, before.alpha, before.pairs)
+    assert by_name(after)["arena"].votes == 18
+    assert "arena (18 votes)" in next(note.text for note in report.notes if note.kind == "crowds")
+    # most people say b now; the judge said a, a, b, a, a
+    assert [(judge.response_pairs, judge.agreed) for judge in after.judges] == [(5, 1)]
+
+
+def test_a_crowd_alone_is_no_person(study, db):
+    study.annotator("arena", "crowd")
+    vote(study, "arena", "aab")
+    report = agreement.report(db)
+    assert report.scenarios[0].people == 0
+    assert "Only a crowd has judged" in next(note.text for note in report.notes if note.kind == "overlap")
 
 
 def repeat(db, annotator: str, selection: int, first: str, *again: str) -> None:
@@ -254,6 +283,7 @@ def repeat(db, annotator: str, selection: int, first: str, *again: str) -> None:
     a, b = db.execute("SELECT response_a_id, response_b_id FROM selections WHERE id = ?", (selection,)).fetchone()
     # The repeats are stored first, as where a first verdict was undone and given anew.
     for number, letter in sorted(enumerate((first, *again)), reverse=True):
+        status = "repeat" if number else "counted"
         side = ("model_a", "model_b")[number % 2]
         assignment = db.execute(
             "INSERT INTO assignments (selection_id, annotator_id, repeat, shown_first, state)"
@@ -262,8 +292,8 @@ def repeat(db, annotator: str, selection: int, first: str, *again: str) -> None:
         ).lastrowid
         db.execute(
             "INSERT INTO judgments (annotator_id, response_a_id, response_b_id, winner, shown_first, assignment_id,"
-            " source, source_id) VALUES (?, ?, ?, ?, ?, ?, 'page', ?)",
-            (who, a, b, WINNERS[letter], side, assignment, f"item:{assignment}"),
+            " source, source_id, status) VALUES (?, ?, ?, ?, ?, ?, 'page', ?, ?)",
+            (who, a, b, WINNERS[letter], side, assignment, f"item:{assignment}", status),
         )
 
 
@@ -281,12 +311,12 @@ def test_repeats_tell_how_far_one_agrees_with_oneself_and_nothing_else(db):
     assert (bob.again.count, bob.again.of, bob.again_kappa) == (1, 1, None)
     (pair,) = overall.pairs
     assert (pair.response_pairs, pair.agreed) == (2, 1)  # ann's first verdict on the second item was b
-    assert (ann.response_pairs, ann.verdicts, ann.later) == (3, 7, 0)
+    assert (ann.response_pairs, ann.votes, ann.repeats) == (3, 3, 4)
     everybody = next(one for one in overall.everybody if one.kind == "person")
-    assert (everybody.again.count, everybody.again.of, everybody.later) == (3, 5, 0)
+    assert (everybody.again.count, everybody.again.of, everybody.repeats) == (3, 5, 5)
 
 
-def test_an_item_dealt_again_after_an_undo_has_one_first_verdict(db):
+def test_an_item_dealt_again_after_an_undo_has_one_vote(db):
     small_study(db, 2)
     repeat(db, "ann", 1, "a", "a")
     db.execute(
@@ -312,7 +342,9 @@ def test_the_views_are_a_plain_loop_over_the_rows(verdicts):
             study.annotator(name)
         for number, annotator, letter in verdicts:
             seen[number, annotator] += 1
-            vote(study, annotator, letter, start=number, source_id=str(seen[number, annotator]))
+            source_id = str(seen[number, annotator])
+            status = "counted" if source_id == "1" else "repeat"
+            vote(study, annotator, letter, start=number, source_id=source_id, status=status)
             first[annotator].setdefault(number, letter)
         rows = db.execute("SELECT * FROM agreement WHERE scenario = 'overall'").fetchall()
         expected = {}
@@ -389,9 +421,9 @@ def test_errors_say_what_there_is(study, db):
     vote(study, "ann", "a")
     item(study, 1, "Coding")
     with pytest.raises(ParameterError, match="Nobody has judged anything in scenario Coding yet"):
-        agreement.report(db, scenario="Coding")
+        agreement.report(db, scenarios=["Coding"])
     with pytest.raises(ParameterError, match="There is no scenario 'Cooking'"):
-        agreement.report(db, scenario="Cooking")
+        agreement.report(db, scenarios=["Cooking"])
     with pytest.raises(ParameterError, match="0 rounds"):
         agreement.report(db, rounds=0)
     assert not db.in_transaction

@@ -424,6 +424,28 @@ class TestSkip:
         assert annotate.skipped(db, study, ann) == []
 
 
+class TestOneVote:
+    def test_a_verdict_on_the_page_does_not_count_where_the_vote_came_in_meanwhile(self, db):
+        """Given a pair on the page, when a table brings the annotator's vote on it first, the page's is a repeat."""
+        small_study(db, 1)
+        study = begun(db)
+        [ann] = people(db, "ann")
+        assignment = annotate.begin(db, study, ann)
+        pair = db.execute(
+            "SELECT response_a_id, response_b_id FROM selections"
+            " WHERE id = (SELECT selection_id FROM assignments WHERE id = ?)",
+            (assignment,),
+        ).fetchone()
+        Rows(db).judgment(*pair, "tie", "ann")
+        assert annotate.judge(db, study, ann, assignment, "first")
+        assert column(db, "SELECT status FROM judgments ORDER BY id") == ["counted", "repeat"]
+        assert annotate.undo(db, study, ann)
+        assert column(db, "SELECT status FROM judgments ORDER BY id") == ["counted"]
+
+    def test_a_name_written_otherwise_is_the_same_person(self, db):
+        assert people(db, "Ann", " ann ", "ANN", "bob") == [1, 1, 1, 2]
+
+
 class TestRepeats:
     def test_a_share_is_asked_again_later_with_the_order_drawn_anew(self, db):
         small_study(db, 20)

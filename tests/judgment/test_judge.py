@@ -220,6 +220,19 @@ def test_the_second_run_asks_nothing_and_a_larger_selection_only_the_rest(db, st
     assert len(server.requests) == 36
 
 
+def test_a_pair_on_which_the_judges_vote_came_in_otherwise_is_not_asked(db, study, server):
+    select(study, 2)
+    study.annotator(NAME, "model")
+    first, second = db.execute("SELECT response_a_id, response_b_id FROM selections ORDER BY id").fetchone()
+    study.judgment(first, second, "tie", NAME)
+    judge(db, server)
+    assert len(server.requests) == 2 * 5
+    counted = db.execute("SELECT count(*), count(DISTINCT response_a_id || ' ' || response_b_id) FROM votes").fetchone()
+    assert tuple(counted) == (6, 6)
+    judge(db, server)
+    assert len(server.requests) == 2 * 5
+
+
 def test_a_pair_with_one_answer_of_two_waits_and_that_answer_is_not_asked_for_again(db, selected, server):
     # given a server that fails on one order of each pair
     def moody(received: ReceivedRequest) -> str:

@@ -348,7 +348,7 @@ def test_too_few_outputs_of_vllm_are_asked_for_one_by_one():
     found = with_engine("generate", output()).chat_many([ChatRequest("q")] * 3)
     assert [answer.outcome for answer in found] == ["ok"] * 3
     found = with_engine("generate").chat_many([ChatRequest("q")] * 2)
-    assert {str(answer) for answer in found} == {"the answer does not fit its format: 0 answers came for 1 questions"}
+    assert {str(answer) for answer in found} == {"the answer does not fit its format: 0 answers came for 1 question"}
 
 
 def test_odd_vectors_of_vllm_are_told():

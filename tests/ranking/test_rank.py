@@ -169,7 +169,7 @@ def test_a_seed_gives_the_same_numbers_again_and_another_run(three_models, db, m
 def test_a_scenario_alone_gives_what_it_gives_among_others(three_models, db):
     among = rank.rank(db, RankParameters(rounds=50)).leaderboards
     assert [board.scenario for board in among] == ["overall", "Coding", "Writing"]
-    alone = rank.rank(db, RankParameters(rounds=50, scenario="Writing")).leaderboards
+    alone = rank.rank(db, RankParameters(rounds=50, scenarios=("Writing",))).leaderboards
     assert alone == [among[2]]
     assert set(by_model(among[1])) == {"y", "z"}
 
@@ -182,7 +182,7 @@ def test_votes_on_one_item_are_drawn_together(study, db):
         for number, letter in enumerate("aaabbaab"):
             vote_again(study, "x", "y", number, letter * 9)
     ten = rank.rank(db, RankParameters(method="bt")).leaderboards[0]
-    assert ten.counts == {"battles": 80, "ties": 0, "both_bad": 0, "items": 8, "annotators": 10}
+    assert ten.counts == {"battles": 80, "ties": 0, "both_bad": 0, "items": 8, "annotators": 10, "crowds": []}
     line = by_model(ten)["x"]
     assert line.upper - line.lower > 0.8 * (one.upper - one.lower)
 
@@ -253,7 +253,7 @@ def test_votes_of_models_are_never_mixed_in_silently(people_and_judges, db, chos
 
 
 def copied(db, winners):
-    """The same instructions and answers in a database of its own, where one annotator gave these verdicts.
+    """The same instructions and answers in a database of its own, where a crowd gave these verdicts.
 
     `winners`: (response_a_id, response_b_id, winner), in order.
     """
@@ -262,15 +262,17 @@ def copied(db, winners):
     other.row_factory = sqlite3.Row
     other.execute("DELETE FROM judgments")
     study = Study(other)
+    other.execute("UPDATE annotators SET kind = 'crowd' WHERE id = ?", (study.annotator("ann"),))
     for number, (a, b, winner) in enumerate(winners):
         study.judgment(a, b, winner, source_id=str(number))
     return other
 
 
 def plain_majority(db, kind="person"):
-    """Each response pair's verdict with most votes, one vote per annotator, in order of its first vote."""
+    """Each response pair's verdict with most votes, without repeats, in order of its first vote."""
     votes: dict[tuple[int, int], dict[int, str]] = {}
-    sql = "SELECT j.* FROM judgments AS j JOIN annotators AS n ON n.id = j.annotator_id WHERE n.kind = ? ORDER BY j.id"
+    sql = "SELECT j.* FROM judgments AS j JOIN annotators AS n ON n.id = j.annotator_id WHERE n.kind = ?"
+    sql += " AND j.status = 'counted' ORDER BY j.id"
     for row in db.execute(sql, (kind,)):
         given = votes.setdefault((row["response_a_id"], row["response_b_id"]), {})
         given.setdefault(row["annotator_id"], row["winner"])
@@ -281,7 +283,7 @@ def plain_majority(db, kind="person"):
 
 @pytest.fixture
 def several_votes(study: Study) -> Study:
-    """x against y and y against z, one to four votes per item, a second vote of one person, a judge."""
+    """x against y and y against z, one to four votes per item, a repeat of one person, a judge."""
     vote(study, "x", "y", "aaabtxab")
     for number, letters in enumerate(["ab", "b", "bb", "bbt", "tx", "xx", "a", "abx"]):
         vote_again(study, "x", "y", number, letters)
@@ -291,7 +293,7 @@ def several_votes(study: Study) -> Study:
     answers = [
         row[0] for row in study.db.execute("SELECT id FROM responses WHERE instruction_id = 2 ORDER BY model_id")
     ]
-    study.judgment(*answers, "model_a", source_id="again")  # by ann, who has voted model_a there
+    study.judgment(*answers, "model_b", source_id="again", status="repeat")  # by ann, who has voted model_a there
     return study
 
 
@@ -308,7 +310,7 @@ def test_a_ranking_by_majority_is_that_of_the_majoritys_votes(several_votes, db,
     with_one_vote_each = copied(db, plain_majority(db))
     expected = rank.rank(with_one_vote_each, RankParameters(rounds=50, **how)).leaderboards
     assert [board.ratings for board in boards] == [board.ratings for board in expected]
-    assert boards[0].counts == expected[0].counts | {"annotators": 4}
+    assert boards[0].counts == expected[0].counts | {"annotators": 4, "crowds": []}
     assert boards[0].counts["battles"] == boards[0].counts["items"] == 12
     assert (boards[0].counts["ties"], boards[0].counts["both_bad"]) == (3, 1)
 
@@ -362,7 +364,7 @@ def test_whose_votes_and_how_they_count_is_stored_and_said(people_and_judges, db
 
 
 def test_outcomes_of_items_are_the_same_in_numpy_and_in_sql(several_votes, db):
-    bindings = {"kind": "person", "names": "[]", "without": "[]", "scenario": None}
+    bindings = RankParameters().counted
     in_order = np.array([tuple(row) for row in db.execute(sqlfiles.query("ranking/battles_in_order"), bindings)]).T
     outcomes = [tuple(row) for row in db.execute(sqlfiles.query("ranking/item_outcomes"), bindings)]
     assert [tuple(row) for row in votes.item_outcomes(*in_order).T] == outcomes
@@ -479,7 +481,7 @@ def test_elo_far_from_converged_says_so_and_by_how_much(three_models, db, study)
 def test_what_an_interval_cannot_tell_is_said(study, db):
     vote(study, "x", "y", "aab")
     few_items = rank.rank(db, RankParameters(rounds=200)).leaderboards[0]
-    assert "1 of 1 model pairs have fewer than 5 judged items (the fewest: 3)" in text(few_items, "items")
+    assert "1 of 1 model pair has fewer than 5 judged items (the fewest: 3)" in text(few_items, "items")
     permuted = rank.rank(db, RankParameters(rounds=50, resample="permute")).leaderboards[0]
     assert "not how sure the ranking is" in text(permuted, "order")
     assert "rounds" in noted(permuted)
@@ -501,8 +503,8 @@ def test_an_anchor_that_a_scenario_lacks_is_noted_there(three_models, db):
         ({"annotators": ("carol",)}, "There is no annotator carol. Known annotators: gpt-judge, alice, bob."),
         ({"without": ("bob", "carol")}, "There is no annotator carol. Known annotators: gpt-judge, alice, bob."),
         ({"without": ("bob", "alice")}, "No votes are left without alice, bob."),
-        ({"scenario": "Cooking"}, "no such votes in a scenario 'Cooking'. Known scenarios: Writing."),
-        ({"scenario": "overall"}, "no such votes in a scenario 'overall'"),
+        ({"scenarios": ("Cooking",)}, "no such votes in a scenario 'Cooking'. Known scenarios: Writing."),
+        ({"scenarios": ("overall",)}, "no such votes in a scenario 'overall'"),
         ({"anchor": ("gpt-9", 1000)}, "The anchor 'gpt-9' has no battles. Known models: x, y."),
     ],
 )

@@ -15,25 +15,32 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from madetl.cli.report import command_line
 from madetl.errors import ParameterError
 from madetl.judgment import agreement
 from madetl.ranking import rank
-from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine
+from madetl.ranking.leaderboards import Leaderboard
+from madetl.ranking.order import SETTLED, Neighbours, posterior_of
 from madetl.ranking.votes import RankParameters
+from madetl.rendering.markdown import render
 from madetl.report import page, resilience, rows
-from madetl.report.boards import boards, rank_interval, undecided
-from madetl.report.content import BlockGroup, Code, Plot, Section, SideBySide, Table
+from madetl.report.boards import ModelOrder, boards
+from madetl.report.content import BlockGroup, Code, Plot, Section, SideBySide, Table, WinsAndLosses
 from madetl.report.plots import svg
 from madetl.report.scripts import script_of
+from madetl.report.sections import answer
 from madetl.report.tallies import bt_ratings, positions, spearman, votes_of
 from madetl.selection import select
+from madetl.selection.adaptive import advise
 from madetl.selection.sets import SelectionParameters
 from madetl.similarity import measure
 from madetl.similarity.named import metric_named
@@ -76,7 +83,7 @@ _MADE: dict[tuple[object, ...], dict[str, Section]] = {}
 
 
 def _sections(db: sqlite3.Connection, scenario: str | None, run_id: int | None) -> dict[str, Section]:
-    found = rows.read(db, scenario, run_id)
+    found = rows.read(db, [scenario] if scenario else [], run_id=run_id)
     made = page.sections(found, boards(found), lambda *_: None)
     return {section.key: section for section in made}
 
@@ -164,18 +171,133 @@ def test_both_methods_give_what_rank_gives(studied: sqlite3.Connection) -> None:
 # --- 1, 2: the answer and the leaderboards
 
 
-def test_the_answer_is_the_leaderboard_of_the_database(studied: sqlite3.Connection) -> None:
-    leaderboard = studied.execute("SELECT * FROM leaderboard WHERE scenario = 'overall'").fetchall()
+def test_the_answer_is_the_order_of_advise_with_the_ratings_of_the_database(studied: sqlite3.Connection) -> None:
+    leaderboard = {row["model"]: row for row in studied.execute("SELECT * FROM leaderboard WHERE scenario = 'overall'")}
+    orders = advise.advise(studied, simulations=1).orders
     answer = sections(studied)["answer"]
-    shown = table(answer, "Ranks")
-    assert [row["model"] for row in shown] == [row["model"] for row in leaderboard]
-    assert [row["rating"] for row in shown] == [f"{row['rating']:,.0f}" for row in leaderboard]
-    assert [int(row["judgments"]) for row in shown] == [row["battles"] for row in leaderboard]
-    worst = [sum(other["upper"] >= row["lower"] for other in leaderboard) for row in leaderboard]
-    spans = [str(a["rank"]) if a["rank"] == b else f"{a['rank']}–{b}" for a, b in zip(leaderboard, worst, strict=True)]
-    assert [row["possible ranks"] for row in shown] == spans
-    lead = next(block.text for block in answer.blocks if getattr(block, "lead", False))
-    assert lead.startswith(f"{leaderboard[0]['model']} leads, with Elo {leaderboard[0]['rating']:,.0f}")
+    shown = table(answer, "The order")
+    assert [row["model"] for row in shown] == [orders[0].higher, *(order.lower for order in orders)]
+    assert [row["better than the next"] for row in shown] == [*(advise.percent(order.sure) for order in orders), ""]
+    for row in shown:
+        rating, lower, upper = (leaderboard[row["model"]][name] for name in ("rating", "lower", "upper"))
+        assert row["Elo"] == f"{rating:,.0f} ({lower:,.0f} to {upper:,.0f})"
+    assert [int(row["judgments"]) for row in shown] == [leaderboard[row["model"]]["battles"] for row in shown]
+    best = [float(row["probability of being best"].strip("<% ")) for row in shown]
+    assert best[0] == max(best)
+    assert 97 <= sum(value for value, row in zip(best, shown, strict=True) if "<" not in row[_BEST]) <= 100
+
+
+_BEST = "probability of being best"
+
+
+def test_no_sentence_of_the_answer_is_built_on_a_rating(studied: sqlite3.Connection) -> None:
+    answer = sections(studied)["answer"]
+    [lead] = [block.text for block in answer.blocks if getattr(block, "lead", False)]
+    [first, *_] = table(answer, "The order")
+    assert first["model"] in lead
+    assert first[_BEST] in lead
+    texts = [page_text(section) for section in sections(studied).values()]
+    assert not [text for text in texts if re.search("leads,? with|with Elo|with Bradley", text)]
+
+
+def order_of(*probabilities: float) -> ModelOrder:
+    """Models m0, m1, … whose order has these probabilities, step by step."""
+    names = [f"m{n}" for n in range(len(probabilities) + 1)]
+    steps = [Neighbours(a, b, p, p >= SETTLED) for (a, b), p in zip(pairwise(names), probabilities, strict=True)]
+    return ModelOrder(names, dict.fromkeys(names, 1), dict.fromkeys(names, 0.01) | {"m0": 0.6, "m1": 0.39}, steps, [])
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (order_of(0.6), "m0 is the best of 2 models with a probability of 60 %, m1 with 39 %. That is not settled."),
+        (
+            order_of(0.6, 0.7),
+            "of 3 models with a probability of 60 %, m1 with 39 %. No step of their order is settled.",
+        ),
+        (order_of(0.96, 0.99), "Their order is settled."),
+        (order_of(0.6, 0.99, 0.9), "Their order is settled but for m0 before m1 (60 %) and m2 before m3 (90 %)."),
+        (order_of(0.6, 0.7, 0.8, 0.99), "Of the 4 steps of their order, 1 is settled: m3 before m4 (99 %)."),
+        (order_of(*[0.6] * 10, 0.96), "Of the 11 steps of their order, 1 is settled: m10 before m11 (96 %)."),
+        (order_of(*[0.96] * 10, 0.6), "Of the 11 steps of their order, 10 are settled."),
+    ],
+)
+def test_the_first_sentence_says_what_is_settled(order: ModelOrder, words: str) -> None:
+    board = Leaderboard("overall", [], {}, [])
+    assert answer.first_sentence(board, order).endswith(words)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=80))
+@settings(max_examples=60, deadline=None)
+def test_no_two_models_of_a_range_are_told_apart(drawn: list[tuple[int, int, int]]) -> None:
+    """And every model that could stand in a range, between all that are told apart from none, stands in one."""
+    votes = [(min(a, b), max(a, b), points) for a, b, points in drawn if a != b]
+    assume(votes)
+    made = [
+        {
+            "instruction_id": n,
+            "model_a_id": a,
+            "model_b_id": b,
+            "half_points": points,
+            "winner": "",
+            "annotator": "x",
+            "kind": "person",
+        }
+        for n, (a, b, points) in enumerate(votes)
+    ]
+    names = {n: f"model {n}" for n in range(6)}
+    all_votes = votes_of(made, names, "overall")
+    order = ModelOrder.of(all_votes, seed=1)
+    found = posterior_of(all_votes)
+    number = {name: n for n, name in enumerate(all_votes.models)}
+
+    def together(first: int, last: int) -> bool:
+        models = [number[name] for name in order.models[first : last + 1]]
+        pairs = np.array(list(combinations(models, 2))).T
+        one = len({order.component[name] for name in order.models[first : last + 1]}) == 1
+        return one and bool((found.probability(pairs[0][None], pairs[1][None]) < SETTLED).all())
+
+    spans = list(combinations(range(len(order.models)), 2))
+    possible = [span for span in spans if together(*span)]
+    longest = [(a, b) for a, b in possible if not any(c <= a and b <= d and (c, d) != (a, b) for c, d in possible)]
+    assert list(order.alike) == longest
+
+
+def test_ranges_are_said_with_their_models(db: sqlite3.Connection, study: Study) -> None:
+    for number in range(40):
+        instruction = study.instruction(f"Question {number}?")
+        answers = [study.response(instruction, model, f"{model} {number}") for model in "abcd"]
+        study.judgment(answers[0], answers[1], ["model_a", "model_b"][number % 2])
+        study.judgment(answers[1], answers[2], "model_a")
+        study.judgment(answers[2], answers[3], ["model_a", "model_b"][number % 2])
+    text = page_text(sections(db)["answer"])
+    assert re.search(r"order is settled but for .* before .* \(\d\d %\) and .* before .* \(\d\d %\)\.", text)
+    assert re.search(
+        r"each model from every other one of its range: 1–2 \([ab] and [ab]\); 3–4 \([cd] and [cd]\)\.", text
+    )
+
+
+def test_both_ratings_stand_in_the_order_of_the_answer(studied: sqlite3.Connection) -> None:
+    order = [row["model"] for row in table(sections(studied)["answer"], "The order")]
+    assert [row["model"] for row in table(sections(studied)["leaderboard"], "Both ratings, overall")] == order
+    [plot, *_] = every([sections(studied)["leaderboard"]], Plot)
+    places = [plot.svg.index(f">{label.splitlines()[-1]}<") for label in svg.labels(order)]
+    assert places == sorted(places)
+    assert "Elo rating" in plot.svg
+    assert "Bradley–Terry rating" in plot.svg
+
+
+def test_what_an_answer_of_a_model_costs_stands_in_the_answer(db: sqlite3.Connection, study: Study) -> None:
+    instruction = study.instruction("Why?")
+    study.judgment(study.response(instruction, "a", "So."), study.response(instruction, "b", "No."), "model_a")
+    assert "USD per answer" not in table(sections(db)["answer"], "The order")[0]
+    for number, cost in enumerate((0.5, 0.25)):
+        db.execute(
+            "INSERT INTO calls (stage, model_id, request_hash, outcome, tokens_in, tokens_out, cost)"
+            " VALUES ('inference', ?, ?, 'ok', 1000, 200, ?)",
+            (study.model("a"), f"{number:064}", cost),
+        )
+    assert [row["USD per answer"] for row in table(sections(db)["answer"], "The order")] == ["0.3750", "–"]
 
 
 def test_the_answer_counts_judgments_people_and_items(studied: sqlite3.Connection) -> None:
@@ -192,32 +314,13 @@ def page_text(section: Section) -> str:
     return " ".join(block.text for block in section.blocks if hasattr(block, "text"))
 
 
-def line(
-    model: str, rating: float, lower: float, upper: float, *, rank: int = 1, component: int = 1
-) -> LeaderboardLine:
-    return LeaderboardLine(rank, model, rating, lower, upper, 10, component, None)
-
-
-def test_neighbours_and_rank_intervals_by_hand() -> None:
-    board = Leaderboard(
-        "overall",
-        [
-            line("a", 1100, 1080, 1120), line("b", 1050, 1030, 1070, rank=2), line("c", 1040, 1000, 1060, rank=2),
-            line("d", 900, 890, 1000, rank=3), line("x", 1001, 900, 1100, component=2),
-        ],
-        {}, [],
-    )  # fmt: skip
-    assert [(p.model, q.model) for p, q in undecided(board)] == [("b", "c"), ("c", "d")]
-    assert [rank_interval(board, one) for one in board.ratings] == [(1, 1), (2, 3), (2, 4), (3, 4), (1, 1)]
-
-
 def test_it_does_not_say_sure_on_the_strength_of_one_vote(db: sqlite3.Connection, study: Study) -> None:
     instruction = study.instruction("Why?")
     study.judgment(study.response(instruction, "a", "So."), study.response(instruction, "b", "No."), "model_a")
     lead = page_text(sections(db)["answer"])
-    assert "a leads" in lead
-    assert "that is sure" not in lead
-    assert "1 of 1 model pairs have fewer than 5 judged items" in lead
+    assert "a is the best of 2 models with a probability of " in lead
+    assert "That is not settled." in lead
+    assert "1 judged item on 1 pair of models is few" in lead
 
 
 @pytest.mark.slow
@@ -249,7 +352,6 @@ def test_a_run_with_other_voters_is_told_by_their_votes(study_file: Path, tmp_pa
         answer = sections(db, run_id=ranking.run_id)["answer"]
         votes = db.execute("SELECT count(*) FROM battles WHERE annotator = 'person 2'").fetchone()[0]
         assert f"{votes} judgments by 1 annotator (person 2)" in page_text(answer)
-        assert "with Bradley–Terry" in page_text(answer)
 
 
 def test_of_many_rankings_it_takes_the_one_of_the_view_leaderboard(study_file: Path, tmp_path: Path) -> None:
@@ -268,7 +370,7 @@ def test_unknown_runs_and_scenarios_are_named(studied: sqlite3.Connection) -> No
     with pytest.raises(ParameterError, match=r"Run 99 holds no ranking.*: 3"):
         rows.read(studied, run_id=99)
     with pytest.raises(ParameterError, match="Coding, Reasoning, Writing"):
-        rows.read(studied, "Poetry")
+        rows.read(studied, ["Poetry"])
 
 
 def test_one_scenario_has_only_its_own_votes(studied: sqlite3.Connection) -> None:
@@ -276,7 +378,7 @@ def test_one_scenario_has_only_its_own_votes(studied: sqlite3.Connection) -> Non
     votes = [row for row in battles(studied) if row["scenario"] == "Coding"]
     assert f"{len(votes)} judgments by" in page_text(made["answer"])
     assert sum(int(row["judgments"]) for row in table(made["win-rates"], "Wins")) == len(votes)
-    shown = {row["model"]: row["rating"] for row in table(made["answer"], "Ranks")}
+    shown = {row["model"]: row["Elo"].partition(" ")[0] for row in table(made["answer"], "The order")}
     stored = studied.execute("SELECT model, rating FROM leaderboard WHERE scenario = 'Coding'")
     assert shown == {row["model"]: f"{row['rating']:,.0f}" for row in stored}
 
@@ -356,7 +458,8 @@ def vote_rows(verdicts: list[tuple[int, int, int, str]]) -> list[dict[str, Any]]
     half = {"model_a": 2, "model_b": 0}
     return [
         {"judgment_id": n, "scenario": "s", "instruction_id": i, "model_a_id": a, "model_b_id": b, "response_a_id": n,
-         "response_b_id": n, "annotator": "ann", "winner": winner, "half_points": half.get(winner, 1), "comment": None,
+         "response_b_id": n, "annotator": "ann", "kind": "person", "winner": winner,
+         "half_points": half.get(winner, 1), "comment": None,
          "opening": "?"}
         for n, (i, a, b, winner) in enumerate(verdicts, 1)
     ]  # fmt: skip
@@ -500,27 +603,54 @@ def test_strengths_are_the_win_rates_of_the_scenarios(studied: sqlite3.Connectio
     assert not points
 
 
-def test_losses_are_the_clearest_ones(studied: sqlite3.Connection) -> None:
+def test_wins_and_losses_are_the_clearest_ones(studied: sqlite3.Connection) -> None:
     margins: dict[str, Counter[tuple[int, str]]] = defaultdict(Counter)
     for row in battles(studied):
         for model, opponent in ((row["model_a"], row["model_b"]), (row["model_b"], row["model_a"])):
             won = row["winner_model"]
             margins[model][row["instruction_id"], opponent] += 0 if won is None else (1 if won == opponent else -1)
-    shown: dict[str, list[int]] = defaultdict(list)
-    for row in table(sections(studied)["strengths"], "All of these losses"):
-        shown[row["model"]].append(int(row["votes against"]) - int(row["votes for"]))
-    assert len(shown) == 8
-    for model, mine in shown.items():
-        assert mine == sorted(margins[model].values(), reverse=True)[:3]
+    shown: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row in table(sections(studied)["strengths"], "All of these wins and losses"):
+        shown[row["model"], row["outcome"]].append(abs(int(row["votes against"]) - int(row["votes for"])))
+    assert len(shown) == 16
+    for (model, outcome), mine in shown.items():
+        lost = [margin if outcome == "lost" else -margin for margin in margins[model].values()]
+        assert mine == sorted(lost, reverse=True)[:3]
 
 
 @pytest.mark.slow
 def test_comments_and_both_answers_are_shown(studied: sqlite3.Connection, tmp_path: Path) -> None:
     text = Page(written(studied, tmp_path / "r.html")).text
-    for row in rows.read(studied).losses.rows:
+    for row in rows.read(studied).clearest.rows:
         assert " ".join(row["own_response"].split()) in text
         assert " ".join(row["other_response"].split()) in text
     assert "“Better reasons.”" in text
+
+
+def test_answers_stand_as_annotators_saw_them(db: sqlite3.Connection, study: Study, tmp_path: Path) -> None:
+    """The one that was shown first comes first, and Markdown is what it is on the page for judging."""
+    instruction = study.instruction("Show **bold**\nand a list.", input="The input.")
+    db.execute("UPDATE instructions SET reference_answer = 'A *reference*.'")
+    answers = [study.response(instruction, model, f"# {model}\n\n- one\n- **two** by {model}\n") for model in "ab"]
+    for who in ("ann", "bob"):
+        study.judgment(*answers, "model_a", annotator=who)
+    db.execute("UPDATE judgments SET shown_first = iif(annotator_id = 1, 'model_b', 'model_a')")
+    [won, lost] = [
+        one for block in every([sections(db)["strengths"]], WinsAndLosses) for one in (*block.won, *block.lost)
+    ]
+    for one in (won, lost):
+        assert (one.first[0], one.second[0]) == ("b", "a")
+        assert one.verdicts == ["ann: a", "bob: a (saw the other answer first)"]
+    html = written(db, tmp_path / "r.html")
+    assert str(render("# b\n\n- one\n- **two** by b\n")) in html
+    assert (
+        html.index("Answer 1: <bdi>b</bdi>")
+        < html.index("<strong>two</strong> by b")
+        < html.index("Answer 2: <bdi>a</bdi>")
+    )
+    assert "Show **bold**\nand a list." in html
+    assert '<div class="text plain" dir="auto">The input.</div>' in html
+    assert "<em>reference</em>" in html
 
 
 # --- 7: people and cost
@@ -533,10 +663,11 @@ def test_people_are_counted_as_the_judgments_say(studied: sqlite3.Connection) ->
             "SELECT j.* FROM judgments AS j JOIN annotators AS n ON n.id = j.annotator_id WHERE n.name = ?",
             (row["annotator"],),
         ).fetchall()
-        decided = [one for one in own if one["winner"] in ("model_a", "model_b")]
+        decided = [one for one in own if one["status"] == "counted" and one["winner"] in ("model_a", "model_b")]
         first = sum(one["winner"] == one["shown_first"] for one in decided)
-        assert int(row["verdicts"]) == len(own)
-        assert row["ties"].startswith(f"{sum(one['winner'] == 'tie' for one in own)} (")
+        counted = [one for one in own if one["status"] == "counted"]
+        assert (int(row["votes"]), int(row["repeats"])) == (len(counted), len(own) - len(counted))
+        assert row["ties"].startswith(f"{sum(one['winner'] == 'tie' for one in counted)} (")
         assert row["first won"] == f"{first} ({100 * first / len(decided):.0f} %)"
         assert row["median seconds"] == f"{np.median([one['seconds'] for one in own]):.0f}"
         assert row["hours"] == f"{sum(one['seconds'] for one in own) / 3600:.1f}"
@@ -563,14 +694,34 @@ def test_alpha_is_that_of_the_stage_agreement(studied: sqlite3.Connection) -> No
     assert (found.alpha, found.shared) == (overall.alpha_unordered.alpha, overall.shared)
 
 
-def test_of_several_verdicts_of_one_annotator_the_first_counts(db: sqlite3.Connection, study: Study) -> None:
+def test_of_several_verdicts_of_one_annotator_the_vote_counts(db: sqlite3.Connection, study: Study) -> None:
     instruction = study.instruction("Why?")
     a, b = study.response(instruction, "a", "So."), study.response(instruction, "b", "No.")
     study.judgment(a, b, "model_a", "ann", "1")
     study.judgment(a, b, "model_a", "bob", "1")
-    study.judgment(a, b, "model_b", "ann", "2")
+    study.judgment(a, b, "model_b", "ann", "2", status="repeat")
+    study.judgment(a, b, "model_b", "ann", "3", status="revised")
     [row] = table(sections(db)["people"], "Who agrees")
     assert (row["pairs of answers in common"], row["said the same"], row["agreement"]) == ("1", "1", "100 %")
+
+
+def test_a_crowd_is_no_person_and_what_nothing_picked_was_not_picked(db: sqlite3.Connection, study: Study) -> None:
+    study.annotator("arena", "crowd")
+    for number in range(2):
+        instruction = study.instruction(f"Why {number}?")
+        a, b = study.response(instruction, "a", "So."), study.response(instruction, "b", "No.")
+        for row in range(3):
+            study.judgment(a, b, "model_a", "arena", str(row))
+    found = {key: str(one) for key, one in sections(db).items()}
+    everything = " ".join(found.values())
+    assert "by a crowd named arena, on 2 items" in everything
+    assert "1 person" not in everything
+    assert "were picked because" not in everything
+    assert "Only a crowd has judged" in found["people"]
+    measure.measure(db, metric_named(db, "char-ngram"))
+    select.select(db, SelectionParameters(top_k=1, min_words=0, max_length_ratio=0))
+    text = page_text(sections(db)["win-rates"])
+    assert "The pairs of answers of 3 of the 6 votes were picked because the answers differ" in text
 
 
 def test_cost_is_the_sum_of_the_calls(db: sqlite3.Connection, study: Study) -> None:
@@ -601,6 +752,39 @@ def test_every_run_is_there_with_its_parameters(studied: sqlite3.Connection) -> 
             assert value is None or f"{name} = " in row["parameters"]
 
 
+def test_no_absolute_path_of_the_machine_stands_in_a_report(madetl: Madetl, tmp_path: Path) -> None:
+    """Neither that of the database, nor those of the files that were read and written, nor a model's folder."""
+    words = " ".join(f"word{n}" for n in range(30))
+    answers = [f"Say hello,{model},{model} {words}" for model in ("hare", "tortoise")]
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    (folder / "answers.csv").write_text("\n".join(["instruction,model,response", *answers]), encoding="utf-8")
+    database_file, sheet = folder / "study.db", folder / "sheet.csv"
+    for line in (
+        ["import", "responses", folder / "answers.csv", "--scenario", "Greeting"],
+        ["similarity"],
+        ["select"],
+        ["export", "annotations", "-o", sheet],
+        ["models", "add", "tortoise", "--provider", "vllm", "--model-id", "/srv/models/tortoise-7b"],
+        ["report", "-o", folder / "report.html", "--title", "Which one says hello?"],
+    ):
+        madetl("--db", database_file, *line)
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    for path in (str(folder), str(tmp_path), "/srv/models"):
+        assert path not in html
+    found = Page(html).text
+    for name in ("madetl --db study.db", "import responses answers.csv", "sheet.csv: 1 item", "tortoise-7b"):
+        assert name in found
+    assert "<title>Which one says hello?</title>" in html
+    assert "<h1>Which one says hello?</h1>" in html
+
+
+def test_the_title_names_the_database_where_none_is_given(madetl: Madetl, study_file: Path, tmp_path: Path) -> None:
+    madetl("--db", study_file, "report", "-o", tmp_path / "r.html")
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f"<h1>{study_file.stem}: which model do people prefer?</h1>" in html
+
+
 def test_prompts_are_shown_in_full(db: sqlite3.Connection, tmp_path: Path) -> None:
     prompt = "Rewrite the instruction.\n" + "Make it harder. " * 40
     db.execute("INSERT INTO runs (command, parameters, version) VALUES ('evolve', ?, '1')", [json.dumps({"p": prompt})])
@@ -615,7 +799,7 @@ def test_prompts_are_shown_in_full(db: sqlite3.Connection, tmp_path: Path) -> No
         ("import judgments", {"files": ["s.csv"], "annotator": "ann", "scenario": None},
          "madetl import judgments s.csv --annotator ann"),
         ("select", {"metric": "char-ngram", "top_k": 7, "diversity": 0.5, "models": ["a", "b"], "name": "x"},
-         "madetl select --top-k 7 --diversity 0.5 --models a,b --name x"),
+         "madetl select --metric char-ngram --top-k 7 --diversity 0.5 --models a,b --name x"),
         ("select", {"adaptive": True, "budget": 60, "batch": None, "floor": 1, "stop_at": 0.95, "place": "a b"},
          "madetl select --adaptive --budget 60 --stop-at 0.95 --place 'a b'"),
         ("rank", {"method": "bt", "annotators": ["ana", "ben"], "judges": False, "anchor": ["gpt-4", 1200.0]},
@@ -653,7 +837,7 @@ def test_every_table_and_plot_names_its_sql(studied: sqlite3.Connection) -> None
 def test_the_commands_beside_the_sql_give_the_same_rows(
     studied: sqlite3.Connection, study_file: Path, madetl: Madetl
 ) -> None:
-    found = rows.read(studied, "Coding")
+    found = rows.read(studied, ["Coding"])
     for result in (found.ratings, found.votes, found.selections[0].levels):
         _, *words = shlex.split(page.asking("madetl", result.source))
         assert len(list(csv.reader(madetl("--db", study_file, *words).stdout.splitlines()))) == len(result.rows) + 1
@@ -762,13 +946,19 @@ def test_who_has_the_old_report_open_reads_it_to_its_end(studied: sqlite3.Connec
         assert old.read() == "before"
 
 
-def test_labels_stay_short_and_different() -> None:
-    names = report_study.model_names(30)
-    short = svg.labels(names)
-    assert len(set(short)) == 30
+def test_labels_hold_the_whole_name_in_short_lines() -> None:
+    names = [*report_study.model_names(34), "x" * 90, "模" * 50]
+    for name, label in zip(names, svg.labels(names), strict=True):
+        assert "".join(label.split("\n")) == name
+        assert max(map(len, label.split("\n"))) <= svg.LINE
+
+
+def test_very_long_names_stay_different() -> None:
+    twins = [f"{'x' * 60}{letter}{'x' * 60}" for letter in "yz"]  # the same without their middles
+    short = svg.shortened([*twins, "short"])
+    assert len(set(short)) == 3
     assert max(map(len, short)) <= svg.LONGEST
-    twins = [f"{'x' * 20}{letter}{'x' * 20}" for letter in "yz"]  # the same without their middles
-    assert svg.labels([*twins, "short"]) == [f"…{'x' * 8}y{'x' * 20}", f"…{'x' * 8}z{'x' * 20}", "short"]
+    assert all("…" in name for name in short[:2])
 
 
 def test_names_that_mathematics_would_change_stand_as_they_are(tmp_path: Path) -> None:

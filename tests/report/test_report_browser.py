@@ -30,13 +30,14 @@ def driver() -> Iterator[webdriver.Chrome]:
         yield one
 
 
-@pytest.fixture(scope="module", params=[8, 30])
+@pytest.fixture(scope="module", params=[8, 34])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report on so many models."""
     folder = tmp_path_factory.mktemp("browser")
     report_study.build(folder / "study.db", models=request.param, instructions=45, top_k=4, repeated=20)
     with database.writing(folder / "study.db") as db:
         rank.rank(db, RankParameters(rounds=100))
+        report_study.ask(db)
         db.execute("UPDATE judgments SET comment = '<script>document.title = \"taken over\"</script>'")
         page.write(db, folder / "report.html", title="study", program="madetl", command_line=lambda *_: None)
     return folder / "report.html"
@@ -66,7 +67,7 @@ def test_the_console_stays_silent_and_nothing_is_asked_for(driver: webdriver.Chr
 
 def test_no_text_of_a_model_or_a_person_runs(driver: webdriver.Chrome, report: Path) -> None:
     show(driver, report)
-    assert driver.title == "study: report"
+    assert driver.title == "study"
     assert driver.execute_script("return document.scripts.length + document.images.length") == 0
     assert "taken over" in driver.execute_script("return document.body.textContent")
 
@@ -113,6 +114,57 @@ def test_labels_stand_inside_their_plots_and_apart(driver: webdriver.Chrome, rep
         upright = [text for text in plot["texts"] if not text["slanted"] and text["text"].strip()]
         for one, other in combinations(upright, 2):
             assert overlap(one["box"], other["box"]) < 0.2, (plot["name"], one["text"], other["text"])
+
+
+def test_names_stand_whole_in_every_plot(driver: webdriver.Chrome, report: Path) -> None:
+    """In lines, not cut: no sign of an omission, and every model's whole name in the plot of both ratings."""
+    show(driver, report)
+    plots = driver.execute_script(_LETTERS)
+    for plot in plots:
+        assert not [text["text"] for text in plot["texts"] if "…" in text["text"]], plot["name"]
+    [ratings, *_] = [plot for plot in plots if plot["name"].startswith("Each model's rating")]
+    written = "".join(text["text"] for text in ratings["texts"])
+    names = driver.execute_script(
+        "return [...document.querySelectorAll('#answer tbody tr')].map(row => row.cells[1].textContent.trim())"
+    )
+    assert len(names) in {8, 34}
+    assert [name for name in names if name not in written] == []
+
+
+def test_a_wide_window_cuts_no_plot_and_no_table_off(driver: webdriver.Chrome, report: Path) -> None:
+    show(driver, report)
+    cut = driver.execute_script(
+        "return [...document.querySelectorAll('.canvas, .table > .scroll')].filter(e => e.offsetParent !== null)"
+        ".filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.getAttribute('aria-label'))"
+    )
+    assert cut == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(PHONE, 844), (DESKTOP, 800)])
+def test_the_first_screen_says_who_may_be_best_and_what_an_answer_costs(
+    driver: webdriver.Chrome, report: Path, width: int, height: int
+) -> None:
+    show(driver, report, width)
+    seen = driver.execute_script(
+        "return [...document.querySelectorAll('#answer .lead, #answer thead th, #answer tbody tr:first-child td')]"
+        ".map(e => [e.textContent.trim(), e.getBoundingClientRect().right, e.getBoundingClientRect().bottom])"
+    )
+    first = [text for text, right, bottom in seen if right <= width and bottom <= height]
+    assert " is the best of " in first[0]
+    assert {"probability of being best", "USD per answer"} <= set(first)
+    assert [text for text in first if re.fullmatch(r"(< )?[\d.]+ %", text)]
+    assert [text for text in first if re.fullmatch(r"0\.\d{4}|\d\.?\d*e-\d+|0\.00\d+", text)]
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_battle_unfolds_to_the_whole_width(driver: webdriver.Chrome, report: Path, width: int) -> None:
+    show(driver, report, width)
+    wide, folded, page_width = driver.execute_script(
+        "const one = document.querySelector('.versus details.lost'); const before = one.clientWidth; one.open = true;"
+        "return [one.clientWidth, before, document.querySelector('main').clientWidth]"
+    )
+    assert wide == page_width
+    assert folded < 0.52 * page_width or width == PHONE
 
 
 def outside(box: list[float], around: list[float]) -> float:

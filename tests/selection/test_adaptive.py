@@ -192,7 +192,7 @@ def test_it_stops_once_every_order_is_as_sure_as_asked(pool):
 
     assert result.stopped == "every order of neighbours is at least 90 % sure"
     assert 6 < result.selected < 200
-    now = votes_so_far.read(pool.db, None).posterior
+    now = votes_so_far.read(pool.db).posterior
     assert (now.probability(*now.neighbours()) >= 0.9).all()
     assert grow(pool, budget=200, stop_at=0.999).new > 0  # surer than that costs more
 
@@ -309,7 +309,7 @@ def test_votes_so_far_count_items_with_all_their_votes(pool):
         pool.study.judgment(*pair, winner, annotator)
     pool.study.judgment(pool.response(ids[1], "a"), pool.response(ids[1], "c"), "model_a", "x")
 
-    found = votes_so_far.read(pool.db, None)
+    found = votes_so_far.read(pool.db)
 
     assert found.names == ["a", "c"]
     expected = posterior.PairVotes(*(np.array([[n]]) for n in (2.5, 4.0, 1.5**2 + 1, 1.5 * 3 + 1, 10.0)))

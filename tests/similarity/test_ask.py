@@ -52,7 +52,9 @@ def fill(study: Study, instructions: int, models: int = 3, extra: str = "") -> N
 
 
 def chat_metric(db: sqlite3.Connection, server: ProviderServer, **settings) -> ChatMetric:
-    scope = scope_of(db, settings.pop("scenario", None), settings.pop("models", None), settings.pop("pairs", "all"))
+    scope = scope_of(
+        db, settings.pop("scenarios", ()), None, settings.pop("models", None), settings.pop("pairs", "all")
+    )
     name, prefilter = settings.pop("name", NAME), settings.pop("prefilter", None)
     model = model_settings.find(db, name, ModelOptions(provider="openai", base_url=f"{server.url}/v1"))
     return ChatMetric(model, ask.settings_for(db, name, settings), scope, prefilter)
@@ -259,7 +261,7 @@ class TestPrefilter:
         done = measure(db, server, prefilter=Prefilter("char-ngram", 3))
         # then the pairs are those that select picks
         assert (done.measured, len(server.requests)) == (9, 9)
-        select.select(db, select.SelectionParameters(top_k=3))
+        select.select(db, select.SelectionParameters(metric="char-ngram", top_k=3))
         pairs = "SELECT response_a_id, response_b_id FROM"
         received = {tuple(row) for row in db.execute(f"{pairs} similarities WHERE explanation IS NOT NULL")}
         assert received == {tuple(row) for row in db.execute(f"{pairs} selections")}
@@ -394,7 +396,9 @@ class TestTheCommand:
         shown = madetl(*prefiltered, "--dry-run").stdout
         assert re.search(r"requests +12\b", shown)
         assert re.search(r"human judgments for K = 10 +12\b", shown)
-        assert madetl(*prefiltered).stdout == "gpt-4.1: 12 pairs measured (0 known)\n"
+        assert madetl(*prefiltered).stdout == (
+            "gpt-4.1: 12 pairs measured (0 known)\nPool: 12 instructions in Writing\n"
+        )
         picked = madetl("select", "--metric", NAME, "--top-k", 2)
         assert "It asks for 6 human judgments" in picked.stdout
         assert "--dry-run says what that costs" in picked.stderr
@@ -428,5 +432,5 @@ class TestTheCommand:
         with database.writing(db_file) as db:
             fill(Study(db), 1)
         done = madetl("similarity", "--metric", NAME, *where, status=1)
-        assert done.stdout == "gpt-4.1: 0 pairs measured (0 known); 3 are left\n"
+        assert done.stdout == "gpt-4.1: 0 pairs measured (0 known); 3 are left\nPool: 1 instruction in Writing\n"
         assert "3 failed: invalid (it is not JSON" in done.stderr

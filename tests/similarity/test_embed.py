@@ -55,7 +55,7 @@ def fill(study: Study, instructions: int, models: tuple[str, ...] = MODELS, extr
 
 
 def measure(db: sqlite3.Connection, server: ProviderServer, name: str = NAME, **options) -> EmbeddedAndMeasured:
-    scope = scope_of(db, options.pop("scenario", None), options.pop("models", None), options.pop("pairs", "all"))
+    scope = scope_of(db, options.pop("scenarios", ()), None, options.pop("models", None), options.pop("pairs", "all"))
     return AnswersToEmbed(db, model(db, server, name), scope).run(AskOptions(**options))
 
 
@@ -138,7 +138,7 @@ def test_empty_answers_are_never_sent(db, study, server):
 
 def test_only_the_texts_of_what_is_asked_for_are_sent(db, study, server):
     fill(study, 6)
-    measure(db, server, scenario="Coding", models=["m1", "m3"])
+    measure(db, server, scenarios=["Coding"], models=["m1", "m3"])
     assert sorted(text[:7] for text in sent(server)) == [f"{m} on {i}" for m in ("m1", "m3") for i in (0, 2, 4)]
     ids = [row[0] for row in db.execute("SELECT id FROM responses WHERE response LIKE 'm_ on 1:%' ORDER BY model_id")]
     study.judgment(ids[0], ids[1], "tie")
@@ -256,7 +256,7 @@ def test_nothing_is_sent_that_could_cost_too_much(db, study, server):
     fill(study, 200)
     priced = model_settings.find(db, NAME, ModelOptions(base_url=f"{server.url}/v1", price_in=1.0, price_out=0.0))
     most = 0.03  # USD; a request costs 0.0033, and could cost what its 21,000 bytes would at a token each
-    work = AnswersToEmbed(db, priced, scope_of(db, None, None, "all"))
+    work = AnswersToEmbed(db, priced, scope_of(db, (), None, None, "all"))
     done = work.run(AskOptions(max_cost=most, concurrency=1))
     assert done.report.stopped == "max_cost"
     assert 0 < done.embedded.texts < 600
@@ -286,7 +286,7 @@ class TestInstructions:
         fill(study, 12)
         study.instruction("never answered")
         study.response(study.instruction("With input.", input="the input"), "m1", "an answer")
-        done = InstructionsToEmbed(db, model(db, server), None).run()
+        done = InstructionsToEmbed(db, model(db, server), (), None).run()
         assert done.summary == f"{NAME}: 13 texts embedded in 1 request"
         assert set(sent(server)) == {*(f"instruction {i}" for i in range(12)), "With input.\nthe input"}
         hashes = {row[0] for row in db.execute("SELECT hash FROM instructions WHERE instruction <> 'never answered'")}
@@ -300,7 +300,7 @@ class TestInstructions:
 
     def test_a_scenario_alone(self, db, study, server):
         fill(study, 6)
-        InstructionsToEmbed(db, model(db, server), "Coding").run()
+        InstructionsToEmbed(db, model(db, server), ["Coding"], None).run()
         assert sent(server) == ["instruction 0", "instruction 2", "instruction 4"]
 
     def test_the_error_names_the_command_that_makes_them(self, db, study, server):
@@ -402,6 +402,7 @@ class TestTheCommand:
         done = madetl("similarity", "--metric", NAME, *where)
         assert done.stdout == (
             f"{NAME}: 36 texts embedded in 1 request\n{NAME}: 36 pairs measured (0 known), 3 model pairs\n"
+            "Pool: 6 instructions in Coding; 6 instructions in Writing\n"
         )
         assert "1 requests; " in done.stderr
         madetl("similarity", "--metric", NAME, "--instructions")

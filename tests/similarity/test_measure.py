@@ -123,7 +123,9 @@ def test_an_empty_answer_is_measured_as_unlike_everything(db, study):
 
 def test_only_what_is_asked_for_is_measured(db, study):
     fill(study, 4, ["m1", "m2", "m3"])
-    assert char_ngram(db, scenario="Coding", models=["m1", "m3"]).summary.startswith("char-ngram: 2 pairs measured (0")
+    assert char_ngram(db, scenarios=["Coding"], models=["m1", "m3"]).summary.startswith(
+        "char-ngram: 2 pairs measured (0"
+    )
     assert char_ngram(db, models=["m3", "m1"]).summary.startswith("char-ngram: 2 pairs measured (2 known), 1 model")
     assert char_ngram(db).summary.startswith("char-ngram: 8 pairs measured (4 known), 3 model pairs")
 
@@ -140,7 +142,7 @@ def test_judged_pairs_only(db, study, three):
     [
         ({"models": ["m1", "gpt-5"]}, r"no model 'gpt-5'. The database has: m1, m2, m3"),
         ({"models": ["m1", "m1"]}, "at least two different models"),
-        ({"scenario": "Math"}, r"no scenario 'Math'. The database has: Writing"),
+        ({"scenarios": ["Math"]}, r"no scenario 'Math'. The database has: Writing"),
     ],
 )
 def test_a_name_that_is_not_there_is_an_error_and_no_run(db, three, options, message):
@@ -322,8 +324,9 @@ def test_a_metric_that_cannot_be_measured_is_an_error_that_lists_those_that_can(
 def test_the_command(madetl, db_file):
     with database.writing(db_file) as db:
         fill(Study(db), 3, ["m1", "m2", "m3"])
-    assert madetl("similarity").stdout == "char-ngram: 9 pairs measured (0 known), 3 model pairs\n"
-    assert madetl("similarity").stdout == "char-ngram: nothing to do (9 pairs known), 3 model pairs\n"
+    pool = "Pool: 2 instructions in Coding; 1 instruction in Writing\n"
+    assert madetl("similarity").stdout == f"char-ngram: 9 pairs measured (0 known), 3 model pairs\n{pool}"
+    assert madetl("similarity").stdout == f"char-ngram: nothing to do (9 pairs known), 3 model pairs\n{pool}"
     assert madetl("similarity", "--metric", "nope", status=1).stderr.startswith("Error: No metric is called 'nope'.")
 
 

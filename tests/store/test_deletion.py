@@ -280,7 +280,7 @@ def test_what_was_done_is_told_as_json_too(shop: Shop, madetl: Madetl, db_file: 
     made = json.loads(madetl("init", "--json").stdout)
     assert made == {"database": str(db_file), "created": False, "schema_version": sqlfiles.migrations()[-1][0]}
     renamed = json.loads(madetl("models", "rename", "b", "gpt-4", "--json").stdout)
-    assert renamed == {"old": "b", "new": "gpt-4", "merged": None, "dropped": None}
+    assert renamed == {"old": "b", "new": "gpt-4", "merged": None, "dropped": None, "repeats": 0}
     measured = json.loads(madetl("similarity", "--json").stdout)
     assert measured["summary"].startswith("char-ngram")
     assert "--yes" in madetl("delete", "model", "c", "--json", status=2).stderr
@@ -345,9 +345,9 @@ def test_the_same_answer_twice_becomes_one(shop: Shop) -> None:
     [a, b, _] = column(db, "SELECT id FROM responses WHERE instruction_id = 1 ORDER BY model_id, sample")
     twin = study.response(1, "b2", "b1")  # the same text as b's
     study.judgment(a, twin, "model_b")  # the very vote that b has: same annotator, same source id
-    study.judgment(a, twin, "model_a", source_id="2")
-    study.judgment(a, b, "tie", source_id="3")
-    study.judgment(a, twin, "model_b", source_id="3")  # another vote under the same id
+    for who, first, second in (("bob", "tie", "model_b"), ("cyd", "tie", "tie")):
+        study.judgment(a, b, first, who, source_id="3")
+        study.judgment(a, twin, second, who, source_id="3" if who == "bob" else "4")  # bob's: under the same id
     db.execute("INSERT INTO pairs (id, model_a_id, model_b_id) VALUES (9, 1, 4)")
     add_similarity(db, 9, (a, twin), 1)
     add_selection(db, 9, (a, twin), 1, run_id=None)
@@ -355,8 +355,10 @@ def test_the_same_answer_twice_becomes_one(shop: Shop) -> None:
     assert {t: n for t, n in (renamed.dropped or {}).items() if n} == {
         "judgments": 1, "similarities": 1, "selections": 1, "responses": 1,
     }  # fmt: skip
-    votes = column(db, f"SELECT winner FROM judgments WHERE response_a_id = {a} AND response_b_id = {b} ORDER BY id")
-    assert votes == ["model_b", "model_a", "tie", "model_b"]
+    assert renamed.repeats == 2
+    about = f"FROM judgments WHERE response_a_id = {a} AND response_b_id = {b} ORDER BY id"
+    assert column(db, f"SELECT winner {about}") == ["model_b", "tie", "model_b", "tie", "tie"]
+    assert column(db, f"SELECT status {about}") == ["counted", "counted", "repeat", "counted", "repeat"]
     assert_canonical(db)
 
 
@@ -413,6 +415,7 @@ class Vote(NamedTuple):
     texts: tuple[str, str]
     winner: str
     first: str | None
+    annotator: str
 
 
 MODELS = ["a", "old", "b", "new", "c"]
@@ -424,6 +427,7 @@ votes = st.lists(
         st.tuples(st.sampled_from("xy"), st.sampled_from("xy")),
         st.sampled_from(["model_a", "model_b", "tie", "both_bad"]),
         st.sampled_from(["model_a", "model_b", None]),
+        st.sampled_from(["ann", "bob", "passers-by"]),
     ),
     max_size=12,
 )
@@ -431,7 +435,8 @@ SWAP = {"model_a": "model_b", "model_b": "model_a"}
 
 
 def vote(study: Study, rows: list[Vote], order: list[str]) -> None:
-    """Writes votes plainly; `order` is the order in which models get their ids."""
+    """Writes votes plainly, a person's second ones as repeats; `order` is the order in which models get their ids."""
+    study.db.execute("UPDATE annotators SET kind = 'crowd' WHERE id = ?", (study.annotator("passers-by"),))
     for name in order:
         study.model(name)
     for n, row in enumerate(rows):
@@ -442,8 +447,14 @@ def vote(study: Study, rows: list[Vote], order: list[str]) -> None:
         if ids[0] > ids[1]:
             responses.reverse()
             winner, first = SWAP.get(winner, winner), SWAP.get(first or "")
-        judged = study.judgment(*responses, winner, source_id=str(n))
+        status = "counted" if row.annotator == "passers-by" or not voted(study, row.annotator, responses) else "repeat"
+        judged = study.judgment(*responses, winner, row.annotator, source_id=str(n), status=status)
         study.db.execute("UPDATE judgments SET shown_first = ? WHERE id = ?", (first, judged))
+
+
+def voted(study: Study, annotator: str, responses: list[int]) -> bool:
+    sql = "SELECT 1 FROM judgments WHERE annotator_id = ? AND response_a_id = ? AND response_b_id = ?"
+    return study.db.execute(sql, (study.annotator(annotator), *responses)).fetchone() is not None
 
 
 def find_or_add(study: Study, instruction: int, model: str, text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +13,7 @@ from madetl.store import database, sqlfiles
 from tests.support import versions
 
 Rows = list[dict[str, object]]
+ADDED_INDICES = [("instructions_generation",)]  # by version 3
 LATEST = max(number for number, _ in sqlfiles.migrations())
 
 
@@ -73,7 +75,8 @@ class TestEveryMigration:
         before = db.execute(index).fetchall()
         db.close()
         with database.writing(made) as migrated:
-            assert [tuple(row) for row in migrated.execute(index)] == before
+            now = [tuple(row) for row in migrated.execute(index)]
+        assert [row for row in now if row not in ADDED_INDICES] == before
 
 
 class TestVotesAndComponents:
@@ -113,6 +116,7 @@ class TestWhatIsRanked:
         "judgments": {"status": "counted", "turn": None, "anony": None},
         "instructions": {"language": None},
         "ratings": {"selections": None, "probability_best": None},
+        "selection_sets": {"generation": "all"},
     }
 
     def test_the_rows_stay(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,10 +124,85 @@ class TestWhatIsRanked:
         migrate(made, 3, monkeypatch)
         for row in before["ratings"]:
             row["rank"] = row["rank"] if row["lower"] != row["upper"] else None
+        for row in before["selection_sets"]:
+            row["scenarios"] = None if (scenario := row.pop("scenario")) is None else json.dumps([scenario])
+        repeats = {1, 4, 13}  # asked again, and the second verdicts of a person and of a judge model
+        for row in before["judgments"]:
+            row["status"] = "repeat" if row["id"] in repeats else "counted"
+        for row in before["annotators"]:
+            row["kind"] = "crowd" if row["name"] == "arena" else row["kind"]
         assert {name: rows(made, name) for name in tables(made)} == before
+
+    def test_what_counts_is_each_ones_first_verdict_and_all_that_a_crowd_said(
+        self, made: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = rows(old(made, 2), "first_verdicts")
+        migrate(made, 3, monkeypatch)
+        after = {row["judgment_id"] for row in rows(made, "votes")}
+        assert after == {row["judgment_id"] for row in before} | {11}
+
+    def test_a_second_vote_is_refused_whoever_writes_it(self, made: Path) -> None:
+        columns = "annotator_id, response_a_id, response_b_id, winner, source, source_id"
+        with database.writing(old(made, 2)) as db:
+            for annotator, pair in ((1, (21, 22)), (3, (11, 13))):
+                with pytest.raises(sqlite3.IntegrityError, match="counted judgment of these two responses"):
+                    db.execute(
+                        f"INSERT INTO judgments ({columns}) VALUES (?, ?, ?, 'tie', 'x', 'x')", (annotator, *pair)
+                    )
+            db.execute(f"INSERT INTO judgments ({columns}) VALUES (4, 41, 42, 'tie', 'x', 'x')")
+            for change in ("status = 'counted' WHERE id = 1", "annotator_id = 1 WHERE id = 5"):
+                with pytest.raises(sqlite3.IntegrityError, match="counted judgment of these two responses"):
+                    db.execute(f"UPDATE judgments SET {change}")
 
     def test_an_interval_without_width_gives_no_rank(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert any(row["lower"] == row["upper"] for row in rows(old(made, 2), "ratings"))
         migrate(made, 3, monkeypatch)
         assert {row["rank"] is None for row in rows(made, "ratings") if row["lower"] == row["upper"]} == {True}
         assert any(row["rank"] for row in rows(made, "ratings"))
+
+    def test_a_selection_keeps_its_scenario_and_all_generations(
+        self, made: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert [row["scenario"] for row in rows(old(made, 2), "selection_sets")] == [None, 'The "new" one']
+        migrate(made, 3, monkeypatch)
+        found = [(row["scenarios"], row["generation"]) for row in rows(made, "selection_sets")]
+        assert found == [(None, "all"), (json.dumps(['The "new" one']), "all")]
+        assert "scenario" not in rows(made, "selection_sets")[0]
+
+    def test_the_pool_has_the_rewritings_where_there_are_any(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        instructions = rows(old(made, 2), "instructions")
+        assert {(row["scenario"], row["generation"]) for row in instructions} == {
+            ("Writing", 0), ("Writing", 1), ("Reasoning", 0),
+        }  # fmt: skip
+        migrate(made, 3, monkeypatch)
+        pool = {(row["scenario"], row["generation"]) for row in rows(made, "pool")}
+        assert pool == {("Writing", 1), ("Reasoning", 0)}
+        inference = {
+            (row["name"], row["scenario"]): (row["done"], row["pending"])
+            for row in rows(made, "progress")
+            if row["stage"] == "inference"
+        }
+        assert inference == {
+            ("a", "Writing"): (1, 0), ("b", "Writing"): (1, 0), ("c", "Writing"): (0, 1),
+            ("a", "Reasoning"): (1, 0), ("b", "Reasoning"): (1, 0),
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("generation", "fits"),
+        [
+            ("evolved", True),
+            ("3", True),
+            ('{"Writing": "seeds"}', True),
+            ("newest", False),
+            ("[1]", False),
+            ("", False),
+        ],
+    )
+    def test_what_a_generation_may_be(self, made: Path, generation: str, fits: bool) -> None:
+        with database.writing(old(made, 2)) as db:
+            statement = "UPDATE selection_sets SET generation = ?"
+            if fits:
+                db.execute(statement, (generation,))
+            else:
+                with pytest.raises(sqlite3.IntegrityError):
+                    db.execute(statement, (generation,))

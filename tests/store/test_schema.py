@@ -148,7 +148,7 @@ def test_a_judgment_must_be_in_canonical_order(db: sqlite3.Connection, study: St
 def test_the_views_are_empty_on_an_empty_database_and_none_fails(db: sqlite3.Connection) -> None:
     views = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")]
     assert set(views) >= {
-        "battles", "selected_pairs", "win_rates", "leaderboard", "progress", "spend", "first_verdicts", "agreement",
+        "battles", "selected_pairs", "win_rates", "leaderboard", "progress", "spend", "verdicts", "votes", "agreement",
     }  # fmt: skip
     for view in views:
         assert db.execute(f"SELECT * FROM {view}").fetchall() == []
@@ -160,7 +160,7 @@ def test_battles_show_the_order_in_which_the_answers_were_shown(db: sqlite3.Conn
     for n, (winner, first) in enumerate(
         [("model_a", None), ("model_a", "model_a"), ("model_a", "model_b"), ("model_b", "model_b"), ("tie", "model_b")]
     ):
-        judgment = study.judgment(a, b, winner, source_id=str(n))
+        judgment = study.judgment(a, b, winner, annotator=f"ann{n}", source_id=str(n))
         db.execute("UPDATE judgments SET shown_first = ? WHERE id = ?", (first, judgment))
     rows = db.execute("SELECT model_a, model_b, winner, response_a, winner_model, order_known FROM battles").fetchall()
     assert [tuple(row) for row in rows] == [
@@ -176,7 +176,7 @@ def test_win_rates_count_ties_half_and_leave_models_verdicts_out(db: sqlite3.Con
     instruction = study.instruction("i", "Coding")
     a, b = study.response(instruction, "a", "x"), study.response(instruction, "b", "y")
     for n, winner in enumerate(["model_a", "model_a", "model_b", "tie", "both_bad"]):
-        study.judgment(a, b, winner, source_id=str(n))
+        study.judgment(a, b, winner, annotator=f"ann{n}", source_id=str(n))
     study.annotator("judge", "model")
     study.judgment(a, b, "model_b", annotator="judge")
     rows = db.execute("SELECT * FROM win_rates WHERE scenario = 'Coding' ORDER BY model").fetchall()

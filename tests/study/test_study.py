@@ -26,6 +26,7 @@ TOPICS = ("the sea", "old clocks", "a long winter", "bread", "mountains at dawn"
 
 STUDY = """
 scenarios = ["Writing"]
+generation = "all"
 
 [[seeds]]
 file = "seeds.jsonl"
@@ -306,15 +307,16 @@ def test_the_example_of_the_documents_is_a_study(folder):
     [example] = re.findall(r"^```toml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     study = study_file.read(write(folder, example))
     assert [model["name"] for model in study.models] == ["gpt-4.1", "gemini-2.5-pro", "qwen"]
-    # six seeds and as many rewritten ones leave room for K = 10 in each of three pairs
-    assert forecast(study, folder / "none.db").judgments == 30
+    # six seeds and one round: six rewritings, each in three pairs
+    assert forecast(study, folder / "none.db").judgments == 18
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("scenarios = 'Writing'", "field scenarios: found 'Writing', expected a list of names"),
-        ("scenario = ['Writing']", "field scenario: there is no such key. Known: scenarios, seeds, models"),
+        ("scenarios = 3", "field scenarios: found 3, expected a name, or a list of names"),
+        ("scenario = ['Writing']", "field scenario: there is no such key. Known: scenarios, generation, seeds"),
+        ("generation = 'new'", 'field generation: found \'new\', expected "evolved" or "seeds" or "all" or a number'),
         ("[models]\nname = 'a'", "field models: expected a table [[models]] for each"),
         ("[[models]]\nprovider = 'openai'", "field [[models]] 1 name: is missing"),
         ("[[models]]\nname = 'a'\n[[models]]\nname = 'b'\ntemperature = 3", "field [[models]] 2 temperature: found 3"),

@@ -47,7 +47,12 @@ def build(
 
 def model_names(number: int) -> list[str]:
     """Names of many lengths, some of which differ in their middle only."""
-    families = ("llama-3.1-{}b", "mistral-{}b", "qwen2.5-{}b-instruct", "an-organisation/model-{}b-preview-2025-04-01")
+    families = (
+        "llama-3.1-{}b",
+        "mistral-{}b",
+        "qwen2.5-{}b-instruct",
+        "an-organisation-with-a-name/model-{}b-preview-2025-04-01",
+    )
     return [families[n % len(families)].format(n + 1) for n in range(number)]
 
 
@@ -65,6 +70,17 @@ def _answers(db: sqlite3.Connection, names: Sequence[str], instructions: int) ->
             answers.append((n, m, text, text_hash(text), count_words(text), len(text)))
     columns = ("instruction_id", "model_id", "response", "hash", "words", "characters")
     database.insert_rows(db, "responses", columns, answers)
+
+
+def ask(db: sqlite3.Connection) -> None:
+    """Calls that gave the answers, at a price that differs from model to model."""
+    with database.transaction(db):
+        rows = (
+            ("inference", row["model_id"], f"{row['id']:064}", "ok", 100, 50, row["model_id"] / 10_000)
+            for row in db.execute("SELECT id, model_id FROM responses").fetchall()
+        )
+        columns = ("stage", "model_id", "request_hash", "outcome", "tokens_in", "tokens_out", "cost")
+        database.insert_rows(db, "calls", columns, rows)
 
 
 def _judge(db: sqlite3.Connection, people: int, repeated: int) -> None:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from madetl.report.content import Frame, Plot
-from madetl.report.plots.svg import COLOUR, axes, drawn, labels, text_width, tint
+from madetl.report.plots.svg import COLOUR, axes, drawn, labels, row_height, text_width, tint
 
 _LEAST_SPAN = 10  # points of rating, or per cent
 _MANY = 16  # models from which on cells hold one number, and labels are slanted
-
-
-@dataclass(frozen=True)
-class Whisker:
-    """One line of a whisker plot: a value between its bounds; `inside` is written at the right edge."""
-
-    name: str
-    value: float
-    lower: float
-    upper: float
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,51 +29,60 @@ class Look:
 CIRCLE, DIAMOND, SQUARE = Look("blue", "o"), Look("orange", "D"), Look("green", "s")
 
 
+@dataclass(frozen=True)
+class Whiskers:
+    """One panel of a whisker plot: (value, lower, upper) of each line, or None; `reference`: a line to compare with."""
+
+    axis: str
+    look: Look
+    lines: Sequence[tuple[float, float, float] | None]
+    reference: float | None = None
+
+
 def whiskers(
-    frame: Frame,
-    lines: Sequence[Whisker],
-    axis: str,
-    *,
-    look: Look = CIRCLE,
-    plot_width: int = 210,
-    reference: float | None = None,
+    frame: Frame, names: Sequence[str], panels: Sequence[Whiskers], notes: Sequence[str] = (), *, plot_width: int = 210
 ) -> Plot:
-    """A dot with its interval per line, the first on top; `reference` is a line to compare with."""
-    names = labels([line.name for line in lines])
-    left = 14 + text_width(names)
-    right = 16 + text_width([line.note for line in lines])
-    size = (int(left + plot_width + right), (22 if len(lines) <= _MANY else 18) * len(lines) + 56)
+    """A dot with its interval per line and panel, the first line on top; `notes` stand at the right edge."""
+    written = labels(names)
+    left, right, gap = 14 + text_width(written), 16 + text_width(notes), 26
+    width = left + plot_width * len(panels) + gap * (len(panels) - 1) + right
+    high = row_height(written, 22 if len(names) <= _MANY else 18)
+    size = (int(width), int(high * len(names) + 56))
 
     def paint(figure: Figure) -> None:
-        plot = axes(figure, left, 8, right, 44)
-        y = np.arange(len(lines))
-        values, lower, upper = (np.array([getattr(line, part) for line in lines]) for part in _PARTS)
-        colour = COLOUR[look.colour]
-        plot.hlines(y, lower, upper, color=colour, linewidth=2.2)
-        plot.plot(values, y, look.marker, color=colour, markersize=6.5)
-        if reference is not None:
-            plot.axvline(reference, color=COLOUR["muted"], linewidth=1, linestyle=(0, (4, 3)))
-        for row, line in enumerate(lines):
+        for number, panel in enumerate(panels):
+            start = left + number * (plot_width + gap)
+            plot = axes(figure, start, 8, size[0] - start - plot_width, 44)
+            _paint_panel(plot, panel, plot_width)
+            plot.set_yticks(range(len(names)), written if number == 0 else [""] * len(names))
+        for row, note in enumerate(notes):
             plot.annotate(
-                line.note, (1, row), (8, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+                note, (1, row), (8, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                 va="center", color=COLOUR["muted"], annotation_clip=False,
             )  # fmt: skip
-        plot.set_yticks(y, names)
-        plot.set_ylim(len(lines) - 0.5, -0.5)
-        plot.tick_params(axis="y", length=0)
-        plot.margins(x=0.06)
-        middle, half = (lower.min() + upper.max()) / 2, (upper.max() - lower.min()) / 2
-        if half < _LEAST_SPAN / 2:  # next to no difference shall not fill the plot
-            plot.set_xlim(middle - _LEAST_SPAN, middle + _LEAST_SPAN)
-        plot.locator_params(axis="x", nbins=max(3, plot_width // 60))
-        plot.grid(axis="x")
-        plot.spines["left"].set_visible(False)
-        plot.set_xlabel(axis)
 
     return drawn(frame, size, paint)
 
 
-_PARTS = ("value", "lower", "upper")
+def _paint_panel(plot: Axes, panel: Whiskers, width: int) -> None:
+    there = [(row, line) for row, line in enumerate(panel.lines) if line is not None]
+    y = np.array([row for row, _ in there])
+    values, lower, upper = np.array([line for _, line in there]).T
+    colour = COLOUR[panel.look.colour]
+    plot.hlines(y, lower, upper, color=colour, linewidth=2.2)
+    plot.plot(values, y, panel.look.marker, color=colour, markersize=6.5)
+    if panel.reference is not None:
+        plot.axvline(panel.reference, color=COLOUR["muted"], linewidth=1, linestyle=(0, (4, 3)))
+    plot.set_ylim(len(panel.lines) - 0.5, -0.5)
+    plot.tick_params(axis="y", length=0)
+    plot.margins(x=0.06)
+    middle, half = (lower.min() + upper.max()) / 2, (upper.max() - lower.min()) / 2
+    if half < _LEAST_SPAN / 2:  # next to no difference shall not fill the plot
+        plot.set_xlim(middle - _LEAST_SPAN, middle + _LEAST_SPAN)
+    plot.locator_params(axis="x", nbins=max(3, width // 60))
+    plot.grid(axis="x")
+    plot.spines["left"].set_visible(False)
+    plot.set_xlabel(panel.axis)
 
 
 def matrix(
@@ -94,10 +94,13 @@ def matrix(
 ) -> Plot:
     """A cell per row and column: its share of 1 as a tint, and its text. None is an empty cell."""
     many = len(columns) > _MANY
-    wide, high = 26 if many else 74, 20 if len(rows) > _MANY else 36
     row_names, column_names = labels(rows), labels(columns)
-    slant = 1.0 if many else 0.72  # upright, or at 45 degrees
-    left, top = 12 + text_width(row_names), 16 + slant * text_width(column_names)
+    if list(rows) == list(columns):  # each name once: a column has the number of its row
+        column_names = [str(number) for number in range(1, len(rows) + 1)]
+        row_names = [f"{name}\u2002{number}" for name, number in zip(row_names, column_names, strict=True)]
+    wide, high = 26 if many else 74, row_height(row_names, 20 if len(rows) > _MANY else 36)
+    slant, turned = _column_labels(column_names, many)
+    left, top = 12 + text_width(row_names), 16 + max(slant * text_width(column_names), 14.0)
     right = 12 + (0.0 if many else max(0.0, slant * text_width(column_names[-1:]) - wide / 2))
     size = (int(left + wide * len(columns) + right), int(top + high * len(rows) + 10))
 
@@ -111,15 +114,21 @@ def matrix(
         plot.set_xlim(-0.5, len(columns) - 0.5)
         plot.set_ylim(len(rows) - 0.5, -0.5)
         plot.set_yticks(range(len(rows)), row_names)
-        plot.set_xticks(
-            range(len(columns)), column_names, rotation=90 if many else 45, rotation_mode="anchor", ha="left",
-            va="center" if many else "baseline", color=COLOUR["ink"],
-        )  # fmt: skip
+        plot.set_xticks(range(len(columns)), column_names, color=COLOUR["ink"], **turned)
         plot.xaxis.tick_top()
         plot.tick_params(length=0)
         plot.spines[:].set_visible(False)
 
     return drawn(frame, size, paint)
+
+
+def _column_labels(names: Sequence[str], many: bool) -> tuple[float, dict[str, Any]]:
+    """How labels of columns stand: their height as a share of their length, and how matplotlib turns them."""
+    if max(map(len, names)) <= 3:
+        return 0.0, {"ha": "center"}
+    if many:
+        return 1.0, {"rotation": 90, "rotation_mode": "anchor", "ha": "left", "va": "center"}
+    return 0.72, {"rotation": 45, "rotation_mode": "anchor", "ha": "left", "va": "baseline"}
 
 
 @dataclass(frozen=True)

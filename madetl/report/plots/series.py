@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from madetl.report.content import Frame, Plot
-from madetl.report.plots.svg import COLOUR, SERIES, axes, drawn, labels, text_width
+from madetl.report.plots.svg import COLOUR, SERIES, axes, drawn, labels, row_height, text_width
 
 _MARKERS = "oDs^vPX*"
+_LETTERS_ABOVE_HILL = 54
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,23 @@ class Hill:
 
 def hills(frame: Frame, rows: Sequence[Hill], width: float, axis: str) -> Plot:
     """A histogram per row under its name, each as high as its row, with ticks where something was picked."""
-    high = 36
-    size = (360, high * len(rows) + 50)
+    names = labels([row.name for row in rows], _LETTERS_ABOVE_HILL)
+    high = row_height(names, 36)
+    size = (360, int(high * len(rows) + 50))
 
     def paint(figure: Figure) -> None:
         plot = axes(figure, 8, 4, 8, 44)
         for number, row in enumerate(rows):
-            floor, top = number + 0.36, 0.46
+            floor, top = number + 0.36, 16.5 / high
             bins = sorted(row.bins)
             span = range(bins[0] - 1, bins[-1] + 2)
             tops = np.array([row.bins.get(n, 0) for n in span]) / max(row.bins.values())
             edges = np.array([*span, span[-1] + 1]) * width
             plot.stairs(floor - top * tops, edges, baseline=floor, fill=True, color=COLOUR["sky"], alpha=0.55)
             plot.vlines(row.median, floor - top, floor, color=COLOUR["muted"], linewidth=1.2)
-            plot.vlines(row.marks, floor - 0.2, floor, color=COLOUR["vermillion"], linewidth=1.4)
+            plot.vlines(row.marks, floor - 7.2 / high, floor, color=COLOUR["vermillion"], linewidth=1.4)
             plot.hlines(floor, 0, 1, color=COLOUR["grid"], linewidth=0.7, transform=plot.get_yaxis_transform())
-            plot.text(0, number - 0.3, row.name, va="center", transform=plot.get_yaxis_transform())
+            plot.text(0, number - 0.47, names[number], va="top", transform=plot.get_yaxis_transform())
         plot.set_yticks([])
         plot.set_ylim(len(rows) - 0.5, -0.5)
         plot.grid(axis="x")
@@ -67,15 +69,17 @@ def position_bands(frame: Frame, x: Sequence[int], paths: Sequence[Path], axis: 
     """A small panel per model, all on the same scales, place 1 on top."""
     across = min(4 if len(paths) <= 12 else 5, len(paths))
     down = math.ceil(len(paths) / across)
-    wide, high = 760 // max(across, 3), 118
-    size = (wide * across + 30, high * down + 34)
+    wide, high = 760 // max(across, 3), 118.0
     names = labels([path.name for path in paths], wide // 6)
+    title = row_height(names, 24.0)
+    high = high - 24 + title
+    size = (wide * across + 30, int(high * down + 34))
 
     def paint(figure: Figure) -> None:
         for number, path in enumerate(paths):
             row, column = divmod(number, across)
-            left, top = 30 + wide * column, high * row + 24
-            plot = axes(figure, left, top, size[0] - left - wide + 18, size[1] - top - high + 40)
+            left, top = 30 + wide * column, high * row + title
+            plot = axes(figure, left, top, size[0] - left - wide + 18, size[1] - top - high + title + 16)
             plot.fill_between(x, path.low, path.high, color=COLOUR["sky"], alpha=0.4, linewidth=0)
             plot.plot(x, path.middle, color=COLOUR["blue"], linewidth=1.8)
             plot.set_title(names[number], loc="left", fontsize=10 if across < 5 else 9, pad=4)
@@ -96,7 +100,7 @@ def bumps(frame: Frame, x: Sequence[int], paths: Mapping[str, Sequence[float]]) 
     """A line of places per model from left to right, named at both ends, the best on top."""
     names = dict(zip(paths, labels(list(paths)), strict=True))
     side = 22 + text_width(list(names.values()))
-    size = (int(2 * side + 330), 22 * len(paths) + 56)
+    size = (int(2 * side + 330), int(row_height(list(names.values()), 22) * len(paths) + 56))
 
     def paint(figure: Figure) -> None:
         plot = axes(figure, side, 8, side, 44)
@@ -138,7 +142,7 @@ def two_shares(frame: Frame, names: Sequence[str], shares: tuple[Sequence[float]
     """Two bars per name: what the pool has of it, and what was picked."""
     written = labels(names)
     left = 14 + text_width(written)
-    size = (int(left + 300), 34 * len(names) + 78)
+    size = (int(left + 300), int(row_height(written, 34) * len(names) + 78))
 
     def paint(figure: Figure) -> None:
         plot = axes(figure, left, 28, 20, 44)

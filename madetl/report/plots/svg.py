@@ -31,8 +31,10 @@ COLOUR = {name: f"#0101{number:02x}" for number, name in enumerate(_NAMES, 16)}
 """The stand-in of each named colour."""
 
 FONT_SIZE = 11.0
+LINE_HEIGHT = 13.2  # CSS pixels from a line of that size to the next
 _LETTER = 6.2  # CSS pixels of an average letter of that size
-LONGEST = 30  # letters of a label
+LINE = 40  # letters of a line of a label
+LONGEST = 3 * LINE  # letters of a label
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": FONT_SIZE,
@@ -86,8 +88,29 @@ def axes(figure: Figure, left: float, top: float, right: float, bottom: float, *
     return figure.add_axes(position, **options)
 
 
-def labels(names: Sequence[str], longest: int = LONGEST) -> list[str]:
-    """The names, long ones without their middle, or without their beginning or whole where two would look the same."""
+def labels(names: Sequence[str], line: int = LINE) -> list[str]:
+    """The names in lines of so many letters, broken after punctuation where there is some."""
+    return ["\n".join(_balanced(name, line)) for name in shortened(names)]
+
+
+def _balanced(name: str, longest: int) -> list[str]:
+    """As few lines as can be, the longest of them as short as can be."""
+    fewest = _lines(name, longest)
+    narrower = (_lines(name, width) for width in range(len(name) // len(fewest), longest))
+    return next((lines for lines in narrower if len(lines) == len(fewest)), fewest)
+
+
+def _lines(name: str, longest: int) -> list[str]:
+    lines = [""]
+    for part in re.findall(rf"[^-/_:\s]{{1,{longest}}}[-/_:\s]*|[-/_:\s]+", name) or [name]:
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > longest:
+            lines.append("")
+        lines[-1] += part
+    return [line.rstrip() for line in lines]
+
+
+def shortened(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """The names, very long ones without their middle; without their beginning, or whole, where two would look alike."""
     for end in (longest // 2 - 3, longest - 1):
         short = [n if len(n) <= longest else f"{n[: longest - end - 1].rstrip()}…{n[-end:].lstrip()}" for n in names]
         if len(set(short)) == len(set(names)):
@@ -95,9 +118,15 @@ def labels(names: Sequence[str], longest: int = LONGEST) -> list[str]:
     return list(names)
 
 
+def row_height(texts: Sequence[str], one: float) -> float:
+    """CSS pixels of a row that holds any of the texts; `one`: of a row whose text has one line."""
+    return one + LINE_HEIGHT * max((text.count("\n") for text in texts), default=0)
+
+
 def text_width(texts: Sequence[str], size: float = FONT_SIZE) -> float:
-    """CSS pixels that the widest of the texts takes, about."""
-    letters = [sum(1.7 if unicodedata.east_asian_width(c) in "WF" else 1.0 for c in text) for text in texts]
+    """CSS pixels that the widest line of the texts takes, about."""
+    lines = [line for text in texts for line in text.split("\n")]
+    letters = [sum(1.7 if unicodedata.east_asian_width(c) in "WF" else 1.0 for c in line) for line in lines]
     return max(letters, default=0.0) * _LETTER * size / FONT_SIZE
 
 

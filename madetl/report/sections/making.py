@@ -15,12 +15,12 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
     decimal,
     excerpt,
     listed,
 )
 from madetl.report.rows import ReportData
+from madetl.text import counted, file_name, without_folders
 
 CommandLine = Callable[[str, Mapping[str, Any]], str | None]
 """What a person types to execute a run again, from its command and its parameters; None where that cannot be told."""
@@ -37,7 +37,7 @@ def section(study: ReportData, command_line: CommandLine) -> Section:
     versions = list(dict.fromkeys(row["version"] for row in study.runs.rows))
     seeds = list(dict.fromkeys(str(row["seed"]) for row in study.runs.rows if row["seed"] is not None))
     what = (
-        f"{count(len(study.runs.rows), 'run')}, by madetl {listed(versions)}"
+        f"{counted(len(study.runs.rows), 'run')}, by madetl {listed(versions)}"
         f"{f', with seed {listed(seeds)}' if seeds else ''}. The rows that a run made carry its number."
     )
     blocks: list[Block] = [Text(what), _runs(study), _commands(study, command_line), *_prompts(study)]
@@ -54,7 +54,7 @@ def _runs(study: ReportData) -> Table:
             Number("–" if row["seed"] is None else row["seed"]),
             row["version"],
             row["outcome"] or "running or killed",
-            (row["summary"] or "").partition("\n")[0],
+            _summary(row),
         ]
         for row in study.runs.rows
     ]
@@ -62,10 +62,29 @@ def _runs(study: ReportData) -> Table:
     return Table("Runs", head, rows, [study.runs.source])
 
 
+def _summary(run: Mapping[str, Any]) -> str:
+    """The first line of what came of a run, with the files' names alone."""
+    line: str = (run["summary"] or "").partition("\n")[0]
+    for value in json.loads(run["parameters"]).values():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and one and file_name(one) != one:
+                line = line.replace(one, file_name(one))
+    return without_folders(line)
+
+
 def _readable(parameters: str) -> str:
-    """name = value, one per parameter; long texts shortened, since they stand by themselves below."""
-    stored = json.loads(parameters)
+    """name = value, one per parameter: of files their names; long texts shortened, since they stand below."""
+    stored = _without_folders(json.loads(parameters))
     return "; ".join(f"{name} = {excerpt(_plain(value), 120)}" for name, value in stored.items() if value is not None)
+
+
+def _without_folders(value: Any) -> Any:
+    """A JSON value in which absolute paths are the names of their files."""
+    if isinstance(value, dict):
+        return {key: _without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(inner) for inner in value]
+    return file_name(value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> str:
@@ -77,7 +96,7 @@ def _commands(study: ReportData, command_line: CommandLine) -> Code:
     lines = []
     for row in study.runs.rows:
         if row["outcome"] in _REPEATED:
-            line = command_line(row["command"], json.loads(row["parameters"]))
+            line = command_line(row["command"], _without_folders(json.loads(row["parameters"])))
             lines.append(line or f"# run {row['id']}, {row['command']}: see its parameters above")
     note = "# Needs the same files under the same names. Verdicts of people come from their files again.\n"
     return Code("The commands that repeat it", note + "\n".join(lines), folded=False)
@@ -113,7 +132,11 @@ def _models(study: ReportData) -> Iterator[Block]:
     rows: list[list[Cell]] = []
     for row in study.models.rows:
         cells: list[Cell] = [row["model"], row["responses"], decimal(row["words"], 0)]
-        more: list[Cell] = [row["provider"], row["provider_model"] or row["model"], row["settings"]]
+        more: list[Cell] = [
+            row["provider"],
+            file_name(row["provider_model"] or row["model"]),
+            row["settings"] and json.dumps(_without_folders(json.loads(row["settings"])), ensure_ascii=False),
+        ]
         rows.append(cells + (more if asked else []))
     yield Table("Models", head, rows, [study.models.source])
     for row in study.models.rows:

@@ -19,13 +19,13 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
     decimal,
     duration,
     percent,
 )
-from madetl.report.plots.models import SQUARE, Whisker, whiskers
+from madetl.report.plots.models import SQUARE, Whiskers, whiskers
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
 
 def section(study: ReportData) -> Section:
@@ -57,7 +57,9 @@ def _agreement(study: ReportData) -> Iterator[Block]:
     both, same = sum(row["response_pairs"] for row in common), sum(row["agreed"] for row in common)
     if not both:
         people = sum(row["kind"] == "person" for row in study.annotators.rows)
+        crowd = any(row["kind"] == "crowd" for row in study.annotators.rows)
         why = "Only one person has judged" if people == 1 else "No pair of answers was judged by two people"
+        why = "Only a crowd has judged, many people under one name" if crowd and not people else why
         yield Missing(f"{why}, so nothing can be said about how well people agree.")
     else:
         yield Text(
@@ -81,7 +83,7 @@ def _alpha(study: ReportData) -> str:
 
 
 def _pairs(number: int) -> str:
-    return count(number, "shared pair of answers", "shared pairs of answers")
+    return counted(number, "shared pair of answers", "shared pairs of answers")
 
 
 def _common_table(study: ReportData) -> Table:
@@ -94,58 +96,57 @@ def _common_table(study: ReportData) -> Table:
 
 
 def _habits(rows: Sequence[Mapping[str, Any]]) -> str:
-    people = [row for row in rows if row["kind"] == "person"] or rows
-    verdicts, ties, bad, decided, first, timed = (
-        sum(row[key] for row in people) for key in ("verdicts", "ties", "both_bad", "decided", "first_won", "timed")
+    people = [row for row in rows if row["kind"] != "model"] or rows
+    votes, ties, bad, decided, first, timed = (
+        sum(row[key] for row in people) for key in ("votes", "ties", "both_bad", "decided", "first_won", "timed")
     )
-    sentences = [f"{percent(ties / verdicts)} of the verdicts are ties, {percent(bad / verdicts)} both bad."]
+    sentences = [f"{percent(ties / votes)} of the votes are ties, {percent(bad / votes)} both bad."]
     if won := share(first, decided):
         verdict = "no sign of a bias for a position" if won.lower <= 0.5 <= won.upper else "a bias for a position"
         sentences.append(
-            f"The answer that stood first won {percent(won.share)} of {count(decided, 'decided verdict')} "
+            f"The answer that stood first won {percent(won.share)} of {counted(decided, 'decided verdict')} "
             f"(95 % interval {100 * won.lower:.0f} to {100 * won.upper:.0f}): {verdict}."
         )
     else:
         sentences.append("No verdict tells which answer stood first, so a bias for a position cannot be seen.")
     if timed:
         hours = sum(row["hours"] or 0 for row in people)
-        sentences.append(f"{count(timed, 'verdict')} with a known time took {duration(hours * 3600)} in all.")
+        sentences.append(f"{counted(timed, 'verdict')} with a known time took {duration(hours * 3600)} in all.")
     else:
         sentences.append("No verdict tells how long it took.")
     return " ".join(sentences)
 
 
 def _position(study: ReportData) -> Plot:
-    lines = []
-    for row in study.annotators.rows:
-        if won := share(row["first_won"], row["decided"]):
-            note = f"{won.count:,} of {won.of:,}"
-            lines.append(Whisker(row["annotator"], 100 * won.share, 100 * won.lower, 100 * won.upper, note))
+    shares = [(row["annotator"], share(row["first_won"], row["decided"])) for row in study.annotators.rows]
+    known = [(name, won) for name, won in shares if won]
+    lines = [(100 * won.share, 100 * won.lower, 100 * won.upper) for _, won in known]
     caption = (
         "How often the answer that stood first won, of the verdicts for one of the two, with 95 % intervals. On the "
         "broken line, half, there is no bias."
     )
     return whiskers(
         Frame("position", caption, _table(study, folded=True)),
-        lines,
-        "won by the first (%)",
-        look=SQUARE,
-        reference=50,
+        [name for name, _ in known],
+        [Whiskers("won by the first (%)", SQUARE, lines, reference=50)],
+        notes=[f"{won.count:,} of {won.of:,}" for _, won in known],
     )
 
 
 def _table(study: ReportData, *, folded: bool = False) -> Table:
     head = [
-        "annotator", "kind", "verdicts", "pairs of answers", "ties", "both bad", "first won", "comments",
-    "median seconds", "hours", ]  # fmt: skip
+        "annotator", "kind", "votes", "pairs of answers", "repeats", "revised", "ties", "both bad", "first won",
+    "comments", "median seconds", "hours", ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
             row["annotator"],
-            "person" if row["kind"] == "person" else "judge model",
-            row["verdicts"],
+            "judge model" if row["kind"] == "model" else row["kind"],
+            row["votes"],
             row["response_pairs"],
-            _part(row["ties"], row["verdicts"]),
-            _part(row["both_bad"], row["verdicts"]),
+            row["repeats"],
+            row["revised"],
+            _part(row["ties"], row["votes"]),
+            _part(row["both_bad"], row["votes"]),
             _part(row["first_won"], row["decided"]),
             row["comments"],
             decimal(row["seconds_median"], 0),
@@ -173,8 +174,8 @@ def _cost(study: ReportData) -> Iterator[Block]:
     tokens = [sum(row[key] or 0 for row in rows) for key in ("tokens_in", "tokens_out")]
     known = [row["cost"] for row in rows if row["cost"] is not None]
     yield Text(
-        f"Models were asked {count(calls, 'time')}: {tokens[0]:,} tokens in, {tokens[1]:,} out, {sum(known):,.2f} USD"
-        f"{'' if len(known) == len(rows) else ' where prices are known'}."
+        f"Models were asked {counted(calls, 'time')}: {counted(tokens[0], 'token')} in, {tokens[1]:,} out, "
+        f"{sum(known):,.2f} USD{'' if len(known) == len(rows) else ' where prices are known'}."
     )
     if len(known) < len(rows):
         yield Remark("The price of some models is unknown, so the money is what is known of it.")
@@ -182,11 +183,11 @@ def _cost(study: ReportData) -> Iterator[Block]:
 
 
 def _hours(study: ReportData) -> str:
-    people = sum(row["hours"] or 0 for row in study.annotators.rows if row["kind"] == "person")
+    people = sum(row["hours"] or 0 for row in study.annotators.rows if row["kind"] != "model")
     seconds = sum(_seconds(row) or 0 for row in study.runs.rows)
     return (
         f"People’s time: {duration(people * 3600)}, as far as it is known. The machine’s: {duration(seconds)} in "
-        f"{count(len(study.runs.rows), 'run')}."
+        f"{counted(len(study.runs.rows), 'run')}."
     )
 
 

@@ -21,22 +21,20 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
     decimal,
     isolated,
     percent,
 )
 from madetl.report.plots.series import Hill, hills, two_shares
-from madetl.report.plots.svg import labels
+from madetl.report.plots.svg import shortened
 from madetl.report.rows import BIN_WIDTH, ReportData, SelectionData
 from madetl.report.scripts import script_of
 from madetl.selection.results import total
-from madetl.text import count_words
+from madetl.text import agreeing, count_words, counted
 
 _MOST_SELECTIONS = 4
 _MOST_HILLS = 45  # pairs of models (ten models); beyond, one hill per model
 _MOST_BARS = 15
-_LONGEST_NAME = 25  # letters: two of them fill the width of a phone
 _LENGTHS = (10, 20, 40, 80, 160, 320)  # words
 
 
@@ -73,11 +71,11 @@ def _selection(study: ReportData, one: SelectionData, number: int) -> Iterator[B
 
 def _what(one: SelectionData) -> str:
     p = one.parameters
-    judged = sum(row["verdicts"] > 0 for row in one.picks.rows)
+    judged = sum(row["votes"] > 0 for row in one.picks.rows)
     return (
-        f"It holds {_how(p)}: {count(len(one.picks.rows), 'pair')} of answers on "
-        f"{count(len({row['instruction_id'] for row in one.picks.rows}), 'instruction')}; {judged:,} of the pairs are "
-        "judged."
+        f"It holds {_how(p)}: {counted(len(one.picks.rows), 'pair')} of answers on "
+        f"{counted(len({row['instruction_id'] for row in one.picks.rows}), 'instruction')}; "
+        f"{judged:,} of the pairs {agreeing(judged)['are']} judged."
     )
 
 
@@ -95,7 +93,7 @@ def _how(p: Mapping[str, Any]) -> str:
             f"with a budget of {p['budget']:,})"
         )
     least = "the " if p["strategy"] in ("mad", "evidence") else ""
-    return f"{least}{p['top_k']} pairs of answers of each two models {which}"
+    return f"{least}{counted(p['top_k'], 'pair')} of answers of each two models {which}"
 
 
 def _hills(study: ReportData, one: SelectionData, number: int) -> Plot:
@@ -106,7 +104,7 @@ def _hills(study: ReportData, one: SelectionData, number: int) -> Plot:
     for row in one.picks.rows:
         marks[row["pair_id"]].append(row["score"])
     models = list(dict.fromkeys(name for row in one.levels.rows for name in (row["model_a"], row["model_b"])))
-    short = dict(zip(models, labels(models, _LONGEST_NAME), strict=True))
+    short = dict(zip(models, shortened(models), strict=True))
     pairs = [(row, _hill(row, short, bins, marks)) for row in one.levels.rows if row["pair_id"] in bins]
     each = "pair of models" if len(pairs) <= _MOST_HILLS else "model, with all others together"
     rows = [hill for _, hill in pairs] if len(pairs) <= _MOST_HILLS else _by_model(pairs, short)

@@ -24,7 +24,6 @@ from madetl.report.content import (
     Source,
     Table,
     Text,
-    count,
     decimal,
     isolated,
     percent,
@@ -32,6 +31,7 @@ from madetl.report.content import (
 from madetl.report.plots.series import Path, band, bumps, position_bands
 from madetl.report.rows import ReportData, SelectionData
 from madetl.report.tallies import votes_of
+from madetl.text import agreeing, counted
 
 _FEWEST_VOTES = 10
 _LISTED = 60  # verdicts of a removal
@@ -54,7 +54,8 @@ def section(study: ReportData, boards: Boards | None) -> Section:
     )
     blocks: list[Block] = [Text(how)]
     if left_out:
-        blocks.append(Remark(f"Only the largest group of models that battles connect; {left_out} votes are of others."))
+        others = f"{counted(left_out, 'vote')} {agreeing(left_out)['are']} of others"
+        blocks.append(Remark(f"Only the largest group of models that battles connect; {others}."))
     blocks += [_by_judgments(study, votes), *_by_k(study, votes, rows), _first_place(study, votes, rows)]
     return Section("stability", title, blocks)
 
@@ -175,15 +176,16 @@ def _k_blocks(
     yield Text(
         f"The ranking from the first 1, 2, … {steps[-1]} picks of each pair of models in the selection "
         f"{selection.parameters['selection']}. {_stands_still(votes, steps, positions)}"
-        + (f" {count(outside, 'judgment')} of other pairs of answers left out." if outside else "")
+        + (f" {counted(outside, 'judgment')} of other pairs of answers left out." if outside else "")
     )
     order = np.argsort(positions[-1], kind="stable")
     paths = {votes.models[m]: positions[:, m].tolist() for m in order}
     sources = [study.votes.source, selection.picks.source]
-    head = ["K", "judgments", "Spearman", *paths]
+    head = ["", *(f"K = {step}" for step in steps)]
     rows: list[list[Cell]] = [
-        [step, votes_by_k[n], decimal(float(correlation[n]), 3), *(Number(f"{path[n]:g}") for path in paths.values())]
-        for n, step in enumerate(steps)
+        ["judgments", *(Number(f"{number:,}") for number in votes_by_k)],
+        ["Spearman’s correlation", *(decimal(float(value), 3) for value in correlation)],
+        *([model, *(Number(f"{place:g}") for place in path)] for model, path in paths.items()),
     ]
     table = Table("Places by K, and Spearman's correlation with the ranking from all picks", head, rows, sources, True)
     curve = [float(value) for value in correlation]
@@ -219,9 +221,9 @@ def _first_place(study: ReportData, votes: Votes, rows: Sequence[Mapping[str, An
     leader, rival = isolated(votes.models[removal.leader]), isolated(votes.models[removal.rival])
     number = len(removal.votes)
     text = (
-        f"Without {count(number, 'verdict')} of {len(rows):,} ({percent(number / len(rows))}), {rival} would be first "
-        f"instead of {leader}. The set was found greedily, so this is an upper bound on the fewest: a smaller one may "
-        "do."
+        f"Without {counted(number, 'verdict')} of {len(rows):,} ({percent(number / len(rows))}), {rival} would be "
+        f"first instead of {leader}. The set was found greedily, so this is an upper bound on the fewest: a "
+        "smaller one may do."
     )
     return BlockGroup(title, [Text(text), _removed_table(study, rows, removal.votes)])
 

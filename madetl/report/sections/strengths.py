@@ -1,4 +1,4 @@
-"""Section 6, strengths and weaknesses: per scenario and model, and what each model lost most clearly. Pure."""
+"""Section 6, strengths and weaknesses: per scenario and model, and what each model won and lost most clearly. Pure."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ from madetl.report.content import (
     Section,
     Table,
     Text,
-    count,
+    WinsAndLosses,
     excerpt,
     isolated,
     percent,
 )
 from madetl.report.plots.models import matrix
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
-_LONGEST = 6_000  # characters of an answer that are shown
+_LONGEST = 20_000  # characters of an answer that are shown
 _DISTANCE = 0.1  # of a win rate from the model's own mean, from which on a scenario is named
 _FEWEST = 5  # judgments, below which a scenario is not named
 _MOST_NAMED = 10
 
 
 def section(study: ReportData, boards: Boards | None) -> Section:
-    """The matrix of scenarios, and each model's clearest losses."""
+    """The matrix of scenarios, and each model's clearest wins and losses."""
     title = "Strengths and weaknesses"
     if boards is None:
         return Section("strengths", title, [NO_VOTES])
-    models = [line.model for line in boards.first[0].ratings]
-    blocks: list[Block] = [*_scenarios(study, models), *_losses(study, models)]
+    models = list(boards.orders[0].models)
+    blocks: list[Block] = [*_scenarios(study, models), *_wins_and_losses(study, models)]
     return Section("strengths", title, blocks)
 
 
@@ -118,39 +119,46 @@ def _text(row: Mapping[str, Any] | None, details: bool) -> str:
     return f"{100 * row['win_rate']:.0f}\n({row['battles']:,})" if details else f"{100 * row['win_rate']:.0f}"
 
 
-def _losses(study: ReportData, models: Sequence[str]) -> Iterator[Block]:
+def _wins_and_losses(study: ReportData, models: Sequence[str]) -> Iterator[Block]:
     verdicts = defaultdict(list)
     for row in study.votes.rows:
         verdicts[row["response_a_id"], row["response_b_id"]].append(row)
-    lost: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in study.losses.rows:
-        lost[row["model"]].append(row)
+    found: dict[tuple[str, str], list[Answers]] = defaultdict(list)
+    for row in study.clearest.rows:
+        votes = verdicts[row["response_a_id"], row["response_b_id"]]
+        found[row["model"], row["outcome"]].append(_answers(row, votes, study.names))
     yield Text(
-        "What each model lost most clearly: the most votes against it beyond those for it; of equal ones, the answers "
-        "that are least alike."
+        "What each model won and lost most clearly: the most votes one way beyond those the other way; of equal ones, "
+        "the answers that are least alike. The answers stand as annotators saw them, the first one first."
     )
     for model in models:
-        answers = [
-            _answers(row, verdicts[row["response_a_id"], row["response_b_id"]], study.names) for row in lost[model]
-        ]
-        yield BlockGroup(isolated(model), answers or [Text("It lost nothing.")])
-    yield _list_of_losses(study)
+        yield BlockGroup(isolated(model), [WinsAndLosses(found[model, "won"], found[model, "lost"])])
+    yield _list_of_battles(study)
 
 
-def _answers(row: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> Answers:
+def _answers(row: Mapping[str, Any], votes: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> Answers:
     alike = "" if row["score"] is None else f", similarity of the answers {row['score']:.2f}"
-    title = f"{excerpt(row['instruction'])} — lost to {isolated(row['opponent'])}, "
+    sides = [(row["model"], _cut(row["own_response"])), (row["opponent"], _cut(row["other_response"]))]
+    canonical = sides if row["own_is_a"] else sides[::-1]
+    shown = next((vote["shown_first"] for vote in votes if vote["shown_first"]), None)
+    first, second = canonical[::-1] if shown == "model_b" else canonical
+    unknown = "" if shown else "; which answer stood first is not known"
+    most = max(row["votes_for"], row["against"])
     return Answers(
-        title=f"{title}{row['against']} of {count(row['votes'], 'vote')}",
-        note=f"Scenario {isolated(row['scenario'])}{alike}",
-        instruction=_cut("\n\n".join(filter(None, [row["instruction"], row["input"]]))),
-        left=(row["model"], _cut(row["own_response"])),
-        right=(row["opponent"], _cut(row["other_response"])),
-        verdicts=[_verdict(verdict, names) for verdict in verdicts],
+        title=f"against {isolated(row['opponent'])}, {most:,} of {counted(row['votes'], 'vote')}: "
+        f"{excerpt(row['instruction'])}",
+        note=f"Scenario {isolated(row['scenario'])}{alike}{unknown}",
+        instruction=_cut(row["instruction"]),
+        input=_cut(row["input"] or ""),
+        reference_answer=_cut(row["reference_answer"] or ""),
+        first=first,
+        second=second,
+        verdicts=[_verdict(vote, names, shown) for vote in votes],
     )
 
 
-def _verdict(row: Mapping[str, Any], names: Mapping[int, str]) -> str:
+def _verdict(row: Mapping[str, Any], names: Mapping[int, str], shown: str | None) -> str:
+    """Who said what; `shown` is the answer that stands first here."""
     verdict = {
         "model_a": names[row["model_a_id"]],
         "model_b": names[row["model_b_id"]],
@@ -158,7 +166,8 @@ def _verdict(row: Mapping[str, Any], names: Mapping[int, str]) -> str:
         "both_bad": "both bad",
     }[row["winner"]]
     comment = f" – “{isolated(row['comment'].strip())}”" if (row["comment"] or "").strip() else ""
-    return f"{isolated(row['annotator'])}: {isolated(verdict)}{comment}"
+    other = " (saw the other answer first)" if row["shown_first"] not in (None, shown) else ""
+    return f"{isolated(row['annotator'])}: {isolated(verdict)}{other}{comment}"
 
 
 def _cut(text: str) -> str:
@@ -167,10 +176,14 @@ def _cut(text: str) -> str:
     return f"{text[:_LONGEST]}\n[… cut here: {_LONGEST:,} of {len(text):,} characters]"
 
 
-def _list_of_losses(study: ReportData) -> Table:
+def _list_of_battles(study: ReportData) -> Table:
     rows: list[list[Cell]] = [
-        [row["model"], row["rank"], row["opponent"], row["scenario"], row["against"], row["votes_for"], row["votes"]]
-        for row in study.losses.rows
-    ]
-    head = ["model", "rank", "lost to", "scenario", "votes against", "votes for", "all votes"]
-    return Table("All of these losses", head, rows, [study.losses.source, study.votes.source], folded=True)
+        [
+            row["model"], row["outcome"], row["rank"], row["opponent"], row["scenario"], row["votes_for"],
+            row["against"], row["votes"],
+        ]
+        for row in study.clearest.rows
+    ]  # fmt: skip
+    head = ["model", "outcome", "rank", "opponent", "scenario", "votes for", "votes against", "all votes"]
+    sources = [study.clearest.source, study.votes.source]
+    return Table("All of these wins and losses", head, rows, sources, folded=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 from madetl.ranking.leaderboards import Leaderboard
 from madetl.report.boards import METHODS, Boards, expected
-from madetl.report.content import NO_VOTES, Cell, Frame, Number, Plot, Section, Table, Text, count, decimal, percent
+from madetl.report.content import NO_VOTES, Cell, Frame, Number, Plot, Section, Table, Text, decimal, percent
 from madetl.report.plots.models import Fit, fits, matrix
 from madetl.report.rows import ReportData
+from madetl.text import counted
 
 _WORST = 8  # pairs that are numbered and listed
 _CELLS = 16  # models up to which a cell has room for wins, ties and losses
@@ -35,11 +36,19 @@ def section(study: ReportData, boards: Boards | None) -> Section:
     if boards is None:
         return Section("win-rates", "Win rates", [NO_VOTES])
     pairs = pairs_of(study, boards)
-    how = (
-        "A win rate counts a tie, and both bad, as half a win. The pairs were picked because the answers differ, so "
-        "these are no win rates of ordinary use."
+    how = "A win rate counts a tie, and both bad, as half a win."
+    return Section(
+        "win-rates", "Win rates", [Text(how + _picked(study)), _matrix(study, boards), *_fits(study, boards, pairs)]
     )
-    return Section("win-rates", "Win rates", [Text(how), _matrix(study, boards), *_fits(study, boards, pairs)])
+
+
+def _picked(study: ReportData) -> str:
+    """Why the win rates may not be those of ordinary use, where that is so."""
+    votes, picked = len(study.votes.rows), study.votes_on_picks
+    if not picked:
+        return ""
+    whose = "The pairs" if picked == votes else f"The pairs of answers of {picked:,} of the {votes:,} votes"
+    return f" {whose} were picked because the answers differ, so these are no win rates of ordinary use."
 
 
 def pairs_of(study: ReportData, boards: Boards) -> list[PairOfModels]:
@@ -61,15 +70,15 @@ def _ratings(board: Leaderboard) -> dict[str, float]:
 
 
 def _matrix(study: ReportData, boards: Boards) -> Plot:
-    """Models in the order of the leaderboard, the better ones above and to the left."""
-    models = [line.model for line in boards.first[0].ratings]
+    """Models in the order that the votes give, the better ones above and to the left."""
+    models = list(boards.orders[0].models)
     records = {(row["model_a"], row["model_b"]): row for row in study.pairs.rows}
     cells = [[_cell(records, model, opponent) for opponent in models] for model in models]
     small = len(models) <= _CELLS
     texts = [[_text(cell, small) for cell in line] for line in cells]
     details = "; below it wins – ties – losses" if small else ""
     caption = (
-        f"How often the model of the row won against that of the column, in per cent{details}. "
+        f"How often the model of the row won against that of the column with its number, in per cent{details}. "
         "Orange: it lost more; blue: it won more."
     )
     return matrix(
@@ -121,7 +130,7 @@ def _fits(study: ReportData, boards: Boards, pairs: Sequence[PairOfModels]) -> l
             dots.append(Fit(predicted, pair.row["win_rate"], pair.row["battles"], worst.get(id(pair))))
     beyond = sum(abs(pair.off) > 2 for pair in pairs)
     text = (
-        f"Ratings say with one number per model what happened between {count(len(pairs), 'pair')} of models. In "
+        f"Ratings say with one number per model what happened between {counted(len(pairs), 'pair')} of models. In "
         f"{beyond} of them the win rate lies more than two standard errors from what Bradley–Terry predicts; chance "
         f"alone would put about {0.05 * len(pairs):.0f} there. Where more do, models beat one another in ways that no "
         "one ranking can show, or votes on one item hang together."

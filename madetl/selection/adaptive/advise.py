@@ -18,6 +18,7 @@ import numpy as np
 
 from madetl.errors import ParameterError
 from madetl.ranking import bradley_terry, components, votes_so_far
+from madetl.ranking.order import neighbours
 from madetl.ranking.votes_so_far import VotesSoFar
 from madetl.records import Note
 from madetl.selection import sets
@@ -25,7 +26,8 @@ from madetl.selection.adaptive import forecasts
 from madetl.selection.adaptive.forecasts import Forecast, Plan
 from madetl.selection.sets import NGRAMS
 from madetl.store import sqlfiles
-from madetl.store.scope import check_scenario
+from madetl.store.scope import check_scenarios, check_selections, names_json
+from madetl.text import agreeing, counted
 
 FEW_ITEMS = 3  # judged ones per pair of models; below, what models are usually like says more than the votes
 _MOST_PAIRS = 3  # that one sentence names
@@ -73,9 +75,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Advice:
-    """The orders from the top down, each by itself, and all of them together. `spread` of the models is in points."""
+    """The orders from the top down, each by itself, and all of them together. `spread` of the models is in points.
 
-    scenario: str | None
+    By votes in these scenarios and on what these selections picked (none: all).
+    """
+
+    scenarios: list[str]
+    selections: list[str]
     target: float
     cap: int
     simulations: int
@@ -94,32 +100,34 @@ class Advice:
 def advise(
     db: sqlite3.Connection,
     *,
-    scenario: str | None = None,
+    scenarios: Sequence[str] = (),
+    selections: Sequence[str] = (),
     target: float = 0.95,
     simulations: int = 200,
     seed: int = 42,
     cap: int = 2000,
 ) -> Advice:
-    """Advice on people's votes in a scenario (None: all). No more than `cap` judgments are simulated at a time.
+    """Advice on people's votes in these scenarios and on what these selections picked (none: all).
 
-    Raises ParameterError where there is no vote, the scenario is unknown, or a number makes no sense.
+    No more than `cap` judgments are simulated at a time. Raises ParameterError where there is no vote, a scenario or a
+    selection is unknown, or a number makes no sense.
     """
     if not 0.5 < target < 1:
         raise ParameterError(f"--target is how sure to be, above 0.5 and below 1, not {target}.")
     if simulations < 1 or seed < 0:
         raise ParameterError("--simulations must be 1 or more, and --seed 0 or more.")
-    check_scenario(db, scenario)
-    found = votes_so_far.read(db, scenario)
+    check_scenarios(db, scenarios)
+    check_selections(db, selections)
+    found = votes_so_far.read(db, scenarios, selections)
     if len(found.names) < 2:
-        raise ParameterError(_no_votes(db, scenario))
+        raise ParameterError(_no_votes(db, scenarios, selections))
     plan = Plan(target, cap, simulations, seed)
     orders = _orders(found, plan)
     together = _needed(found, forecasts.of_all_orders(_pairs(found), found.votes, found.posterior, plan))
-    unjudged = [
-        row["name"] for row in db.execute(sqlfiles.query("selection/models_without_votes"), {"scenario": scenario})
-    ]
+    scope = {"scenarios": names_json(scenarios), "selections": names_json(selections)}
+    unjudged = [row["name"] for row in db.execute(sqlfiles.query("selection/models_without_votes"), scope)]
     return Advice(
-        scenario, target, cap, simulations, seed, len(found.names),
+        list(scenarios), list(selections), target, cap, simulations, seed, len(found.names),
         votes=int(found.votes.votes.sum()),
         items=int(found.items.sum()),
         dispersion=float(found.posterior.dispersion[0]),
@@ -127,7 +135,7 @@ def advise(
         orders=orders,
         all_orders=together,
         command=_command(
-            db, scenario, target, rounded(_within_reach(orders, together)), found.names if unjudged else None
+            db, scenarios, target, rounded(_within_reach(orders, together)), found.names if unjudged else None
         ),
         notes=_notes(found, unjudged),
     )  # fmt: skip
@@ -135,10 +143,11 @@ def advise(
 
 def _orders(found: VotesSoFar, plan: Plan) -> list[Order]:
     each = forecasts.of_each_order(_pairs(found), found.votes, found.posterior, plan)
-    higher, lower = found.posterior.neighbours()
-    probability = found.posterior.probability(higher, lower)[0].tolist()
-    sides = zip(higher[0].tolist(), lower[0].tolist(), probability, each, strict=True)
-    return [Order(found.names[a], found.names[b], sure, _needed(found, forecast)) for a, b, sure, forecast in sides]
+    steps = neighbours(found.posterior, found.names)
+    return [
+        Order(step.better, step.worse, step.probability, _needed(found, forecast))
+        for step, forecast in zip(steps, each, strict=True)
+    ]
 
 
 def _pairs(found: VotesSoFar) -> tuple[Any, Any]:
@@ -182,15 +191,20 @@ def _within_reach(orders: Sequence[Order], together: Needed) -> int:
 # --- the words
 
 
-def order_sentence(order: Order, target: float, cap: int) -> str:
-    """'gpt-4 before claude-v1: 71 % sure; about 40 more judgments to 95 %, mostly on gpt-4 – claude-v1 (28).'"""
-    begin = f"{order.higher} before {order.lower}: {percent(order.sure)} sure"
-    if order.needed.median == 0:
-        return f"{begin}: settled."
+def middle_half_sentence(advice: Advice) -> str:
+    """What the numbers of judgments are, and what their middle half is."""
+    return (
+        f"Judgments: the median of {counted(advice.simulations, 'simulation')}. Middle half: a quarter of them needed "
+        "fewer than its first number, a quarter more than its last."
+    )
+
+
+def order_sentence(order: Order, cap: int) -> str:
+    """Where the judgments on an open order would go: 'gpt-4 before claude-v1: mostly on gpt-4 – claude-v1 (28).'"""
+    begin = f"{order.higher} before {order.lower}"
     if order.needed.median is None:
-        return f"{begin}; more than {cap:,} more judgments to {percent(target)}: call it a tie?"
-    about = f"about {_judgments(order.needed.median)} to {percent(target)}"
-    return f"{begin}; {about}, mostly on {_mostly(order.needed.pairs)}."
+        return f"{begin}: more than {cap:,} judgments would not settle it. Call it a tie?"
+    return f"{begin}: mostly on {_mostly(order.needed.pairs)}."
 
 
 def all_sentence(advice: Advice) -> str:
@@ -209,7 +223,10 @@ def all_sentence(advice: Advice) -> str:
 
 def votes_sentence(advice: Advice) -> str:
     """What the advice rests on, and what the dispersion means."""
-    on = f"Rests on {advice.votes:,} votes of people on {advice.items:,} items, {advice.models} models"
+    on = (
+        f"Rests on {counted(advice.votes, 'vote of a person', 'votes of people')} on {counted(advice.items, 'item')}, "
+        f"{advice.models} models"
+    )
     if abs(advice.dispersion - 1) < _ALIKE:
         return f"{on}. Votes vary as coin flips would (dispersion {advice.dispersion:.2f})."
     each = f"each says as much as {1 / advice.dispersion:.2g} votes"
@@ -233,7 +250,7 @@ def rounded(judgments: int) -> int:
 
 
 def _judgments(number: int) -> str:
-    return f"{rounded(number):,} more judgment{'' if number == 1 else 's'}"
+    return counted(rounded(number), "more judgment")
 
 
 def _mostly(pairs: Sequence[PairShare]) -> str:
@@ -256,10 +273,12 @@ def _named(pair: PairShare) -> str:
 # --- what a reader must know, and what to do next
 
 
-def _no_votes(db: sqlite3.Connection, scenario: str | None) -> str:
-    where = f" in scenario {scenario}" if scenario else ""
-    elsewhere = scenario and votes_so_far.read(db, None).names
-    others = " `madetl advise` without --scenario takes all scenarios." if elsewhere else ""
+def _no_votes(db: sqlite3.Connection, scenarios: Sequence[str], selections: Sequence[str]) -> str:
+    where = f" in scenario {', '.join(scenarios)}" if scenarios else ""
+    where += f" on what {', '.join(selections)} picked" if selections else ""
+    options = " and ".join(["--scenario"] * bool(scenarios) + ["--selection"] * bool(selections))
+    elsewhere = options and votes_so_far.read(db).names
+    others = f" `madetl advise` without {options} takes all votes." if elsewhere else ""
     return (
         f"There are no votes by people{where} to go by.{others} `madetl select` picks what to judge, and "
         "`madetl annotate` opens a page to judge on."
@@ -267,7 +286,12 @@ def _no_votes(db: sqlite3.Connection, scenario: str | None) -> str:
 
 
 def _notes(found: VotesSoFar, unjudged: Sequence[str]) -> list[Note]:
-    notes = [_components(found), _few(found), _unjudged(unjudged), Note("stopping", STOPPING)]
+    notes = [
+        _components(found),
+        few(int(found.items.sum()), len(found.model_a)),
+        _unjudged(unjudged),
+        Note("stopping", STOPPING),
+    ]
     return [note for note in notes if note]
 
 
@@ -284,13 +308,14 @@ def _components(found: VotesSoFar) -> Note | None:
     return Note("components", f"no chain of votes connects these groups, so nothing is known of their order: {named}.")
 
 
-def _few(found: VotesSoFar) -> Note | None:
-    items, pairs = int(found.items.sum()), len(found.model_a)
+def few(items: int, pairs: int) -> Note | None:
+    """Whether so many judged items on so many pairs of models are few for a probability; None: they are not."""
     if items >= FEW_ITEMS * pairs:
         return None
     return Note(
         "few",
-        f"{items} judged items on {pairs} pairs of models are few: what models are usually like says much of this.",
+        f"{counted(items, 'judged item')} on {counted(pairs, 'pair')} of models {agreeing(items)['are']} few: what "
+        "models are usually like says much of this.",
     )
 
 
@@ -307,7 +332,7 @@ def _unjudged(names: Sequence[str]) -> Note | None:
 
 
 def _command(
-    db: sqlite3.Connection, scenario: str | None, target: float, judgments: int, models: Sequence[str] | None
+    db: sqlite3.Connection, scenarios: Sequence[str], target: float, judgments: int, models: Sequence[str] | None
 ) -> str | None:
     """The selection that asks for so many more judgments: the adaptive one that there is, or a new one.
 
@@ -318,9 +343,10 @@ def _command(
     metric = db.execute(sqlfiles.query("selection/metric_to_select_by"), {"usual": NGRAMS}).fetchone()
     if metric is None:
         return "madetl similarity"
+    names = names_json(scenarios)
     rows = db.execute(sqlfiles.query("selection/selections_so_far"))
-    known = [dict(row) for row in rows if (row["pair_policy"], row["scenario"]) == ("adaptive", scenario)]
-    row = known[-1] if known else {"pair_policy": "adaptive", "scenario": scenario, "metric_id": metric["id"]}
+    known = [dict(row) for row in rows if (row["pair_policy"], row["scenarios"]) == ("adaptive", names)]
+    row = known[-1] if known else {"pair_policy": "adaptive", "scenarios": names, "metric_id": metric["id"]}
     budget = max(row["budget"], row["judged"] + judgments) if known else judgments
     only = f" --models {shlex.quote(','.join(models))}" if models else ""
     return f"madetl select{sets.options(db, row)}{only} --budget {budget} --stop-at {target:g}"

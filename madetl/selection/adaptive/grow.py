@@ -55,7 +55,8 @@ class _Growth:
         ).fetchall()
         self._sides = {row["pair_id"]: (row["model_a_id"], row["model_b_id"]) for row in rows}
         models = {model for pair in self._sides.values() for model in pair}
-        self._votes: VotesSoFar = votes_so_far.read(db, request.columns["scenario"], models)
+        scenarios = json.loads(request.columns["scenarios"] or "[]")
+        self._votes: VotesSoFar = votes_so_far.read(db, scenarios, others=models)
         self._pair_ids = {self._votes.pair(*pair): pair_id for pair_id, pair in self._sides.items()}
         self._place = self._placed()
         self._pending = self._spread({row["pair_id"]: row["pending"] for row in rows})

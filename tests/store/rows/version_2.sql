@@ -49,12 +49,14 @@ VALUES
     (1, 3, 1, 12, 13, 0.5, 25, 1.6, NULL, 1),
     (1, 2, 3, 31, 33, 0.0, 0, 0.0, NULL, 1);
 INSERT INTO selection_sets (id, name, scenario, metric_id, strategy, top_k, min_words, max_length_ratio, candidates, seed, run_id) VALUES
-    (1, 'pilot', NULL, 1, 'mad', 2, 20, 4.0, 'all', NULL, 3);
+    (1, 'pilot', NULL, 1, 'mad', 2, 20, 4.0, 'all', NULL, 3),
+    (2, 'quoted', 'The "new" one', 1, 'random', 1, 0, 0.0, 'all', 7, NULL);
 INSERT INTO selections (id, set_id, pair_id, rank, instruction_id, response_a_id, response_b_id, score, cost, run_id) VALUES
     (1, 1, 1, 1, 2, 21, 22, 0.1, 0.1, 3),
     (2, 1, 1, 2, 1, 11, 12, 0.2, 0.2, 3),
     (3, 1, 2, 1, 1, 11, 13, 0.4, 0.4, 3);
-INSERT INTO annotators (id, name, kind) VALUES (1, 'ann', 'person'), (2, 'bob', 'person'), (3, 'gpt-judge', 'model');
+INSERT INTO annotators (id, name, kind) VALUES (1, 'ann', 'person'), (2, 'bob', 'person'), (3, 'gpt-judge', 'model'), (4, 'arena', 'person'),
+    (5, 'mad-eval', 'person');  -- one person by that name, who judged here
 INSERT INTO assignments (id, selection_id, annotator_id, repeat, shown_first, state, run_id, dealt_at, decided_at) VALUES
     (100001, 1, 1, 0, 'model_a', 'judged', 4, '2026-01-01T13:00:00.000000Z', '2026-01-01T13:01:00.000000Z'),
     (100002, 2, 1, 0, 'model_b', 'judged', 4, '2026-01-01T13:01:00.000000Z', '2026-01-01T13:02:00.000000Z'),
@@ -76,7 +78,14 @@ VALUES
     (6, 2, 23, 22, 'model_a', NULL, NULL, NULL, NULL, 'arena:battles.json', '1', NULL, 1),
     (7, 2, 41, 42, 'both_bad', NULL, NULL, NULL, NULL, 'arena:battles.json', '2', NULL, 1),
     (8, 3, 21, 22, 'model_b', NULL, NULL, NULL, NULL, 'judge', '1', NULL, 4),
-    (9, 3, 11, 13, 'model_a', NULL, NULL, 'flipped', NULL, 'judge', '1', NULL, 4);
+    (9, 3, 11, 13, 'model_a', NULL, NULL, 'flipped', NULL, 'judge', '1', NULL, 4),
+    -- two of many people under one name, and one more
+    (10, 4, 41, 42, 'model_a', 'model_a', NULL, NULL, NULL, 'arena:battles.json', '3', NULL, 1),
+    (11, 4, 41, 42, 'tie', 'model_a', NULL, NULL, NULL, 'arena:battles.json', '4', NULL, 1),
+    (12, 4, 11, 12, 'model_b', 'model_b', NULL, NULL, NULL, 'arena:battles.json', '5', NULL, 1),
+    -- a judge model's second verdict, and one of a person named like a default
+    (13, 3, 11, 13, 'model_b', NULL, NULL, NULL, NULL, 'judgments:judge.csv', '2', NULL, 1),
+    (14, 5, 31, 32, 'model_b', NULL, NULL, NULL, NULL, 'judgments:mine.csv', '1', NULL, 1);
 INSERT INTO ratings (run_id, scenario, model_id, method, annotators, rating, lower, upper, rank, battles, component, remark) VALUES
     (5, 'overall', 1, 'elo', 'people', 1003, 990, 1010, 1, 7, 1, NULL),
     (5, 'overall', 2, 'elo', 'people', 997, 990, 1010, 1, 7, 1, NULL),
