@@ -46,6 +46,10 @@ __all__ = [
 ]
 
 _SHOW = 0.1  # seconds between two reports of progress
+_IN_A_ROW = {
+    "unreachable": " None of the latest requests was answered: is the server up?",
+    "unreadable": " None of the latest answers could be read: does the server speak this format?",
+}
 
 OpenProvider = Callable[[Endpoint], Provider | BatchProvider]
 
@@ -135,7 +139,7 @@ def _closed(scheduler: Scheduler) -> AskReport:
 def _last_words(error: ProviderError, report: AskReport) -> str:
     """The message of the error that ends the run: the provider's own words, a hint, and what was saved."""
     hint = f" {error.hint}" if error.hint else ""
-    silent = " None of the latest requests was answered: is the server up?" if report.stopped == "unreachable" else ""
+    silent = _IN_A_ROW.get(report.stopped or "", "")
     counts = f"Saved: {counted(report.done + report.reused, 'answer')}; missing: {report.undone:,}."
     return f"{str(error).rstrip('.')}.{hint}{silent} {counts} Run the same command again to go on."
 

@@ -7,7 +7,7 @@ billed (after a timeout, say), keeps counting as that.
 from __future__ import annotations
 
 from madetl.asking.estimate import most_tokens
-from madetl.asking.ledger import ANSWERED, Closing, Request
+from madetl.asking.ledger import BILLED, Closing, Request
 from madetl.asking.prices import Price
 from madetl.errors import ParameterError
 from madetl.providers.base import Endpoint
@@ -33,8 +33,9 @@ class Budget:
             )
         cost = self._price.cost(tokens_in, tokens_out)
         if cost is None:
+            where = f" at {endpoint.base_url}" if endpoint.base_url else ""
             raise ParameterError(
-                f"--max-cost needs the price of {endpoint.model_id}, which is unknown: "
+                f"--max-cost needs the price of {endpoint.model_id}{where}, which is unknown: "
                 "give --price-in and --price-out in USD per million tokens."
             )
         return cost
@@ -51,5 +52,5 @@ class Budget:
         self._reserved -= most
         if closed.cost is not None:
             self._spent += closed.cost
-        elif closed.outcome in ANSWERED | _MAYBE_BILLED or closed.tokens_in is not None:
+        elif closed.outcome in BILLED | _MAYBE_BILLED or closed.tokens_in is not None:
             self._spent += most

@@ -3,6 +3,9 @@
 One loop repeats three steps: it books the answers that arrived and opens the rows of the next requests, in one
 transaction; it sends those requests; it waits until an answer arrives or another request may be sent. Commits are a few
 milliseconds apart, so each answer is stored that soon after it arrived.
+
+Whatever one request raises, in the provider's code, in the stage's or in SQLite: nothing more is sent, those in flight
+are awaited and stored one by one, no row of `calls` stays open, and then the error is raised.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from madetl.store.database import BUSY_TIMEOUT
 _GROUP = 0.01  # seconds between two commits, so that what arrives together is stored together
 _IDLE = 0.5  # seconds after which the loop repeats in any case, so that the progress goes on
 _AHEAD = 200  # tasks fetched ahead: the ledger may have the answers of most of them
+_SHORT_RESCUE = 1.0  # seconds to wait for another writer while requests are still in flight after an error
 _SHORT_BUSY = 20  # milliseconds that SQLite waits for another writer; beyond that, the event loop waits
 
 Opener = Callable[[Endpoint], Provider]
@@ -60,16 +64,33 @@ class Concurrent:
         self._loop = asyncio.get_running_loop()
         try:
             while not self._is_over():
-                await self._step()
-                show()
+                await self._step_or_rescue(show)
                 await self._until_something_happens()
         finally:
             await self._leave_nothing_open()
             for provider in self._providers.values():
                 await provider.close()
+        if self._broken is not None:
+            raise self._broken
 
     def _is_over(self) -> bool:
         return not self._in_flight and (self._scheduler.report.stopped is not None or self._scheduler.finished)
+
+    async def _step_or_rescue(self, show: Callable[[], None]) -> None:
+        """A step; after one that raised, nothing more is sent, and each answer that arrives is stored by itself."""
+        if self._broken is None:
+            try:
+                await self._step()
+                show()
+            except Exception as error:  # of the database, of a stage's own code, of whatever shows the progress
+                self._break_off(error)
+        if self._broken is not None:
+            await self._rescue(_SHORT_RESCUE)
+
+    def _break_off(self, error: Exception) -> None:
+        """Keeps the first error, which is raised once the requests in flight have ended and are stored."""
+        self._broken = self._broken or error
+        self._scheduler.report.stopped = self._scheduler.report.stopped or "broken"
 
     async def _step(self) -> None:
         arrived = list(self._arrived)
@@ -85,9 +106,7 @@ class Concurrent:
             del self._in_flight[arrival.opened.call_id]
         for one in opened:
             sent = self.rate_limit.sent(time.monotonic())
-            self._in_flight[one.call_id] = asyncio.create_task(self._ask(self._provider(one.endpoint), one, sent))
-        if self._broken is not None:
-            raise self._broken
+            self._in_flight[one.call_id] = asyncio.create_task(self._ask(one, sent))
 
     def _provider(self, endpoint: Endpoint) -> Provider:
         """The provider for the refusals known so far; earlier providers may still have requests in flight."""
@@ -96,21 +115,21 @@ class Concurrent:
             self._providers[known] = self._reopen(endpoint)
         return self._providers[known]
 
-    async def _ask(self, provider: Provider, opened: Opened, sent: Sent) -> None:
+    async def _ask(self, opened: Opened, sent: Sent) -> None:
         result: Answer | ProviderError
         try:
-            result = await _request(provider, opened.pending.request)
+            result = await _request(self._provider(opened.endpoint), opened.pending.request)
         except ProviderError as error:
             result = error
         except asyncio.CancelledError:
             result = ProviderError("abandoned before the answer arrived", outcome="interrupted")
         except Exception as error:  # a fault of the program: closes the row, and ends the run
-            self._broken = error
+            self._break_off(error)
             result = ProviderError(f"madetl failed: {type(error).__name__}", outcome="interrupted")
         now = time.monotonic()
-        self._notice(sent, result, now)
         self._arrived.append(Arrival(opened, result, now))
         self._wake.set()
+        self._notice(sent, result, now)
 
     def _notice(self, sent: Sent, result: Answer | ProviderError, now: float) -> None:
         """Tells the rate limit; a request that never reached the server says nothing about the server's limits."""
@@ -142,14 +161,33 @@ class Concurrent:
         return _IDLE if due is None or scheduler.report.stopped else min(due - now, _IDLE)
 
     async def _leave_nothing_open(self) -> None:
-        """After an error: abandons the requests in flight, and closes their rows, with the answers that arrived."""
+        """At the end, however it came: abandons what is in flight, and stores what is not stored yet."""
         for task in self._in_flight.values():
             task.cancel()
         await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
-        if self._arrived:
-            async with _transaction(self._db):
-                for arrival in self._arrived:
-                    self._scheduler.book_without_saving(arrival)
+        await self._rescue(BUSY_TIMEOUT)
+
+    async def _rescue(self, seconds: float) -> None:
+        """Stores each answer that arrived in a transaction of its own, in the best way that succeeds.
+
+        `seconds`: how long to wait for another process's transaction. What could not be stored stays for the next call.
+        """
+        arrived, self._arrived = self._arrived, []
+        for arrival in arrived:
+            if not await self._rescued(arrival, seconds):
+                self._arrived.append(arrival)
+            self._in_flight.pop(arrival.opened.call_id, None)
+
+    async def _rescued(self, arrival: Arrival, seconds: float) -> bool:
+        for store in self._scheduler.rescue(arrival):
+            try:
+                async with _transaction(self._db, seconds):
+                    store()
+            except Exception as error:
+                self._break_off(error)
+            else:
+                return True
+        return False
 
 
 def _refusals(endpoint: Endpoint) -> tuple[object, ...]:
@@ -163,19 +201,19 @@ async def _request(provider: Provider, request: Request) -> Answer:
 
 
 @asynccontextmanager
-async def _transaction(db: sqlite3.Connection) -> AsyncIterator[None]:
+async def _transaction(db: sqlite3.Connection, seconds: float = BUSY_TIMEOUT) -> AsyncIterator[None]:
     """Like database.transaction, but answers keep arriving while it waits for another process's transaction."""
-    await _begin(db)
+    await _begin(db, seconds)
     try:
         yield
+        db.commit()
     except BaseException:
         db.rollback()
         raise
-    db.commit()
 
 
-async def _begin(db: sqlite3.Connection) -> None:
-    deadline = time.monotonic() + BUSY_TIMEOUT
+async def _begin(db: sqlite3.Connection, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     db.execute(f"PRAGMA busy_timeout = {_SHORT_BUSY}")
     try:
         while True:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from madetl.asking.ledger import Answer, EmbedRequest
 from madetl.asking.scheduler import Arrival, Opened, Scheduler
 from madetl.providers.base import BatchProvider, ChatRequest, ProviderError
 from madetl.store.database import transaction
+from madetl.text import counted
 
 _LOOK = 0.1  # seconds between looks at the clock while every task waits
 
@@ -34,28 +36,43 @@ class InProcess:
             with transaction(self._db):
                 opened = self._scheduler.take(self._chunk, time.monotonic())
             self.in_flight = len(opened)
-            show()
             if opened:
-                self._ask(opened)
+                self._ask(opened, show)
             elif self._scheduler.next_due() is not None and not self._scheduler.has_ready:
                 time.sleep(_LOOK)
             self.in_flight = 0
             show()
 
-    def _ask(self, opened: Sequence[Opened]) -> None:
+    def _ask(self, opened: Sequence[Opened], show: Callable[[], None]) -> None:
+        """Asks a chunk and stores it. Whatever is raised on the way, no row stays open and no answer is lost for it."""
         results: Sequence[Answer | ProviderError] = []
         try:
+            show()
             results = self._answers(opened)
-            self._book(opened, results, self._scheduler.book)
+            with transaction(self._db):
+                for arrival in _arrivals(opened, results):
+                    self._scheduler.book(arrival)
         except BaseException:
             abandoned = ProviderError("abandoned before the answer arrived", outcome="interrupted")
-            self._book(opened, results or [abandoned] * len(opened), self._scheduler.book_without_saving)
+            for arrival in _arrivals(opened, results or [abandoned] * len(opened)):
+                self._rescue(arrival)
             raise
+
+    def _rescue(self, arrival: Arrival) -> None:
+        for store in self._scheduler.rescue(arrival):
+            with suppress(Exception), transaction(self._db):  # the first error is the one that is raised
+                store()
+                return
 
     def _answers(self, opened: Sequence[Opened]) -> list[Answer | ProviderError]:
         """The answers in the order of the requests."""
         requests = [one.pending.request for one in opened]
-        chats = iter(self._provider.chat_many([each for each in requests if isinstance(each, ChatRequest)]))
+        questions = [each for each in requests if isinstance(each, ChatRequest)]
+        answers = self._provider.chat_many(questions)
+        if len(answers) != len(questions):
+            words = f"{counted(len(answers), 'answer')} came for {counted(len(questions), 'question')}"
+            answers = [ProviderError(words, outcome="invalid") for _ in questions]
+        chats = iter(answers)
         return [self._embed(each) if isinstance(each, EmbedRequest) else next(chats) for each in requests]
 
     def _embed(self, request: EmbedRequest) -> Answer | ProviderError:
@@ -64,12 +81,7 @@ class InProcess:
         except ProviderError as error:
             return error
 
-    def _book(
-        self,
-        opened: Sequence[Opened],
-        results: Sequence[Answer | ProviderError],
-        book: Callable[[Arrival], None],
-    ) -> None:
-        with transaction(self._db):
-            for one, result in zip(opened, results, strict=True):
-                book(Arrival(one, result, time.monotonic()))
+
+def _arrivals(opened: Sequence[Opened], results: Sequence[Answer | ProviderError]) -> list[Arrival]:
+    now = time.monotonic()
+    return [Arrival(one, result, now) for one, result in zip(opened, results, strict=True)]

@@ -23,6 +23,7 @@ from madetl.store import sqlfiles
 from madetl.text import storable
 
 ANSWERED: frozenset[str] = frozenset({"ok", "truncated"})
+BILLED = ANSWERED | {"invalid"}  # also where nobody can read how many tokens it took
 FATAL = "fatal"  # finish_reason of an error that stopped its run: a wrong key says nothing about the request
 REFUSED_PARAMETER = "refused_parameter"  # finish_reason of an error that taught what the model does not take
 REPAIRED = "repaired"  # finish_reason of an unusable answer that another request's answer replaced
@@ -144,7 +145,7 @@ def closing(result: Answer | ProviderError, price: Price) -> Closing:
         tokens_out=tokens_out,
         cost=price.cost(result.tokens_in, tokens_out),
         latency=result.latency,
-        model_version=result.model_version,
+        model_version=_storable(result.model_version),
     )
     return _with_text(closed, result) if isinstance(result, ChatAnswer) else closed
 
@@ -154,7 +155,7 @@ def _with_text(closed: Closing, answer: ChatAnswer) -> Closing:
         closed,
         outcome=answer.outcome,
         answer=storable(answer.text)[0],
-        finish_reason=answer.finish_reason,
+        finish_reason=_storable(answer.finish_reason),
         error="the answer has no text" if answer.outcome == "empty" else None,
     )
 
@@ -163,16 +164,20 @@ def _closing_of_error(error: ProviderError, price: Price) -> Closing:
     reason = FATAL if error.fatal else REFUSED_PARAMETER if error.refused_parameter else None
     return Closing(
         outcome=error.outcome,
-        answer=None if error.text is None else storable(error.text)[0],
+        answer=_storable(error.text),
         finish_reason=reason,
         http_status=error.http_status,
         tokens_in=error.tokens_in,
         tokens_out=error.tokens_out,
         cost=price.cost(error.tokens_in, error.tokens_out) if error.tokens_in is not None else None,
         latency=error.latency,
-        model_version=error.model_version,
+        model_version=_storable(error.model_version),
         error=storable(str(error))[0],
     )
+
+
+def _storable(text: str | None) -> str | None:
+    return None if text is None else storable(text)[0]
 
 
 def unusable(closed: Closing, reason: str) -> Closing:

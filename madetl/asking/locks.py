@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from madetl.asking import ledger
@@ -27,15 +27,14 @@ def run_lock(db: sqlite3.Connection, run_id: int) -> Iterator[None]:
     if file is None:  # a database in memory: no other process sees its runs
         yield
         return
-    with transaction(db):
-        lock = sqlite3.connect(file, isolation_level=None)
-        lock.execute("PRAGMA journal_mode = MEMORY")  # no second file beside it
-        lock.execute("BEGIN EXCLUSIVE")
-    try:
+    with ExitStack() as ending:
+        with transaction(db):
+            lock = sqlite3.connect(file, isolation_level=None)
+            ending.callback(file.unlink, missing_ok=True)  # also where the transaction fails
+            ending.callback(lock.close)
+            lock.execute("PRAGMA journal_mode = MEMORY")  # no second file beside it
+            lock.execute("BEGIN EXCLUSIVE")
         yield
-    finally:
-        lock.close()
-        file.unlink(missing_ok=True)
 
 
 def executes(db: sqlite3.Connection, run_id: int | None) -> bool:

@@ -126,7 +126,7 @@ def find(db: sqlite3.Connection, name: str, model_options: ModelOptions | None =
         id=row["id"],
         name=name,
         endpoint=endpoint,
-        price=_price({**row, "model_id": model_id}, provider, model_options),
+        price=_price({**row, "model_id": model_id}, endpoint, model_options),
         answering=_kept_answering(row, settings),
         columns={"provider": provider} | ({} if row["asked"] else settled),
         options=options,
@@ -293,9 +293,10 @@ def _check_options(provider: str, options: Mapping[str, Any]) -> None:
         )
 
 
-def _price(row: Mapping[str, Any], provider: str, model_options: ModelOptions) -> Price:
+def _price(row: Mapping[str, Any], endpoint: Endpoint, model_options: ModelOptions) -> Price:
     overrides = {key: value for key in ("price_in", "price_out") if (value := getattr(model_options, key)) is not None}
-    return prices.price_of({**row, "provider": provider, **overrides}, prices.load(model_options.prices))
+    model = {**row, "provider": endpoint.provider, **overrides}
+    return prices.price_of(model, prices.load(model_options.prices), at_home=keys.at_home(endpoint))
 
 
 def _refuse_change(name: str, model_id: str, changes: Mapping[str, tuple[Any, Any]], *, settled: bool = True) -> None:

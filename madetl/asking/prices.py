@@ -1,7 +1,8 @@
 """What a token costs: the dated table in the package, the user's own file, and the price in a model's row.
 
 The first of these that has a price decides: the model's row, the file named by --prices or $MADETL_PRICES, the table
-`prices.toml`. A price that none of them has is unknown; it is never taken for zero.
+`prices.toml`. Both tables are of providers, and hold at the provider's own host alone: another server may ask for
+anything, whatever it calls its models. A price that none of them has is unknown; it is never taken for zero.
 """
 
 from __future__ import annotations
@@ -56,9 +57,12 @@ def load(file: str | Path | None = None) -> Prices:
     return _packaged() if file is None else dict(_packaged()) | _read(Path(file))
 
 
-def price_of(model: sqlite3.Row | Mapping[str, Any], prices: Prices) -> Price:
-    """The price of a row of `models`: what the row has, else what the table has, for input and output separately."""
-    listed = _listed(prices, model["provider"] or "", model["model_id"] or model["name"])
+def price_of(model: sqlite3.Row | Mapping[str, Any], prices: Prices, *, at_home: bool) -> Price:
+    """The price of a row of `models`: what the row has, else what the table has, for input and output separately.
+
+    `at_home`: the provider itself is asked, and not another server.
+    """
+    listed = _listed(prices, model["provider"] or "", model["model_id"] or model["name"]) if at_home else Price()
     return Price(
         listed.per_million_in if model["price_in"] is None else model["price_in"],
         listed.per_million_out if model["price_out"] is None else model["price_out"],

@@ -12,7 +12,7 @@ import itertools
 import random
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from madetl.asking import ledger, locks
@@ -26,7 +26,7 @@ from madetl.text import storable
 _LOOK_AGAIN = 0.2  # seconds between looks at a request that another process has under way
 _FEWEST_WAITING = 64  # tasks that may wait to be asked again before no new ones are begun
 _LOOKS = 500  # at the ledger in one transaction, so that reusing thousands of answers blocks no other process
-_SILENCE = 10  # tasks given up in a row, at least, before the server counts as unreachable
+_SILENCE = 10  # tasks given up in a row, at least, before the server counts as unreachable or unreadable
 
 
 @dataclass
@@ -149,9 +149,19 @@ class Scheduler:
         else:
             self._book_answer(arrival, arrival.result, closed)
 
-    def book_without_saving(self, arrival: Arrival) -> None:
-        """Closes the row alone: the answer stays in the ledger for the next run."""
-        ledger.close_call(self._db, arrival.opened.call_id, ledger.closing(arrival.result, self._caller.price))
+    def rescue(self, arrival: Arrival) -> Iterator[Callable[[], object]]:
+        """How to store what arrived where `book` failed or the run was broken off, the best way first.
+
+        Each is to be tried in a transaction of its own, until one succeeds: store the answer and what the stage makes
+        of it; close the row, so that a chat answer is there for the next run; close it without what came. None of them
+        counts anything, since `book` may have done that.
+        """
+        call_id, result = arrival.opened.call_id, arrival.result
+        if not isinstance(result, ProviderError):
+            yield lambda: self._store(arrival.opened, result)
+        yield lambda: ledger.close_call(self._db, call_id, ledger.closing(result, self._caller.price))
+        lost = ledger.Closing("interrupted", error="madetl failed: the answer could not be stored")
+        yield lambda: ledger.close_call(self._db, call_id, lost)
 
     def count_rest(self) -> None:
         """Counts the tasks that will not be asked any more."""
@@ -251,21 +261,29 @@ class Scheduler:
     # After asking
 
     def _book_answer(self, arrival: Arrival, answer: Answer, closed: Closing) -> None:
-        pending, call_id = arrival.opened.pending, arrival.opened.call_id
+        pending = arrival.opened.pending
         pending.attempts += 1
         self._given_up = 0
-        answer = self._storable(answer)
-        fault = _fault(pending.task, answer) if closed.outcome in ledger.ANSWERED else None
-        ledger.close_call(self._db, call_id, ledger.unusable(closed, str(fault)) if fault else closed)
+        fault = self._store(arrival.opened, answer)
         if fault is not None:
-            pending.rejected.append(call_id)
+            pending.rejected.append(arrival.opened.call_id)
             self._again_after(fault, pending, self.report.failed, arrival.time)
         elif closed.outcome in ledger.ANSWERED:
-            self._save(self._db, pending.task, answer, call_id)
-            ledger.mark_repaired(self._db, pending.rejected)
             self.report.done += 1
         else:
             self._give_up(self.report.failed, closed.outcome, closed.error)
+
+    def _store(self, opened: Opened, answer: Answer) -> Unusable | None:
+        """Closes the row of an answer and saves it, or returns what is wrong with it."""
+        pending, answer = opened.pending, self._storable(answer)
+        closed = ledger.closing(answer, self._caller.price)
+        answered = closed.outcome in ledger.ANSWERED
+        fault = _fault(pending.task, answer) if answered else None
+        ledger.close_call(self._db, opened.call_id, ledger.unusable(closed, str(fault)) if fault else closed)
+        if answered and fault is None:
+            self._save(self._db, pending.task, answer, opened.call_id)
+            ledger.mark_repaired(self._db, pending.rejected)
+        return fault
 
     def _book_error(self, arrival: Arrival, error: ProviderError) -> None:
         pending, now = arrival.opened.pending, arrival.time
@@ -276,6 +294,10 @@ class Scheduler:
             self._wait_until(now, pending)
             return
         pending.attempts += 1
+        if error.outcome == "invalid":
+            if not self._again_after(Unusable(str(error)), pending, self.report.failed, now):
+                self._notice_silence(error)
+            return
         limited = error.outcome == "rate_limited"
         wait = wait_before_retry(pending.attempts, self._draw, limited=limited, retry_after=error.retry_after)
         spent_out = pending.attempts >= self._options.max_attempts or wait > self._options.longest_wait
@@ -299,19 +321,22 @@ class Scheduler:
         return True
 
     def _notice_silence(self, error: ProviderError) -> None:
-        """Stops where many tasks in a row failed at every attempt: the server is down, and the rest would fail too."""
+        """Stops where many tasks in a row failed at every attempt: the server is down, or speaks another language, and
+        the rest would fail too."""
         self._given_up += 1
         if self._given_up >= max(_SILENCE, self._options.concurrency) and not self.report.stopped:
-            self.report.stopped, self.fatal = "unreachable", error
+            self.report.stopped, self.fatal = "unreachable" if error.transient else "unreadable", error
 
-    def _again_after(self, fault: Unusable, pending: Pending, given_up: Counter[str], now: float) -> None:
+    def _again_after(self, fault: Unusable, pending: Pending, given_up: Counter[str], now: float) -> bool:
+        """Whether the task will be asked again; it is given up where that was tried before."""
         pending.unusable += 1
         if pending.unusable >= self._options.max_unusable or pending.attempts >= self._options.max_attempts:
             self._give_up(given_up, "invalid", str(fault))
-            return
+            return False
         pending.request = fault.repair or pending.request
         pending.ask_anyway = fault.repair is None
         self._wait_until(now, pending)
+        return True
 
     def _give_up(self, counter: Counter[str], outcome: str, reason: str | None) -> None:
         counter[outcome] += 1
@@ -329,7 +354,7 @@ class Scheduler:
         report.tokens_in += closed.tokens_in or 0
         report.tokens_out += closed.tokens_out or 0
         report.known_cost += closed.cost or 0.0
-        billed = closed.tokens_in is not None or closed.outcome in ledger.ANSWERED
+        billed = closed.tokens_in is not None or closed.outcome in ledger.BILLED
         report.unpriced += billed and closed.cost is None
         self._budget.settle(opened.most_cost, closed)
 
@@ -341,7 +366,7 @@ def _goes_without(endpoint: Endpoint, name: str, refused: str) -> bool:
 
 def _fault(task: Task, answer: Answer) -> Unusable | None:
     try:
-        if task.check is not None and isinstance(answer, ChatAnswer):
+        if task.check is not None:
             task.check(answer)
     except Unusable as fault:
         return fault

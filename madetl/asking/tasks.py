@@ -11,9 +11,9 @@ from typing import Any, Literal
 from madetl.asking.ledger import Answer, Request
 from madetl.asking.prices import Price
 from madetl.errors import MadetlError
-from madetl.providers.base import ChatAnswer, ChatRequest, Endpoint
+from madetl.providers.base import ChatRequest, Endpoint
 
-Stop = Literal["interrupted", "fatal", "unreachable", "max_cost"]
+Stop = Literal["interrupted", "fatal", "unreachable", "unreadable", "max_cost", "broken"]
 
 
 class Unusable(Exception):  # noqa: N818 - a finding about an answer, not an error of the program
@@ -32,14 +32,14 @@ class Task:
     """One request, and what its answer is for.
 
     `sample` tells repeated answers to one request apart. `subject` is the stage's own (an instruction's id, say) and
-    comes back to `save`. `check` raises Unusable for an answer that cannot be used; it must be a pure function of the
-    answer, since answers out of the ledger pass through it again.
+    comes back to `save`. `check` raises Unusable for an answer (to a request of its kind) that cannot be used; it must
+    be a pure function of the answer, since answers out of the ledger pass through it again.
     """
 
     request: Request
     subject: Any = None
     sample: int = 0
-    check: Callable[[ChatAnswer], None] | None = None
+    check: Callable[[Any], None] | None = None
 
 
 Save = Callable[[sqlite3.Connection, Task, Answer, int], None]
@@ -85,7 +85,8 @@ class AskReport:
     """What came of the tasks, while they are asked and at the end.
 
     `done`: answered and saved now, `reused`: saved out of the ledger. `failed`: given up in this run, `left`: failed in
-    an earlier run and not asked again, both by outcome. `not_asked`: what was left when the run stopped. `unpriced`
+    an earlier run and not asked again, both by outcome. `not_asked`: what was left when the run `stopped` (broken: by a
+    fault of the program or the database, which is raised once all that was in flight is stored). `unpriced`
     counts answers whose cost is unknown. `examples` has a reason for each outcome in the provider's own words.
     `left_out`: the parameters that a model refuses and was asked without, by the provider's name for the model.
     """

@@ -230,7 +230,10 @@ def show_estimate(estimate: Estimate, as_json: bool = False, *, pool: str | None
         click.echo(f"Pool: {pool}")
     note(f"Tokens in: {estimate.tokens_in_rule}. Tokens out: {estimate.tokens_out_rule}.")
     if estimate.cost is None:
-        note("--price-in and --price-out give the price, in USD per million tokens.")
+        note(
+            "--price-in and --price-out give the price, in USD per million tokens. "
+            "Listed prices hold at the provider's own address alone."
+        )
 
 
 @contextmanager

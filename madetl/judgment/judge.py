@@ -107,7 +107,7 @@ class VerdictsToAsk(StageWork[Judged]):
         self._annotator = (judging.annotator or judging.model.name).strip() or judging.model.name
         _check_is_judge(db, self._annotator)
         self._settings = _settings(db, self._annotator, judging)
-        self._waiting: dict[Pair, OrderedVerdict] = {}
+        self._orders: dict[Pair, dict[str, OrderedVerdict]] = {}  # kept: an answer may be saved twice, after an error
         self._annotator_id = self._new = 0
         self.pairs = sum(1 for _ in self._rows())
 
@@ -167,13 +167,12 @@ class VerdictsToAsk(StageWork[Judged]):
     def save(self, db: sqlite3.Connection, task: Task, answer: Answer, _: int) -> None:
         assert isinstance(answer, ChatAnswer)
         pair, side = task.subject
-        verdict = verdicts.in_order(answer, side)
-        other = self._waiting.pop(pair, None)
-        if other is None:
-            self._waiting[pair] = verdict
+        orders = self._orders.setdefault(pair, {})
+        orders[side] = verdicts.in_order(answer, side)
+        if len(orders) < len(verdicts.ORDERS):
             return
         # the reason of the same order is kept, whichever answer arrives first
-        winner, comment = verdicts.together(*sorted((verdict, other), key=lambda each: each.shown_first))
+        winner, comment = verdicts.together(*sorted(orders.values(), key=lambda each: each.shown_first))
         values = {
             "annotator_id": self._annotator_id,
             "response_a_id": pair[0],

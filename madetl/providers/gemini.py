@@ -6,21 +6,28 @@ The package's own retries are off: madetl.asking decides about them.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from google import genai
-from google.genai import errors, types
+from google.genai import types
 
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
-from madetl.providers.failures import clean, from_refusal, gemini_refusal
-from madetl.providers.gemini_answers import generation_settings, read_chat, safety_settings
-from madetl.providers.http import TIMEOUT, http_client, no_answer
-from madetl.providers.keys import GEMINI, KeyAccess, access
+from madetl.providers.gemini_answers import (
+    gemini_reply,
+    generation_settings,
+    read_chat,
+    read_embeddings,
+    safety_settings,
+)
+from madetl.providers.http import TIMEOUT, Received, http_client, no_answer
+from madetl.providers.keys import GEMINI, access
 from madetl.providers.messages import prompt_and_system
-from madetl.text import counted
+from madetl.providers.reading import Reply
+
+_KEPT: ContextVar[list[Any]] = ContextVar("responses of the request that this task sends")
 
 
 class GeminiProvider:
@@ -34,6 +41,7 @@ class GeminiProvider:
         self._access = access(endpoint, GEMINI)
         self._timeout = float(endpoint.options.get("timeout") or TIMEOUT)
         self._http = http_client(self._timeout)
+        self._http.event_hooks["response"].append(_keep)
         if self._access.key is None:
             self._http.event_hooks["request"].append(_without_key)
         self._client = genai.Client(
@@ -54,66 +62,63 @@ class GeminiProvider:
         safety = [types.SafetySetting.model_validate(each) for each in safety_settings(self._endpoint)]
         config = types.GenerateContentConfig(
             system_instruction=system,
-            should_return_http_response=True,  # the text as it came: the package's own reading fails on what is new
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
             safety_settings=safety or None,
             **generation_settings(request, self._endpoint),
         )
-        answer, latency = await self._send(
+        reply = await self._send(
             lambda: self._client.aio.models.generate_content(
                 model=self._endpoint.model_id, contents=prompt, config=config
             )
         )
-        data = _parsed(answer.sdk_http_response.body, latency, self._access)
-        return read_chat(data, 200, latency, self._access)
+        return read_chat(reply)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Embeds at most 100 texts. Gemini cuts over-long ones itself and does not say which. Raises ProviderError."""
         contents: Any = [types.Content(parts=[types.Part(text=text)]) for text in texts]
-        answer, latency = await self._send(
+        reply = await self._send(
             lambda: self._client.aio.models.embed_content(model=self._endpoint.model_id, contents=contents)
         )
-        vectors = [found.values or [] for found in answer.embeddings or []]
-        if len(vectors) != len(texts) or not all(vectors):
-            message = f"{len(vectors)} embeddings came for {counted(len(texts), 'text')}"
-            raise ProviderError(message, outcome="server_error", http_status=200, latency=latency)
-        return Embeddings(vectors, [False] * len(texts), self._endpoint.model_id, None, latency, 200)
+        return read_embeddings(reply, len(texts), self._endpoint.model_id)
 
     async def close(self) -> None:
         await self._http.aclose()
         self._client.close()
 
-    async def _send(self, ask: Callable[[], Awaitable[Any]]) -> tuple[Any, float]:
-        """The package's answer and the seconds it took; anything else is a ProviderError.
+    async def _send(self, ask: Callable[[], Awaitable[Any]]) -> Reply:
+        """The answer as it came; anything that is none is a ProviderError.
 
+        The package's own reading of answers and errors fails on what is new or odd: what it makes of them is not used.
         Errors are raised without their cause: it may hold the request with its key.
         """
-        started = time.perf_counter()
-        failure, answer = None, None
+        started, kept = time.perf_counter(), list[Any]()
+        _KEPT.set(kept)
+        failure = None
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await ask()
-        except errors.APIError as error:
-            headers = getattr(error.response, "headers", None) or {}
-            refusal = gemini_refusal(error.code, error.details, headers)
-            failure = from_refusal(refusal, self._access, time.perf_counter() - started)
-        except json.JSONDecodeError:
-            latency = time.perf_counter() - started
-            failure = ProviderError("not JSON", outcome="server_error", http_status=200, latency=latency)
+                await ask()
         except Exception as error:  # the transport's own errors: which class they have depends on what is installed
             failure = no_answer(error, self._access, self._timeout, time.perf_counter() - started)
-        if failure is not None:
-            raise failure
-        return answer, time.perf_counter() - started
+        latency = time.perf_counter() - started
+        if received := _whole(kept):
+            return gemini_reply(received, latency, self._access)
+        raise failure or ProviderError("no answer came", outcome="connection_error", latency=latency)
+
+
+def _whole(responses: Sequence[Any]) -> Received | None:
+    """The last answer, if all of it came."""
+    if not responses:
+        return None
+    response = responses[-1]
+    try:
+        return Received(response.status_code, response.headers, response.content)
+    except RuntimeError:  # httpx's ResponseNotRead
+        return None
 
 
 async def _without_key(request: Any) -> None:
     request.headers.pop("x-goog-api-key", None)
 
 
-def _parsed(body: str | None, latency: float, access: KeyAccess) -> Any:
-    try:
-        return json.loads(body or "")
-    except ValueError:
-        message = clean(f"not JSON: {(body or '')[:200]}", access)
-    raise ProviderError(message, outcome="server_error", http_status=200, latency=latency)
+async def _keep(response: Any) -> None:
+    _KEPT.get().append(response)

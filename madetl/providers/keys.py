@@ -56,6 +56,15 @@ def address_of(endpoint: Endpoint, home: Home, environment: Mapping[str, str] = 
     return endpoint.base_url or configured or home.base_url, configured
 
 
+def at_home(endpoint: Endpoint, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether requests go to the provider's own host, or, for a model in this process, nowhere.
+
+    Raises ParameterError for an address that cannot be used.
+    """
+    home = HOMES.get(endpoint.provider)
+    return home is None or _is_home(checked_url(address_of(endpoint, home, environment)[0]), home)
+
+
 @dataclass(frozen=True)
 class KeyAccess:
     """Where requests go and with which key (None: without one). `own`: the provider's host, or the environment's.

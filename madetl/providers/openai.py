@@ -6,20 +6,21 @@ The package's own retries are off: madetl.asking decides about them.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import openai
+from pydantic import BeforeValidator, Field
 
-from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, ProviderError
-from madetl.providers.failures import clean, from_refusal, openai_refusal
-from madetl.providers.http import TIMEOUT, http_client, no_answer
+from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, Outcome, ProviderError
+from madetl.providers.failures import from_refusal, openai_refusal
+from madetl.providers.http import TIMEOUT, UnreadableBodyError, http_client, no_answer
 from madetl.providers.keys import OPENAI, KeyAccess, access
 from madetl.providers.messages import chat_parameters, messages
+from madetl.providers.reading import Count, Part, Reply, Vector, count_at, member, parsed, shown
 
 _TOO_LONG = re.compile(r"maximum context length (?:is|of) (\d+) tokens.*?(?:requested|has|resulted in) (\d+)", re.S)
 _SHORTEN = 0.95  # of what the counts say would fit: characters are not spread evenly over tokens
@@ -39,7 +40,7 @@ class OpenAIProvider:
     async def chat(self, request: ChatRequest) -> ChatAnswer:
         """Asks once. Whether an answer with a schema keeps to it is left to the caller. Raises ProviderError."""
         extra = chat_parameters(request, self._endpoint) | dict(self._endpoint.options.get("extra_body") or {})
-        data, status, latency = await self._send(
+        reply = await self._send(
             lambda: self._client.chat.completions.with_raw_response.create(
                 model=self._endpoint.model_id,
                 messages=messages(request, self._endpoint),  # type: ignore[arg-type]
@@ -47,7 +48,7 @@ class OpenAIProvider:
                 extra_headers=self._headers,
             )
         )
-        return read_chat(data, status, latency, self._access)
+        return read_chat(reply)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Embeds a batch. A text over the model's limit, which a refusal tells, is cut to fit. Raises ProviderError."""
@@ -62,7 +63,7 @@ class OpenAIProvider:
         await self._client.close()
 
     async def _embed_once(self, texts: Sequence[str]) -> Embeddings:
-        data, status, latency = await self._send(
+        reply = await self._send(
             lambda: self._client.embeddings.with_raw_response.create(
                 model=self._endpoint.model_id,
                 input=list(texts),
@@ -71,7 +72,7 @@ class OpenAIProvider:
                 extra_headers=self._headers,
             )
         )
-        return read_embeddings(data, status, latency, len(texts), self._access)
+        return read_embeddings(reply, len(texts))
 
     async def _embed_cut(self, text: str) -> Embeddings:
         """One text by itself, shortened by what each refusal says about its length."""
@@ -91,8 +92,8 @@ class OpenAIProvider:
                 )
         return await self._embed_once([text])
 
-    async def _send(self, ask: Callable[[], Awaitable[Any]]) -> tuple[Any, int, float]:
-        """The answer's JSON, its HTTP status and the seconds it took; anything else is a ProviderError.
+    async def _send(self, ask: Callable[[], Awaitable[Any]]) -> Reply:
+        """The answer; anything that is none is a ProviderError.
 
         Errors are raised without their cause: it may hold the request with its key.
         """
@@ -102,12 +103,13 @@ class OpenAIProvider:
             async with asyncio.timeout(self._timeout):
                 raw = await ask()
             body, status = raw.http_response.content, raw.http_response.status_code
-        except (openai.OpenAIError, TimeoutError, OSError, ValueError) as error:
+        except (openai.OpenAIError, UnreadableBodyError, TimeoutError, OSError, ValueError) as error:
             failure = self._failure(error, time.perf_counter() - started)
         if failure is not None:
             raise failure
         latency = time.perf_counter() - started
-        return _parsed(body, status, latency, self._access), status, latency
+        hint = f"Is {self._access.base_url} the address of an API? It often ends with /v1."
+        return parsed(body, status, latency, self._access, hint)
 
     def _failure(self, error: Exception, latency: float) -> ProviderError:
         if isinstance(error, openai.APIStatusError):
@@ -117,41 +119,85 @@ class OpenAIProvider:
         return no_answer(error, self._access, self._timeout, latency)
 
 
-def read_chat(data: Any, status: int, latency: float, access: KeyAccess) -> ChatAnswer:
-    """A chat completion as an answer. Raises ProviderError: refused, blocked, or no completion at all."""
-    data = _dict(data)
-    choices = data.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise _no_answer(data, status, latency, access)
-    choice = _dict(choices[0])
-    message, usage = _dict(choice.get("message")), _dict(data.get("usage"))
-    text, finish = _text(message.get("content")), choice.get("finish_reason")
-    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    version = data.get("model")
-    if message.get("refusal") or finish == "content_filter":
+class _Usage(Part):
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+
+
+def _text(content: Any) -> str:
+    """Text, or the texts of the parts that some gateways send."""
+    if isinstance(content, list):
+        return "".join(_text(member(part, "text")) for part in content)
+    if content is None or isinstance(content, str):
+        return content or ""
+    raise ValueError("input should be text")
+
+
+class _Message(Part):
+    content: Annotated[str, BeforeValidator(_text)] = ""
+    refusal: str | None = None
+
+
+class _ChatChoice(Part):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Completion(Part):
+    choices: Annotated[list[_ChatChoice], Field(min_length=1)]
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+class _Row(Part):
+    embedding: Vector
+    index: int | None = None
+
+
+class _EmbeddingList(Part):
+    data: list[_Row]
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+def read_chat(reply: Reply) -> ChatAnswer:
+    """A chat completion as an answer. Raises ProviderError: refused, blocked, invalid, or an error with status 200."""
+    data = reply.data
+    if not member(data, "choices") and member(data, "error"):
+        raise _passed_on(reply)
+    tokens_in = count_at(data, "usage", "prompt_tokens")
+    tokens_out = count_at(data, "usage", "completion_tokens")
+    completion = reply.fitted(_Completion, tokens_in=tokens_in, tokens_out=tokens_out)
+    message, finish = completion.choices[0].message, completion.choices[0].finish_reason
+    text = message.content
+    if message.refusal or finish == "content_filter":
         raise ProviderError(
-            clean(str(message.get("refusal") or "stopped by the provider's content filter"), access),
-            outcome="refused" if message.get("refusal") else "blocked",
-            http_status=status,
-            latency=latency,
+            reply.clean(message.refusal or "stopped by the provider's content filter"),
+            outcome="refused" if message.refusal else "blocked",
+            http_status=reply.status,
+            latency=reply.latency,
             tokens_in=tokens_in,
             tokens_out=tokens_out,
-            model_version=version,
+            model_version=completion.model,
             text=text or None,
         )
-    outcome = "empty" if not text.strip() else "truncated" if finish == "length" else "ok"
-    return ChatAnswer(text, outcome, finish, version, tokens_in, tokens_out, latency, status)  # type: ignore[arg-type]
+    outcome: Outcome = "empty" if not text.strip() else "truncated" if finish == "length" else "ok"
+    return ChatAnswer(text, outcome, finish, completion.model, tokens_in, tokens_out, reply.latency, reply.status)
 
 
-def read_embeddings(data: Any, status: int, latency: float, count: int, access: KeyAccess) -> Embeddings:
-    """An embeddings answer in the order of the texts. Raises ProviderError where vectors are missing."""
-    data = _dict(data)
-    rows = [_dict(row) for row in data.get("data") or []]
-    vectors = [row.get("embedding") for row in sorted(rows, key=lambda row: row.get("index", 0))]
-    if len(vectors) != count or not all(vectors):
-        raise _no_answer(data, status, latency, access)
-    tokens = _count(_dict(data.get("usage")).get("prompt_tokens"))
-    return Embeddings(vectors, [False] * count, data.get("model"), tokens, latency, status)  # type: ignore[arg-type]
+def read_embeddings(reply: Reply, texts: int) -> Embeddings:
+    """An embeddings answer in the order of the texts. Raises ProviderError: invalid, or an error with status 200."""
+    if not member(reply.data, "data") and member(reply.data, "error"):
+        raise _passed_on(reply)
+    tokens = count_at(reply.data, "usage", "prompt_tokens")
+    found = reply.fitted(_EmbeddingList, tokens_in=tokens)
+    indices = [row.index for row in found.data]
+    vectors = [row.embedding for row in found.data]
+    if any(index is not None for index in indices):
+        if sorted(index for index in indices if index is not None) != list(range(texts)) or len(indices) != texts:
+            raise reply.invalid(f"{texts} texts were sent, and the indices are {shown(indices)}", tokens_in=tokens)
+        vectors = [vector for _, vector in sorted(zip(indices, vectors, strict=True), key=lambda pair: pair[0] or 0)]
+    return reply.embeddings(vectors, [False] * texts, found.model, tokens)
 
 
 def _client(access: KeyAccess, timeout: float) -> openai.AsyncOpenAI:
@@ -174,23 +220,13 @@ def _headers(access: KeyAccess) -> dict[str, Any]:
     return headers if access.own else headers | {"Authorization": f"Bearer {access.key}"}
 
 
-def _parsed(body: bytes, status: int, latency: float, access: KeyAccess) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        message = clean(f"not JSON: {body[:200].decode(errors='replace')}", access)
-    hint = f"Is {access.base_url} the address of an API? It often ends with /v1."
-    raise ProviderError(message, outcome="server_error", http_status=status, latency=latency, hint=hint)
-
-
-def _no_answer(data: dict[str, Any], status: int, latency: float, access: KeyAccess) -> ProviderError:
-    """The error for a 200 without an answer: gateways pass on the error of the server behind them so."""
-    error = _dict(data.get("error"))
-    code = error.get("code")
-    if isinstance(code, int) and 300 <= code < 600:
-        return from_refusal(openai_refusal(code, data, {}), access, latency)
-    message = clean(f"no answer in {json.dumps(data)}", access)
-    return ProviderError(message, outcome="server_error", http_status=status, latency=latency)
+def _passed_on(reply: Reply) -> ProviderError:
+    """The error for a 200 that holds one: gateways pass on that of the server behind them so."""
+    code = member(reply.data, "error", "code")
+    if isinstance(code, int) and 300 <= code < 600 and reply.access:
+        return from_refusal(openai_refusal(code, reply.data, {}), reply.access, reply.latency)
+    message = f"no answer in {shown(reply.data)}"
+    return ProviderError(reply.clean(message), outcome="server_error", http_status=reply.status, latency=reply.latency)
 
 
 def _too_long(error: ProviderError) -> tuple[int, int] | None:
@@ -215,18 +251,3 @@ def _joined(parts: Sequence[Embeddings]) -> Embeddings:
         latency=sum(part.latency for part in parts),
         http_status=parts[0].http_status,
     )
-
-
-def _text(content: Any) -> str:
-    """Text, or the texts of the parts that some gateways send."""
-    if isinstance(content, list):
-        return "".join(str(_dict(part).get("text") or "") for part in content)
-    return content if isinstance(content, str) else ""
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from madetl.errors import ParameterError
 from madetl.providers.base import ChatAnswer, ChatRequest, Embeddings, Endpoint, Outcome, ProviderError
 from madetl.providers.messages import messages
 from madetl.providers.messages import sampling as given_sampling
+from madetl.providers.reading import Part, Reply, Vector
+from madetl.text import counted
 
 _ENGINE_OPTIONS = (
     "dtype", "enforce_eager", "gpu_memory_utilization", "max_model_len", "max_num_batched_tokens", "quantization",
@@ -58,16 +62,14 @@ class VllmProvider:
         started, limit = time.perf_counter(), engine.model_config.max_model_len
         tokens = [list(ids) for ids in engine.get_tokenizer()(list(texts))["input_ids"]]
         try:
-            found = engine.embed([{"prompt_token_ids": ids[:limit]} for ids in tokens], use_tqdm=False)
+            found = list(engine.embed([{"prompt_token_ids": ids[:limit]} for ids in tokens], use_tqdm=False))
         except Exception as error:  # vLLM's errors have had several names
             raise _failure(error) from None
-        return Embeddings(
-            vectors=[output.outputs.embedding for output in found],
-            truncated=[len(ids) > limit for ids in tokens],
-            model_version=self._endpoint.model_id,
-            tokens_in=sum(min(len(ids), limit) for ids in tokens),
-            latency=time.perf_counter() - started,
-        )
+        count = sum(min(len(ids), limit) for ids in tokens)
+        reply = Reply({"outputs": found}, None, time.perf_counter() - started)
+        rows = reply.fitted(_Pooled, tokens_in=count).outputs
+        cut, version = [len(ids) > limit for ids in tokens], self._endpoint.model_id
+        return reply.embeddings([row.outputs.embedding for row in rows], cut, version, count)
 
     def close(self) -> None:
         """Ends the engine's processes and frees the GPUs."""
@@ -105,7 +107,7 @@ class VllmProvider:
     def _ask(self, engine: Any, requests: Sequence[ChatRequest]) -> list[Any]:
         """vLLM's outputs, or an error in the place of each request that it does not take."""
         try:
-            return list(
+            outputs = list(
                 engine.chat(
                     [messages(request, self._endpoint) for request in requests],
                     [_sampling(engine, request, self._endpoint) for request in requests],
@@ -116,6 +118,12 @@ class VllmProvider:
             )
         except Exception as error:  # vLLM's errors have had several names
             failure = _failure(error)
+        else:
+            if len(outputs) == len(requests):
+                return outputs
+            failure = Reply(None, None, 0.0).invalid(
+                f"{counted(len(outputs), 'answer')} came for {counted(len(requests), 'question')}"
+            )
         if len(requests) == 1 or failure.fatal:
             return [failure] * len(requests)
         return [output for request in requests for output in self._ask(engine, [request])]
@@ -127,10 +135,54 @@ class VllmProvider:
         if isinstance(output, ProviderError):
             output.latency = latency
             return output
-        first, tokens_in = output.outputs[0], len(output.prompt_token_ids or [])
+        reply = Reply(output, None, latency)
+        try:
+            found = reply.fitted(_Output)
+        except ProviderError as error:
+            return error
+        first, tokens_in = found.outputs[0], found.prompt_token_ids
         outcome = _OUTCOMES.get(first.finish_reason, "ok") if first.text.strip() else "empty"
-        count, version = len(first.token_ids), self._endpoint.model_id
-        return ChatAnswer(first.text, outcome, first.finish_reason, version, tokens_in, count, latency)
+        version = self._endpoint.model_id
+        return ChatAnswer(first.text, outcome, first.finish_reason, version, tokens_in, first.token_ids, latency)
+
+
+def _length(tokens: Any) -> int:
+    """How many tokens a list of vLLM's holds; its class has changed."""
+    if tokens is None:
+        return 0
+    if isinstance(tokens, Sized) and not isinstance(tokens, str | dict):
+        return len(tokens)
+    raise ValueError("input should be a list of tokens")
+
+
+_Length = Annotated[int, BeforeValidator(_length)]
+
+
+class _EnginePart(Part):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class _CompletionOutput(_EnginePart):
+    text: str
+    token_ids: _Length
+    finish_reason: str | None = None
+
+
+class _Output(_EnginePart):
+    outputs: Annotated[list[_CompletionOutput], Field(min_length=1)]
+    prompt_token_ids: _Length = 0
+
+
+class _Embedding(_EnginePart):
+    embedding: Vector
+
+
+class _PooledOutput(_EnginePart):
+    outputs: _Embedding
+
+
+class _Pooled(_EnginePart):
+    outputs: list[_PooledOutput]
 
 
 def parallel_size(gpus: int, heads: int) -> int:

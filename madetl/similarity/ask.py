@@ -145,7 +145,7 @@ class ScoresToAsk(StageWork[AskedAbout]):
 
     def begin(self) -> None:
         """Stores the scores that need no request."""
-        self._known, self._scores = self._count_known(), ScoreStore(self.db, self.run_id)
+        self._known = self._count_known()
         if any(self._groups()):
             with transaction(self.db):
                 self.register()
@@ -205,7 +205,7 @@ class ScoresToAsk(StageWork[AskedAbout]):
     def _store(self, db: sqlite3.Connection, scores: Sequence[tuple[UnmeasuredPair, float, str | None]]) -> int:
         """Stores scores, unless another process has; returns how many rows are new."""
         metric_id = ensure_metric(db, self.model.name, self._parameters, self.model.id or None)
-        new = self._scores.store(metric_id, scores)
+        new = ScoreStore(self.db, self.run_id).store(metric_id, scores)
         self._measured += new
         return new
 

@@ -6,13 +6,12 @@ that has a vector is not sent again, and an empty text is never sent.
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from madetl.asking.ask import AskReport, EmbedRequest, Task, in_pages
+from madetl.asking.ask import AskReport, EmbedRequest, Task, Unusable, in_pages
 from madetl.asking.ledger import Answer
 from madetl.asking.model_settings import AskedModel
 from madetl.asking.stage_work import Ask, Result, StageWork
@@ -119,7 +118,7 @@ class _VectorsToAsk(StageWork[Result]):
     def __init__(self, db: sqlite3.Connection, model: AskedModel, scope: Mapping[str, Any]) -> None:
         super().__init__(db, model)
         self._scope, self._metric = scope, model_parameters(EMBEDDING, model)
-        self._texts = self._cut = self._odd = self._left = 0
+        self._texts = self._cut = self._left = 0
         self._dimensions: int | None = None
 
     def count_missing(self) -> int:
@@ -129,46 +128,52 @@ class _VectorsToAsk(StageWork[Result]):
         return {"metric": self.model.name, **self._metric, "base_url": self.model.endpoint.base_url, **self._scope}
 
     def tasks(self) -> Iterator[Task]:
-        return _tasks(self._lacking(), MOST_TEXTS)
+        return self._tasks(MOST_TEXTS)
 
     def ask(self, ask: Ask) -> AskReport:
         """Asks for all texts; those of a refused request again in smaller ones: one text must not block others."""
         total = AskReport()
         for size in _SMALLER:
-            report = ask(_tasks(self._lacking(), size), self._requests(size))
+            report = ask(self._tasks(size), self._requests(size))
             # what failed before was asked again: only the later failures count
             later = {name: getattr(report, name) for name in ("failed", "left", "not_asked", "examples")}
             total = replace(total + report, **later)
             self._left = len({key for key, _ in self._lacking()})
             if not _take_apart(report, self._left):
                 break
-        if self._odd:
-            total.failed["invalid"] += self._odd
-            total.examples["invalid"] = f"what came is no vector of {self._dimensions} finite numbers"
         return total
 
     def save(self, db: sqlite3.Connection, task: Task, answer: Answer, call_id: int) -> None:
         assert isinstance(answer, Embeddings)
         metric_id = ensure_metric(db, self.model.name, self._metric, self.model.id)
         if self._dimensions is None:
-            self._dimensions = _dimensions(db, metric_id) or len(answer.vectors[0])
-        sound = [row for row, vector in enumerate(answer.vectors) if _is_sound(vector, self._dimensions)]
-        self._odd += len(answer.vectors) - len(sound)
-        if not sound:
-            return
-        hashes = [task.subject[row] for row in sound]
-        cut = [answer.truncated[row] for row in sound]
-        self._texts += embeddings.store(db, metric_id, hashes, [answer.vectors[row] for row in sound], cut)
-        self._cut += sum(cut)
+            self._dimensions = len(answer.vectors[0])
+        self._texts += embeddings.store(db, metric_id, task.subject, answer.vectors, answer.truncated)
+        self._cut += sum(answer.truncated)
+
+    def _check(self, answer: Embeddings) -> None:
+        """Raises Unusable where the vectors are not of the length that the metric's others have."""
+        found = len(answer.vectors[0])
+        if self._dimensions is None and (metric_id := self._metric_id()) is not None:
+            self._dimensions = _dimensions(self.db, metric_id)
+        if found != (self._dimensions or found):
+            raise Unusable(f"the vectors have {found} numbers, and the others of this metric {self._dimensions}")
+
+    def _tasks(self, most_texts: int) -> Iterator[Task]:
+        for group in batches(self._lacking(), most_texts):
+            hashes, sent = zip(*group, strict=True)
+            yield Task(EmbedRequest(sent), subject=hashes, check=self._check)
 
     def embedded(self, report: AskReport) -> Embedded:
         instructions = pool.described(self.db, self._scope)
         return Embedded(self.model.name, self._texts, self._cut, self._left, report, instructions)
 
     def _lacking(self) -> Iterator[Text]:
-        metric_id = existing_metric(self.db, self.model.name, self._metric)
-        found = in_pages(self.db, sqlfiles.query(self.query), {**self._scope, "metric_id": metric_id})
+        found = in_pages(self.db, sqlfiles.query(self.query), {**self._scope, "metric_id": self._metric_id()})
         return ((row["hash"], row["text"]) for row in found)
+
+    def _metric_id(self) -> int | None:
+        return existing_metric(self.db, self.model.name, self._metric)
 
     def _requests(self, size: int) -> int:
         return sum(1 for _ in batches(self._lacking(), size))
@@ -228,19 +233,6 @@ class AnswersToEmbed(_VectorsToAsk[EmbeddedAndMeasured]):
 def _dimensions(db: sqlite3.Connection, metric_id: int) -> int | None:
     row = db.execute("SELECT dimensions FROM embeddings WHERE metric_id = ? LIMIT 1", (metric_id,)).fetchone()
     return None if row is None else int(row["dimensions"])
-
-
-def _is_sound(vector: Sequence[float], dimensions: int) -> bool:
-    """Whether it is a vector as the others are: of their length, finite, and not zero throughout."""
-    if len(vector) != dimensions or not all(isinstance(value, int | float) for value in vector):
-        return False
-    return all(map(math.isfinite, vector)) and any(vector)
-
-
-def _tasks(texts: Iterable[Text], most_texts: int) -> Iterator[Task]:
-    for group in batches(texts, most_texts):
-        hashes, sent = zip(*group, strict=True)
-        yield Task(EmbedRequest(sent), subject=hashes)
 
 
 def _take_apart(report: AskReport, missing: int) -> bool:

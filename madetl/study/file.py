@@ -80,6 +80,8 @@ def _generation() -> _Key:
         lambda value: words.fits(value) or (_is_number(value, int) and value >= 0),
         value=pool.parsed,
     )
+
+
 def _stops() -> _Key:
     def fits(value: Any) -> bool:
         return isinstance(value, list) and bool(value) and all(isinstance(text, str) and text for text in value)

@@ -184,7 +184,8 @@ def test_answer_survives_a_failure_to_save_it(db, server):
         ("closed", "connection_error", None),
         ("half", "connection_error", None),
         ("invalid-json", "server_error", 200),
-        ("no-choices", "server_error", 200),
+        ("no-choices", "invalid", 200),
+        ("deep", "server_error", 200),
     ],
 )
 @pytest.mark.slow

@@ -267,7 +267,7 @@ def test_price_of_the_row_comes_before_the_users_file_and_that_before_the_table(
 
     def price(name, provider="openai", price_in=None, price_out=None, model_id=None):
         row = {"name": name, "provider": provider, "model_id": model_id, "price_in": price_in, "price_out": price_out}
-        return prices.price_of(row, table)
+        return prices.price_of(row, table, at_home=True)
 
     assert price("gpt-4.1") == Price(1.5, 6.0)
     assert price("gpt-4.1", price_in=9.0) == Price(9.0, 6.0)

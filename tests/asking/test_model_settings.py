@@ -13,10 +13,12 @@ import pytest
 
 from madetl.asking import model_settings
 from madetl.asking.model_settings import ModelOptions
+from madetl.asking.prices import Price
 from madetl.errors import InputError, ParameterError
 from madetl.store.database import transaction
 from madetl.text import text_hash
 from tests.conftest import Study
+from tests.support.provider_server import ProviderServer
 
 Madetl = Callable[..., CompletedProcess[str]]
 
@@ -301,6 +303,39 @@ def test_the_price_is_that_of_the_providers_name(db):
     found = model_settings.find(db, "mine", ModelOptions("openai", "gpt-4.1"))
     assert found.price == model_settings.find(db, "gpt-4.1").price
     assert found.price.per_million_in == 2.0
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "gemini-2.5-pro"])
+def test_another_server_is_not_billed_at_the_providers_price(db, tmp_path, name, monkeypatch):
+    # given a name that stands in madetl's table and in the user's own
+    file = tmp_path / "prices.toml"
+    file.write_text('[openai.prices]\n"gpt-4.1" = [5.0, 6.0]\n[gemini.prices]\n"gemini-2.5-pro" = [5.0, 6.0]\n')
+    for address in ("http://127.0.0.1:8000/v1", "https://api.openai.com.example.org/v1", "http://api.openai.com/v1"):
+        for options in (ModelOptions(base_url=address), ModelOptions(base_url=address, prices=file)):
+            assert model_settings.find(db, name, options).price == Price()
+    # then a price that was given counts there, and the table's at the provider's own address
+    given = ModelOptions(base_url="http://127.0.0.1:8000/v1", price_in=1.0, price_out=2.0)
+    assert model_settings.find(db, name, given).price == Price(1.0, 2.0)
+    home = {"gpt-4.1": "https://eu.api.openai.com/v1/", "gemini-2.5-pro": "https://generativelanguage.googleapis.com"}
+    assert model_settings.find(db, name, ModelOptions(base_url=home[name])).price.per_million_in is not None
+    # and an address out of the environment is an address
+    for variable in ("OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:8000/v1")
+    assert model_settings.find(db, name).price == Price()
+    add(db, name, price_in=3.0, price_out=4.0)
+    assert model_settings.find(db, name).price == Price(3.0, 4.0)
+
+
+def test_the_cost_at_another_server_is_unknown_everywhere(db, study, madetl: Madetl):
+    study.instruction("Say something.")
+    with ProviderServer() as server:
+        infer = ("infer", "--model", "gpt-4.1", "--base-url", f"{server.url}/v1")
+        assert "unknown: no price" in madetl(*infer, "--dry-run").stdout
+        assert f"gpt-4.1 at {server.url}/v1, which is unknown" in madetl(*infer, "--max-cost", 1, status=1).stderr
+        assert server.counts.requests == 0
+        assert "cost unknown for 1 answer" in madetl(*infer).stderr
+        [row] = json.loads(madetl("query", "spend", "--json").stdout)
+        assert (row["calls"], row["tokens_in"] > 0, row["cost"]) == (1, True, None)
 
 
 def test_an_unreadable_file_of_prices_is_an_error(db):

@@ -3,88 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 from madetl.providers.base import ChatAnswer, ChatRequest, Endpoint, Provider, ProviderError
+from tests.support.opened_providers import KEY, open_openai, with_provider
 from tests.support.provider_bodies import MODES, vector
 from tests.support.provider_server import ProviderServer, provider_process
 
 pytestmark = pytest.mark.slow
-KEY = "tk-Secret/of+this=test-0123456789"
 SCHEMA = {"type": "object", "properties": {"score": {"type": "number"}, "why": {"type": "string"}}}
-GEMINI = "google.genai"
-LEGACY = "google.generativeai"
-
-
-def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def _gemini(endpoint: Endpoint) -> Provider:
-    from madetl.providers.gemini import GeminiProvider
-
-    return GeminiProvider(endpoint)
-
-
-def _legacy(endpoint: Endpoint) -> Provider:
-    from madetl.providers.gemini_legacy import LegacyGeminiProvider
-
-    return LegacyGeminiProvider(endpoint)
-
-
-def _openai(endpoint: Endpoint) -> Provider:
-    from madetl.providers.openai import OpenAIProvider
-
-    return OpenAIProvider(endpoint)
-
-
-OPENERS: dict[str, tuple[Callable[[Endpoint], Provider], str, str]] = {
-    "openai": (_openai, "/v1", "openai"),
-    "gemini": (_gemini, "", GEMINI),
-    "gemini-legacy": (_legacy, "", LEGACY),
-}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ProviderServer]:
-    with ProviderServer(slow_seconds=3.0) as running:
-        yield running
-
-
-@pytest.fixture(params=list(OPENERS))
-def opened(request: pytest.FixtureRequest, server: ProviderServer, monkeypatch: pytest.MonkeyPatch):
-    """Runs a coroutine function with each of the providers, opened for the server: `opened(work, **endpoint)`."""
-    opener, path, module = OPENERS[request.param]
-    if not _installed(module):
-        pytest.skip(f"{module} is not installed")
-    monkeypatch.setenv("SERVER_KEY", KEY)
-
-    def run(work: Callable[[Provider], Coroutine[Any, Any, Any]], **fields: Any) -> Any:
-        fields = {"base_url": server.url + path, "key_env": "SERVER_KEY"} | fields
-        return _with_provider(opener, Endpoint(request.param.partition("-")[0], "model-x", **fields), work)
-
-    run.name = request.param  # type: ignore[attr-defined]
-    return run
-
-
-def _with_provider(opener, endpoint: Endpoint, work) -> Any:
-    async def inside() -> Any:
-        provider = opener(endpoint)
-        try:
-            return await work(provider)
-        finally:
-            await provider.close()
-
-    return asyncio.run(inside())
 
 
 def _ask(opened, prompt: str, timeout: float = 20.0, **fields: Any) -> ChatAnswer:
@@ -200,7 +131,7 @@ def test_embeddings_come_in_the_order_of_the_texts(opened):
     assert list(found.truncated) == [False, False, False]
 
 
-@pytest.mark.parametrize("mode", ["429", "500", "401", "closed", "half", "invalid-json", "no-choices"])
+@pytest.mark.parametrize("mode", ["429", "500", "401", "closed", "half", "invalid-json", "no-choices", "deep", "bomb"])
 def test_embeddings_fail_as_answers_do(opened, mode: str):
     with pytest.raises(ProviderError) as raised:
         opened(lambda provider: provider.embed([f"<<{mode}>>", "another"]))
@@ -227,7 +158,9 @@ CASES = [
     ("half", "connection_error", None, False),
     ("invalid-json", "server_error", 200, False),
     ("html", "server_error", 200, False),
-    ("no-choices", "server_error", 200, False),
+    ("no-choices", "invalid", 200, False),
+    ("deep", "server_error", 200, False),
+    ("bomb", "invalid", None, False),
     ("blocked", "blocked", 200, False),
     ("401", "client_error", 401, True),
     ("403", "client_error", 403, True),
@@ -248,8 +181,10 @@ def test_each_failure_is_told_apart(opened, mode: str, outcome: str, status: int
     assert bool(error.hint) >= fatal
 
 
-def test_a_slow_answer_is_given_up(opened):
-    error = _fail(opened, "slow", timeout=0.5)
+@pytest.mark.parametrize("mode", ["slow", "drip", "drip-head"])
+def test_a_slow_answer_is_given_up(opened, mode: str):
+    """Also one that comes byte by byte, each long before the time is over."""
+    error = _fail(opened, mode, timeout=0.5)
 
     assert (error.outcome, error.http_status) == ("timeout", None)
     assert 0.4 < error.latency < 2.5
@@ -334,7 +269,13 @@ def test_a_key_shows_nowhere(opened, mode: str, capfd: pytest.CaptureFixture[str
     caplog.set_level("DEBUG")
     shown = ""
     try:
-        _ask(opened, f"<<{mode}>>", 0.5 if mode == "slow" else 20.0, temperature=0.0, max_tokens=5)
+        _ask(
+            opened,
+            f"<<{mode}>>",
+            0.5 if mode == "slow" or mode.startswith("drip") else 20.0,
+            temperature=0.0,
+            max_tokens=5,
+        )
     except ProviderError as error:
         shown = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
         shown += repr(error.__cause__) + repr(error.__context__)
@@ -383,13 +324,13 @@ def test_the_token_bucket_lets_through_what_it_may(monkeypatch: pytest.MonkeyPat
         async def work(provider: Provider):
             return await asyncio.gather(*[provider.chat(ChatRequest(str(i))) for i in range(5)], return_exceptions=True)
 
-        found = _with_provider(_openai, endpoint, work)
+        found = with_provider(open_openai, endpoint, work)
 
         assert [getattr(one, "outcome", None) for one in found].count("ok") == 3
         assert {one.retry_after for one in found if isinstance(one, ProviderError)} == {1.0}
         assert limited.counts.early == 0
         with pytest.raises(ProviderError):
-            _with_provider(_openai, endpoint, lambda provider: provider.chat(ChatRequest("4")))
+            with_provider(open_openai, endpoint, lambda provider: provider.chat(ChatRequest("4")))
         assert limited.counts.early == 1
 
 
@@ -400,7 +341,7 @@ def test_a_server_process_counts(monkeypatch: pytest.MonkeyPatch):
         async def work(provider: Provider):
             return await asyncio.gather(*[provider.chat(ChatRequest(str(i))) for i in range(20)])
 
-        _with_provider(_openai, endpoint, work)
+        with_provider(open_openai, endpoint, work)
         stats = process.stats()
 
     assert (stats["requests"], stats["answered"], stats["distinct"], stats["answered_twice"]) == (20, 20, 20, 0)

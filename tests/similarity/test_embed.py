@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +30,7 @@ from madetl.store.metrics import ensure_metric, find_metric
 from madetl.text import text_hash
 from tests.conftest import Study
 from tests.support import children
-from tests.support.provider_bodies import vector
+from tests.support.provider_bodies import ReceivedRequest, vector
 from tests.support.provider_server import ProviderServer
 from tests.support.soak import several
 
@@ -202,15 +203,44 @@ def test_what_may_pass_is_asked_again(db, study, server, mode):
     assert len(outcomes) == 2
 
 
-def test_what_is_no_vector_is_not_stored(db, study, server):
+def test_what_is_no_vector_keeps_no_other_from_its_own(db, study, server):
+    # given a server that has no finite numbers for one of ten texts
     fill(study, 3)
-    server.behaviour.mode = "odd-vectors"
+    bad = study.response(study.instruction("instruction 0", "Coding"), "m4", "<<odd>> this text")
+    server.behaviour.odd = lambda received, good: with_vector(received, good, [math.nan] * 16)
     done = measure(db, server)
-    assert (done.embedded.texts, done.embedded.missing, done.report.undone) == (6, 3, 3)
-    assert done.report.examples["invalid"] == "what came is no vector of 16 finite numbers"
-    assert done.measured.without_vector > 0
-    server.behaviour.mode = "ok"
-    assert measure(db, server).embedded.missing == 0
+    # then the nine others have their vectors, the tenth is a failure with its reason, and what it took is in the books
+    assert len(vectors(db)) == 9
+    assert (done.report.failed, done.embedded.missing) == ({"invalid": 1}, 1)
+    assert "data.0.embedding.0: input should be a finite number" in done.report.examples["invalid"]
+    assert db.execute("SELECT count(*) FROM calls WHERE outcome = 'invalid' AND tokens_in > 0").fetchone()[0] == 4
+    # and the next run asks for it on demand alone
+    asked = len(server.requests)
+    assert measure(db, server).report.left == {"invalid": 1}
+    assert len(server.requests) == asked
+    server.behaviour.odd = lambda _, good: good
+    assert measure(db, server, retry_failed=True).embedded.missing == 0
+    assert db.execute("SELECT 1 FROM embeddings JOIN responses AS r USING (hash) WHERE r.id = ?", (bad,)).fetchone()
+
+
+def test_vectors_of_another_length_than_the_metrics_are_refused(db, study, server):
+    fill(study, 3)
+    measure(db, server)
+    study.response(study.instruction("instruction 0", "Coding"), "m4", "<<odd>> this text")
+    server.behaviour.odd = lambda received, good: with_vector(received, good, [1.0, 2.0])
+    done = measure(db, server)
+    assert (done.embedded.missing, done.report.failed) == (1, {"invalid": 1})
+    words = "the vectors have 2 numbers, and the others of this metric 16"
+    assert done.report.examples["invalid"] == words
+    assert {row[0] for row in db.execute("SELECT error FROM calls WHERE outcome = 'invalid'")} == {words}
+
+
+def with_vector(received: ReceivedRequest, good: dict[str, Any], odd: list[float]) -> dict[str, Any]:
+    """The good answer with another vector for the marked text."""
+    for row, text in zip(good["data"], received.texts, strict=True):
+        if "<<odd>>" in text:
+            row["embedding"] = odd
+    return good
 
 
 def test_a_wrong_key_stops_the_run_and_leaves_no_metric(db, study, server):

@@ -9,16 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
 MODES = (
     "ok", "429", "429-retry", "429-date", "429-quota", "500", "503", "slow", "closed", "half", "invalid-json", "html",
     "no-choices", "empty", "cut", "refusal", "blocked", "blocked-prompt", "wrong-structure", "401", "403", "404", "400",
-    "too-long", "refused-temperature", "refused-max-tokens", "refused-threshold",
-    "redirect", "odd-vectors",
+    "too-long", "refused-temperature", "refused-max-tokens", "refused-threshold", "redirect", "odd",
+    "odd-500", "deep", "gzip", "bomb", "drip", "drip-head",
 )  # fmt: skip
-"""Every way to behave. A refused parameter is refused only while the request has it."""
+"""Every way to behave. A refused parameter is refused only while the request has it.
+
+odd, odd-500: the good body as `Behaviour.odd` changes it. bomb: ten megabytes of gzip that hold ten gigabytes. drip: a
+byte at a time, of the body or from the head on.
+"""
 
 DIMENSIONS = 16
 _PROTO_TYPES = {1: "string", 2: "number", 3: "integer", 4: "boolean", 5: "array", 6: "object"}
@@ -103,8 +108,6 @@ def good_body(received: ReceivedRequest, text: str) -> dict[str, Any]:
 def odd_body(received: ReceivedRequest, text: str) -> dict[str, Any]:
     """A 200 that is not what was hoped for: empty, cut off, refused, blocked, of the wrong structure."""
     mode = received.mode
-    if mode == "odd-vectors":
-        return _with_odd_vectors(good_body(received, text))
     if mode == "wrong-structure":
         return good_body(received, '{"something": "else"')
     if received.api == "openai":
@@ -124,6 +127,14 @@ def odd_body(received: ReceivedRequest, text: str) -> dict[str, Any]:
         "blocked": {"text": None, "finish": "SAFETY"},
     }[mode]
     return _gemini_chat(received, **changes)
+
+
+def bomb(megabytes: int = 10_000) -> bytes:
+    """Gzip of so many megabytes of spaces: a block of one, written out as often. Its checksum at the end is missing."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    head = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + block * megabytes
 
 
 def error_body(
@@ -184,15 +195,6 @@ def _embeddings(received: ReceivedRequest) -> dict[str, Any]:
     if received.path.partition("?")[0].endswith(":embedContent"):
         return {"embedding": {"values": vectors[0]}}
     return {"embeddings": [{"values": row} for row in vectors]}
-
-
-def _with_odd_vectors(body: dict[str, Any]) -> dict[str, Any]:
-    """One vector too short, one of zeros, one with something that is no number, and the others as they should be."""
-    rows = body.get("data", [])
-    odd = ([1.0], [0.0] * DIMENSIONS, [float("nan")] * DIMENSIONS)
-    for row, values in zip(rows[1:], odd, strict=False):
-        row["embedding"] = values
-    return body
 
 
 def _texts_to_embed(received: ReceivedRequest) -> list[str]:

@@ -7,13 +7,14 @@
     python -m tests.support.provider_server --rate 50 --burst 10   # the same by hand; GET /stats tells the counts
 
 How a request is answered: by the next word of `plan`, else by `<<mode>>` in its prompt, else by chance (`stray`), else
-by `mode`. All the modes stand in tests/provider_bodies.py. OpenAI clients take `url + "/v1"`, Gemini's take `url`.
+by `mode`. All the modes stand in tests/support/provider_bodies.py. OpenAI clients take `url + "/v1"`, Gemini's `url`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gzip
 import hashlib
 import json
 import math
@@ -30,13 +31,21 @@ from email.utils import formatdate
 from typing import Any
 
 from tests.support import children
-from tests.support.provider_bodies import ReceivedRequest, answer_text, error_body, good_body, odd_body
+from tests.support.provider_bodies import ReceivedRequest, answer_text, bomb, error_body, good_body, odd_body
 
 _GEMINI = re.compile(r"models/([^:?]+):(\w+)")
 _MARK = re.compile(r"<<([a-z0-9-]+)>>")
 _REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 _REASONS |= {429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable"}
-_ODD = {"empty", "cut", "refusal", "blocked", "blocked-prompt", "wrong-structure", "odd-vectors"}
+_ODD = {"empty", "cut", "refusal", "blocked", "blocked-prompt", "wrong-structure"}
+_NO_ANSWER: dict[str, Callable[[], tuple[bytes, dict[str, str]]]] = {
+    "invalid-json": lambda: (b'{"choices": [{"message": {"content": "abc"', {}),
+    "html": lambda: (b"<html><body>Welcome to the gateway</body></html>", {"Content-Type": "text/html"}),
+    "no-choices": lambda: (b"{}", {}),
+    "deep": lambda: (b"[" * 100_000, {}),
+    "bomb": lambda: (bomb(), {"Content-Encoding": "gzip"}),
+}
+"""Bodies that are no answer, and their headers."""
 
 
 @dataclass
@@ -56,6 +65,7 @@ class Behaviour:
     seed: int = 0
     max_tokens_in: int | None = None  # of one text to embed, a token being a character
     answer: Callable[[ReceivedRequest], str] = answer_text
+    odd: Callable[[ReceivedRequest, dict[str, Any]], Any] = lambda received, body: body  # in the mode "odd"
 
 
 @dataclass
@@ -192,6 +202,8 @@ class ProviderServer:
         if status == 200:
             self.counts.answered += 1
             self.counts.answers[received.key] += 1
+        if received.mode.startswith("drip"):
+            return await _drip(writer, body, from_the_head=received.mode == "drip-head")
         return await _send(writer, status, body, headers)
 
     async def _take_time(self) -> None:
@@ -225,18 +237,19 @@ class ProviderServer:
     def _reply(self, received: ReceivedRequest, text: str) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers for the request's mode."""
         mode = received.mode
-        if mode == "invalid-json":
-            return 200, b'{"choices": [{"message": {"content": "abc"', {}
-        if mode == "html":
-            return 200, b"<html><body>Welcome to the gateway</body></html>", {"Content-Type": "text/html"}
-        if mode == "no-choices":
-            return 200, b"{}", {}
+        if mode in _NO_ANSWER:
+            return 200, *_NO_ANSWER[mode]()
         if mode == "redirect":
             return 302, b"", {"Location": f"{self.url.replace('127.0.0.1', 'localhost')}/elsewhere"}
         status, message, extra, headers = self._refusal(received)
         if status != 200:
             return status, json.dumps(error_body(received, status, message, **extra)).encode(), headers
         body = odd_body(received, text) if mode in _ODD else good_body(received, text)
+        if mode in ("odd", "odd-500"):
+            body = self.behaviour.odd(received, body)
+            return 200 if mode == "odd" else 500, json.dumps(body).encode(), {}
+        if mode == "gzip":
+            return 200, gzip.compress(json.dumps(body).encode()), {"Content-Encoding": "gzip"}
         return 200, json.dumps(body).encode(), {}
 
     def _refusal(self, received: ReceivedRequest) -> tuple[int, str, dict[str, str], dict[str, str]]:
@@ -296,6 +309,18 @@ async def _send(writer: asyncio.StreamWriter, status: int, body: bytes, headers:
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     writer.write(f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\n{head}\r\n".encode() + body)
     await writer.drain()
+    return True
+
+
+async def _drip(writer: asyncio.StreamWriter, body: bytes, *, from_the_head: bool) -> bool:
+    """A byte every tenth of a second, as long as anybody listens."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    whole, slow_from = head + body, 0 if from_the_head else len(head)
+    writer.write(whole[:slow_from])
+    for byte in whole[slow_from:]:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0.1)
     return True
 
 
