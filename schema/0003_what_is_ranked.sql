@@ -4,6 +4,7 @@
 -- repeats one. A rating names the selections that it is of, and has no rank where its interval has no width. The page
 -- and rankings count the rows of the view votes; the view verdicts has all that was ever said.
 
+DROP VIEW spend;
 DROP VIEW progress;
 DROP VIEW agreement;
 DROP VIEW leaderboard;
@@ -433,3 +434,21 @@ UNION ALL
 SELECT 'judgment', selection, scenario, sum(judgments > 0), sum(judgments = 0)
 FROM selected_pairs
 GROUP BY selection, scenario;
+
+-- One row per stage and model that was asked: requests, tokens, cost. cost is NULL where that of an answer is unknown: it
+-- has no price, or nobody said how many tokens it took.
+CREATE VIEW spend AS
+SELECT
+    c.stage,
+    m.name AS model,
+    count(*) AS calls,
+    sum(c.outcome IN ('ok', 'truncated')) AS answered,
+    sum(c.tokens_in) AS tokens_in,
+    sum(c.tokens_out) AS tokens_out,
+    CASE
+        WHEN sum(c.cost IS NULL AND (c.tokens_out IS NOT NULL OR c.outcome IN ('ok', 'truncated'))) = 0
+            THEN sum(c.cost)
+    END AS cost
+FROM calls AS c
+JOIN models AS m ON m.id = c.model_id
+GROUP BY c.stage, m.name;
