@@ -19,6 +19,7 @@ from madetl.text import counted
 _DELIMITERS = ",;\t|"
 _NO_DELIMITER = "\ud800"  # for a file of one column: a sign that no decoded text has
 _DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?\1*[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+_STRAY_MARK = 'not valid CSV: text follows a quotation mark (") that closes a cell; inside a cell it is written twice'
 _SAMPLE = 100_000  # characters
 _CELL_LIMIT = 2**31 - 1  # characters; Python's own limit of 131,072 is below real answers
 
@@ -80,7 +81,7 @@ def _records(file: str, text: str, delimiter: str, line: int) -> Iterator[tuple[
             line = before + reader.line_num
     except csv.Error as error:
         unclosed = "unexpected end of data" in str(error)
-        message = 'a quotation mark (") is opened here and never closed' if unclosed else f"not valid CSV: {error}"
+        message = 'a quotation mark (") is opened here and never closed' if unclosed else _STRAY_MARK
         raise InputError(file, f"{message}.", line=line) from error
 
 
