@@ -54,7 +54,6 @@ def run_command(settings: Settings, file: Path, dry_run: bool, as_json: bool) ->
         return
     done: list[dict[str, Any]] = []
     with database.writing(settings.db) as db:
-        study.keep_models(db)
         undone = _take_steps(db, study, done, as_json)
         with progress_bar("rank", "rounds") as bar:
             rankings = study.rank(db, bar)
@@ -72,7 +71,7 @@ def _take_steps(db: sqlite3.Connection, study: Study, done: list[dict[str, Any]]
     from madetl.study.steps import to_be_started_again
 
     undone: Counter[str] = Counter()
-    for number, step in enumerate(study.steps(), 1):
+    for number, step in enumerate(study.steps(db), 1):
         outcome = _take(db, step)
         done.append({"command": step.command, "result": outcome.result, "remarks": outcome.remarks})
         if not as_json:

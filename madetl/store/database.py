@@ -248,6 +248,8 @@ def _check_version(db: sqlite3.Connection, path: Path, *, may_migrate: bool) -> 
             f"{path} has schema version {theirs}; this madetl knows versions up to {ours}. "
             "Upgrade it: pip install --upgrade madetl"
         )
+    if theirs < 0:
+        raise DatabaseError(f"{path} is damaged (schema version {theirs}). {_SAVE}")
     if theirs < ours and not may_migrate:
         raise DatabaseError(
             f"{path} has schema version {theirs}, and reading needs {ours}. `{_init_command(path)}` migrates it."

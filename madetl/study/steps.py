@@ -71,11 +71,12 @@ class Study:
             for model in self.file.models:
                 model_settings.add(db, model["name"], _kept(model))
 
-    def steps(self) -> Iterator[Step]:
-        """Every step but the ranking, in order."""
+    def steps(self, db: sqlite3.Connection) -> Iterator[Step]:
+        """Every step but the ranking, in order. The models are kept once the seeds are in: without them, nothing is."""
         for seeds in self.file.seeds:
             command = _command("import instructions", seeds["file"], scenario=seeds.get("scenario"))
             yield Step(command, False, partial(import_seeds, seeds))
+        self.keep_models(db)
         yield from self._evolving()
         yield from self._inferring()
         yield from self._measuring()

@@ -75,6 +75,15 @@ def test_a_changed_schema_is_called_damage_with_what_to_do(tmp_path: Path, old: 
     assert not any("fault of madetl's" in message for message in messages)
 
 
+def test_a_schema_version_below_zero_is_damage(tmp_path: Path) -> None:
+    file = tmp_path / "mad.db"
+    file.write_bytes(flipped(sqlfiles.example().read_bytes(), 60, 255))  # the first byte of user_version
+    for command in (["status"], ["rank"]):
+        message = CliRunner().invoke(cli, ["--db", str(file), *command]).output
+        assert "is damaged (schema version -" in message
+        assert "fault of madetl's" not in message
+
+
 def test_text_that_is_no_text_is_damage_too(tmp_path: Path) -> None:
     file = tmp_path / "mad.db"
     with database.writing(file) as db:

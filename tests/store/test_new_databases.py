@@ -133,6 +133,15 @@ def test_a_command_that_fails_leaves_no_database(folder: Path, path: str, given:
     assert new_files(folder) - {"empty.json"} == made
 
 
+@pytest.mark.parametrize("seeds", ["nonsense", "wrong,column\nq,S\n", "", "instruction\n"])
+def test_a_study_whose_seeds_cannot_be_imported_leaves_no_database(folder: Path, seeds: str) -> None:
+    (folder / "seeds.csv").write_text(seeds)
+    done = CliRunner().invoke(cli, ["--db", "typo.db", "run", "study.toml"])
+    assert done.exit_code == 1
+    assert "Error: seeds.csv" in done.output
+    assert new_files(folder) == {"seeds.csv"}
+
+
 def test_every_command_that_makes_a_database_is_tried_with_faults() -> None:
     assert set(FAULTS) == MAKING
 
