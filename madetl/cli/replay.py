@@ -25,6 +25,7 @@ from madetl.cli.options import (
     selections_option,
 )
 from madetl.errors import MissingExtraError, ParameterError
+from madetl.text import counted
 
 if TYPE_CHECKING:
     from madetl.replay.results import AtBudget, Replay
@@ -174,8 +175,9 @@ def _save(draw: ModuleType, found: Replay, plot: Path) -> None:
 
 def _print(found: Replay) -> None:
     click.echo(
-        f"{found.votes:,} votes on {found.items:,} items of {len(found.models)} models ({found.pairs} pairs), halved "
-        f"{found.replications:,} times:\ngold of {found.gold:,} items, and a pool of {found.pool:,}; measured with "
+        f"{counted(found.votes, 'vote')} on {counted(found.items, 'item')} of {counted(len(found.models), 'model')} "
+        f"({counted(found.pairs, 'pair')}), halved {counted(found.replications, 'time')}:\n"
+        f"gold of {counted(found.gold, 'item')}, and a pool of {found.pool:,}; measured with "
         f"{found.metric} and within the filters of\n{_eligible(found)}.\n"
     )
     _table(found, "Spearman correlation with gold", lambda at: _correlation(at.spearman, at.spearman_se))
@@ -184,8 +186,9 @@ def _print(found: Replay) -> None:
     _table(found, "Replications with gold's winner", lambda at: _share(at.winner, at.winner_se))
     _table(found, "Worth so many judgments of random choice, by Spearman (95 % interval)", _worth, baseline=False)
     click.echo(
-        f"All {found.pool:,} votes of the pool reach a Spearman correlation of {found.ceiling.spearman:.3f}. Standard "
-        "errors (±) and intervals\nare over the halvings of these votes: other people's votes may tell otherwise.\n"
+        f"All of the pool, {counted(found.pool, 'vote')}, comes to a Spearman correlation of "
+        f"{found.ceiling.spearman:.3f}.\nStandard errors (±) and intervals are over the halvings of these votes: "
+        "other people's votes\nmay tell otherwise.\n"
     )
     click.echo(found.summary)
 
@@ -200,7 +203,7 @@ def _eligible(found: Replay) -> str:
 
 def _table(found: Replay, title: str, cell: Callable[[AtBudget], str], *, baseline: bool = True) -> None:
     rows = [
-        {"policy": one.policy.name} | {f"{at.budget:,} judgments": cell(at) for at in one.budgets}
+        {"policy": one.policy.name} | {counted(at.budget, "judgment"): cell(at) for at in one.budgets}
         for one in found.replayed
         if baseline or not one.policy.baseline
     ]

@@ -28,6 +28,7 @@ from madetl.selection.sets import SelectionParameters, SelectionRequest
 from madetl.store import pool, sqlfiles
 from madetl.store.metrics import measuring_options, metric_label
 from madetl.store.scope import check_scenarios, check_selections, model_names
+from madetl.text import agreeing, counted
 
 _PER_PAIR = (3, 5, 10, 15)  # judgments: the budgets where none are given
 _GRID = 40  # budgets at which the baseline is looked at, up to the whole pool
@@ -70,7 +71,7 @@ class ReplayParameters:
         _check_names("pair policy", self.pair_policies, tuple(POLICIES))
         _check_names("method", [self.method], ("bt", "elo"))
         if self.replications < 2:
-            raise ParameterError(f"{self.replications} replications: give 2 or more, and 1000 for a report.")
+            raise ParameterError(f"{counted(self.replications, 'replication')}: give 2 or more, and 1000 for a report.")
         if self.budgets is not None and (not self.budgets or min(self.budgets) < 1):
             raise ParameterError("Budgets are numbers of judgments, 1 or more, such as --budgets 50,100,200.")
         if self.floor < 0 or self.batch < 1:
@@ -235,7 +236,7 @@ def _filtered(
     judged = similarity[ballot] == rows["similarity"]  # by people: the query knows judge models' verdicts too
     if not judged.any():
         raise ParameterError(
-            f"None of the {np.count_nonzero(similarity):,} judged response pairs passes the filters. "
+            f"Of {counted(int(np.count_nonzero(similarity)), 'judged response pair')} none passes the filters. "
             "Lower --min-words or raise --max-length-ratio (0 switches either off)."
         )
     return candidates(ballots, ballot[judged], rows["score"][judged], rows["words"][judged])
@@ -384,13 +385,17 @@ def _notes(material: _Material, budgets: Sequence[int], eligible: Mapping[str, f
     notes = []
     if material.unmeasured:
         notes.append(
-            f"{material.unmeasured:,} judged response pairs are not measured with {material.metric}: only random "
-            f"choice can pick them. {material.measure}"
+            "{pairs} {are} not measured with {metric}: only random choice can pick {them}. {measure}".format(
+                pairs=counted(material.unmeasured, "judged response pair"),
+                metric=material.metric,
+                measure=material.measure,
+                **agreeing(material.unmeasured),
+            )
         )
     if budgets[-1] > min(eligible.values()):
         notes.append(
-            f"The pool holds {material.pool:,} items, {min(eligible.values()):,.0f} on average after the filters: "
-            "budgets above are cut to what there is."
+            f"The pool holds {counted(material.pool, 'item')}, {min(eligible.values()):,.0f} on average after the "
+            "filters: budgets above are cut to what there is."
         )
     return notes
 

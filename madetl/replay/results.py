@@ -9,6 +9,7 @@ import numpy as np
 
 from madetl.ranking.votes import FloatArray, IntArray
 from madetl.replay import play
+from madetl.text import counted
 
 _ROUNDS = 500  # of resampling the replications
 
@@ -72,7 +73,8 @@ class Replayed:
     def worth(self) -> str:
         """What its judgments are worth, in words."""
         first, *others = self.budgets
-        parts = [f"{first.budget:,} judgments are worth {worth_of(first)} of random choice"]
+        are = "is" if first.budget == 1 else "are"
+        parts = [f"{counted(first.budget, 'judgment')} {are} worth {worth_of(first)} of random choice"]
         return ", ".join(parts + [f"{at.budget:,}: {worth_of(at)}" for at in others])
 
 

@@ -418,6 +418,12 @@ def test_the_command_prints_every_measure_and_draws(judged, madetl, tmp_path):
     assert found["summary"] == done.stdout.splitlines()[-1]
 
 
+def test_one_is_said_in_the_singular(judged, madetl):
+    done = madetl("replay", "--strategy", "random", "--budgets", "1", "--replications", "2")
+    assert "1 judgment is worth" in done.stdout
+    assert "1 judgments" not in done.stdout
+
+
 def test_usage_and_errors_of_the_command(judged, madetl):
     madetl("replay", "--plot", "replay.gif", status=2)
     assert "no folder" in madetl("replay", "--plot", "nowhere/replay.png", status=2).stderr
