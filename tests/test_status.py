@@ -257,6 +257,16 @@ def test_the_example_as_it_comes_can_be_looked_at(madetl: Madetl, tmp_path: Path
     assert "birch-medium" in madetl("--db", copy, "status").stdout
 
 
+def test_the_leaderboard_fits_and_says_in_its_title_whose_votes_it_counts(example: Path, madetl: Madetl) -> None:
+    madetl("select", "--db", example, "--top-k", 3)
+    madetl("rank", "--db", example, "--selection", "all-char-ngram", "--rounds", 20)
+    shown = madetl("status", "--db", example).stdout
+    assert "people's votes on what all-char-ngram picked;" in " ".join(shown.split())
+    board = shown[shown.index("Leaderboard") :]
+    header = next(line.split() for line in board.splitlines() if "battles" in line)
+    assert header == ["rank", "model", "probability_best", "rating", "lower", "upper", "battles"]
+
+
 def test_a_merged_model_is_counted_once(example: Path) -> None:
     with database.writing(example) as db:
         Study(db).response(1, "atlas", "An answer under a shorter name.")

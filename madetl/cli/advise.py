@@ -62,10 +62,10 @@ def advise(settings: Settings, /, as_json: bool, **options: Any) -> None:
     if as_json:
         output.print_json(asdict(found))
     else:
-        _print(found)
+        _print(found, settings.program)
 
 
-def _print(found: Advice) -> None:
+def _print(found: Advice, program: str) -> None:
     from madetl.selection.adaptive import advise
 
     click.echo(advise.votes_sentence(found))
@@ -81,7 +81,7 @@ def _print(found: Advice) -> None:
             output.warn(note.text)
         else:
             output.note(f"Note: {note.text}")
-    click.echo(f"Next: {found.command or 'madetl rank --method bt'}")
+    click.echo(f"Next: {program}{(found.command or 'madetl rank --method bt').removeprefix('madetl')}")
 
 
 def _row(order: Order, found: Advice) -> dict[str, Any]:

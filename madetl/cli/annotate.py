@@ -107,7 +107,7 @@ def annotate(settings: Settings, /, annotators: tuple[str, ...], **options: Any)
     names = [name.strip() for name in annotators or (_login_name(),)]
     with database.writing(settings.db, create=False) as db:
         summary = server.serve(db, settings.db, server.Parameters(annotators=names, **options), _show)
-    click.echo(f"{summary}. Next: madetl rank")
+    click.echo(f"{summary}. Next: {settings.program} rank")
 
 
 def _login_name() -> str:

@@ -74,8 +74,8 @@ def _show_what_next(path: Path, statements: dict[str, str]) -> None:
     mine = ("annotate", "judge its pairs yourself, on a page in the browser (Ctrl-C ends it)")
     next_steps.show(program, [*next_steps.DECIDED, mine, ("status", "what there is, and what each stage could do")])
     click.echo("With files of your own, in a database of their own:")
-    click.echo(f"  {_program()} --db study.db import responses answers.csv")
-    click.echo("      a row per answer: instruction, model, response; its end says what comes next")
+    click.echo(f"  {_program()} --db study.db import responses answers.csv --scenario mine")
+    click.echo("      a row per answer: instruction, model, response; mine is what you call these instructions")
 
 
 def _program() -> str:

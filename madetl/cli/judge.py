@@ -71,7 +71,7 @@ def judge(
     counts = ("new", "pairs", "verdicts", "flips", "first", "second", "own_answers")
     conclude(result, asking.as_json, **{name: getattr(result, name) for name in counts})
     if not asking.as_json:
-        click.echo(f"Next: madetl rank --annotator {shlex.quote(result.annotator)}")
+        click.echo(f"Next: {settings.program} rank --annotator {shlex.quote(result.annotator)}")
 
 
 COMMANDS: list[click.Command] = [judge]

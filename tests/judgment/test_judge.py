@@ -381,6 +381,8 @@ class TestTheCommand:
             "gpt-4.1 on all-char-ngram: 12 verdicts (0 known)\nNext: madetl rank --annotator gpt-4.1\n"
         )
         assert "0 of 12 verdicts (0.0%) flip" in done.stderr
+        again = madetl("--db", study_file, "judge", "--model", NAME, *where)
+        assert again.stdout.endswith(f"\nNext: madetl --db {study_file} rank --annotator gpt-4.1\n")
         for whose in (("--annotator", NAME), ("--judges",)):
             table = madetl("rank", *whose).stdout
             assert table.index("alpha") < table.index("beta") < table.index("gamma")

@@ -357,11 +357,13 @@ def test_json_has_the_same_numbers(open_study, madetl):
     assert given["command"] == found.command
 
 
-def test_when_all_is_settled_ranking_is_next(settled_study, madetl):
+def test_when_all_is_settled_ranking_is_next(settled_study, madetl, db_file):
     done = madetl("advise", "--simulations", FEW)
 
     assert "All 3 orders at 95 %: settled." in done.stdout
     assert done.stdout.rstrip().endswith("Next: madetl rank --method bt")
+    named = madetl("--db", db_file, "advise", "--simulations", FEW)
+    assert named.stdout.rstrip().endswith(f"Next: madetl --db {db_file} rank --method bt")
     assert "call it a tie" not in done.stdout
 
 

@@ -156,7 +156,10 @@ def test_the_demo_ends_with_what_comes_next(madetl: Madetl, tmp_path: Path) -> N
     for words in commands:
         del words[: words.index("--db")]
     assert [words[2] for words in commands] == ["advise", "report", "annotate", "status", "import"]
-    assert commands[-1][1:] == ["study.db", "import", "responses", "answers.csv"]
+    assert commands[-1][1:] == ["study.db", "import", "responses", "answers.csv", "--scenario", "mine"]
+    answers = tmp_path / "answers.csv"  # with the columns that the last line names, and no others
+    answers.write_text("instruction,model,response\nq,m,a\n")
+    madetl("--db", tmp_path / "study.db", *commands[-1][2:4], answers, *commands[-1][5:])
     madetl(*commands[0], "--simulations", 1)
     madetl(*commands[1][:-1], tmp_path / "report.html")
     assert "With files of your own" in end

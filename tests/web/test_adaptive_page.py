@@ -136,7 +136,7 @@ class TestSeveralAtOnce:
         assert rows(file, "SELECT budget, pair_policy, strategy FROM selection_sets") == [(30, "adaptive", "mad")]
         assert any("All 30 verdicts of the study are there." in text(one) for one in ended)  # whoever came last
         people = rows(file, "SELECT count(DISTINCT annotator_id) FROM judgments")[0][0]  # a slow one may get nothing
-        closing = f"30 verdicts given by {people} annotators: the budget is used up. Next: madetl rank"
+        closing = f"30 verdicts given by {people} annotators: the budget is used up. Next: madetl --db {file} rank"
         assert page.output.splitlines()[-1] == closing
 
     @pytest.mark.parametrize(("budget", "pairs"), [(16, 8), (5, 3)])
@@ -221,7 +221,8 @@ class TestStopping:
             assert not at_item(done)
         assert not any(secret in answer.text for answer in (*ann.seen, *done.seen) for secret in SECRETS)
         assert page.output.splitlines()[-1] == (
-            f"{given} verdicts given by 1 annotator: every order of neighbours is at least 80 % sure. Next: madetl rank"
+            f"{given} verdicts given by 1 annotator: every order of neighbours is at least 80 % sure. "
+            f"Next: madetl --db {three} rank"
         )
         [(command, kept)] = rows(three, "SELECT command, parameters FROM runs")
         kept = json.loads(kept)

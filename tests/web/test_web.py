@@ -429,7 +429,7 @@ class TestTheCommand:
             ann.begin()
             ann.judge("tie")
             assert page.stop(by) == 0
-        assert page.output.endswith("1 verdict given by 1 annotator. Next: madetl rank\n")
+        assert page.output.endswith(f"1 verdict given by 1 annotator. Next: madetl --db {file} rank\n")
         assert sorted(path.name for path in file.parent.iterdir()) == ["mad.db", "mad.db.links"]
         assert rows(file, "SELECT command, outcome, summary, seed FROM runs") == [
             ("annotate", "ok", "1 verdict given by 1 annotator", 42)
@@ -469,7 +469,7 @@ class TestTheCommand:
         assert "6 of 6 verdicts given" in page.output
         assert "(nothing is left to judge)" in page.output
         assert "A larger --overlap asks for more." in page.errors
-        assert page.output.endswith("No verdict was given. Next: madetl rank\n")
+        assert page.output.endswith(f"No verdict was given. Next: madetl --db {file} rank\n")
 
     def test_without_a_name_it_is_for_whoever_started_it(self, file):
         code = "from madetl.cli import cli; cli()"
