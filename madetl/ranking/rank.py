@@ -22,7 +22,7 @@ from madetl.store import runs, sqlfiles
 from madetl.store.annotators import stored_names
 from madetl.store.database import insert_rows, transaction
 from madetl.store.scope import check_selections, model_names, names_json
-from madetl.text import counted
+from madetl.text import agreeing, counted
 
 __all__ = ["Leaderboard", "LeaderboardLine", "Note", "RankParameters", "Ranking", "compute", "rank", "read_votes"]
 
@@ -177,8 +177,12 @@ def _nothing_to_rank(db: sqlite3.Connection, voters: _Voters, selections: Sequen
     if voters.without and votes[voters.kind or "person"]:
         return f"No votes are left without {_listed(voters.without)}. `madetl status` shows who has judged."
     if voters.kind == "model":
-        return f"No votes by judge models. There are {votes['person']:,} by people: `madetl rank` ranks those."
-    return f"No votes by people. There are {votes['model']:,} by judge models: `madetl rank --judges` ranks those."
+        return f"No votes by judge models. {_there_are(votes['person'])} by people: `madetl rank` ranks by these."
+    return f"No votes by people. {_there_are(votes['model'])} by judge models: `madetl rank --judges` ranks by these."
+
+
+def _there_are(number: int) -> str:
+    return f"There {agreeing(number)['are']} {number:,}"
 
 
 def _check_scenarios(

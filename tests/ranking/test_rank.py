@@ -506,6 +506,9 @@ def test_nothing_to_rank_names_the_next_command(study, db):
     study.db.execute("UPDATE annotators SET kind = 'person'")
     with pytest.raises(ParameterError, match=r"No votes by judge models\. There are 3 by people"):
         rank.rank(db, RankParameters(judges=True))
+    study.db.execute("DELETE FROM judgments WHERE id > (SELECT min(id) FROM judgments)")
+    with pytest.raises(ParameterError, match=r"No votes by judge models\. There is 1 by people"):
+        rank.rank(db, RankParameters(judges=True))
 
 
 @pytest.mark.parametrize(

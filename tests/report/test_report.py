@@ -705,7 +705,9 @@ def test_of_several_verdicts_of_one_annotator_the_vote_counts(db: sqlite3.Connec
     assert (row["pairs of answers in common"], row["said the same"], row["agreement"]) == ("1", "1", "100 %")
 
 
-def test_a_crowd_is_no_person_and_what_nothing_picked_was_not_picked(db: sqlite3.Connection, study: Study) -> None:
+def test_a_crowd_is_no_person_and_what_nothing_picked_was_not_picked(
+    db: sqlite3.Connection, study: Study, tmp_path: Path
+) -> None:
     study.annotator("arena", "crowd")
     for number in range(2):
         instruction = study.instruction(f"Why {number}?")
@@ -721,7 +723,29 @@ def test_a_crowd_is_no_person_and_what_nothing_picked_was_not_picked(db: sqlite3
     measure.measure(db, metric_named(db, "char-ngram"))
     select.select(db, SelectionParameters(top_k=1, min_words=0, max_length_ratio=0))
     text = page_text(sections(db)["win-rates"])
-    assert "The pairs of answers of 3 of the 6 votes were picked because the answers differ" in text
+    assert "3 of the 6 votes are on pairs that were picked because the answers differ" in text
+    assert "Answers that differ most were picked" not in written(db, tmp_path / "report.html")
+
+
+def test_a_single_vote_is_told_in_the_singular(db: sqlite3.Connection, study: Study) -> None:
+    instruction = study.instruction("Why?")
+    a, b = study.response(instruction, "a", "So."), study.response(instruction, "b", "No.")
+    study.judgment(a, b, "model_a", "ann", "1")
+    found = {key: str(one) for key, one in sections(db).items()}
+    assert "This rests on 1 judgment by 1 person, on 1 item" in found["answer"]
+    assert "Each chose one of the answers." in found["answer"]
+    assert "there is 1, and 10 are needed" in found["stability"]
+    assert "the numbers go from the worst fit to the best" in found["win-rates"]
+    assert "People’s time: not known." in found["people"]
+
+
+def test_of_groups_of_one_size_none_is_called_the_largest(db: sqlite3.Connection, study: Study) -> None:
+    for first, second in ("ab", "cd"):
+        instruction = study.instruction(f"Why {first}?")
+        a, b = study.response(instruction, first, "So."), study.response(instruction, second, "No.")
+        study.judgment(a, b, "model_a", "ann", "1")
+    text = page_text(sections(db)["answer"])
+    assert "best of 2 models of the first of 2 equally large groups that battles connect" in text
 
 
 def test_cost_is_the_sum_of_the_calls(db: sqlite3.Connection, study: Study) -> None:

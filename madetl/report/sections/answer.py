@@ -6,6 +6,7 @@ beside them, and no sentence is built on a rating.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
@@ -65,10 +66,17 @@ def first_sentence(board: Leaderboard, order: ModelOrder) -> str:
     return f"{_best(board, order)} {_steps(order)}".strip()
 
 
+def _group(order: ModelOrder) -> str:
+    """Which of several groups the first sentence is about."""
+    sizes = Counter(order.component.values())
+    alike = sum(size == len(order.largest) for size in sizes.values())
+    return "the largest group" if alike == 1 else f"the first of {alike} equally large groups"
+
+
 def _best(board: Leaderboard, order: ModelOrder) -> str:
     models = sorted(order.largest, key=lambda model: -order.best[model])
     where = "" if board.scenario == "overall" else f" in {isolated(board.scenario)}"
-    group = "" if len(order.largest) == len(order.models) else " of the largest group that battles connect"
+    group = "" if len(order.largest) == len(order.models) else f" of {_group(order)} that battles connect"
     first = f"{isolated(models[0])} is the best of {len(models)} models{group}{where}"
     if order.best[models[0]] >= SETTLED:
         return f"{first}: the votes are {_sure(order.best[models[0]])} sure."
@@ -185,8 +193,15 @@ def _basis(study: ReportData, board: Leaderboard) -> str:
     return only + (
         f"This rests on {counted(counts['battles'], 'judgment')} by {people}, on {counted(counts['items'], 'item')} "
         f"(an instruction with the answers of two models), between {counted(len(board.ratings), 'model')}. "
-        f"{counted(ties, 'judgment')} ({percent(ties / counts['battles'])}) chose neither answer: half a win for each."
+        f"{_neither(ties, counts['battles'])}"
     )
+
+
+def _neither(ties: int, battles: int) -> str:
+    """How many judgments chose neither answer, as a sentence."""
+    if not ties:
+        return "Each chose one of the answers."
+    return f"{counted(ties, 'judgment')} ({percent(ties / battles)}) chose neither answer: half a win for each."
 
 
 def _alike(order: ModelOrder) -> Iterator[Block]:

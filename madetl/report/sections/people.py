@@ -183,12 +183,10 @@ def _cost(study: ReportData) -> Iterator[Block]:
 
 
 def _hours(study: ReportData) -> str:
-    people = sum(row["hours"] or 0 for row in study.annotators.rows if row["kind"] != "model")
+    hours = [row["hours"] for row in study.annotators.rows if row["kind"] != "model" and row["hours"]]
+    people = f"{duration(sum(hours) * 3600)}, as far as it is known" if hours else "not known"
     seconds = sum(_seconds(row) or 0 for row in study.runs.rows)
-    return (
-        f"People’s time: {duration(people * 3600)}, as far as it is known. The machine’s: {duration(seconds)} in "
-        f"{counted(len(study.runs.rows), 'run')}."
-    )
+    return f"People’s time: {people}. The machine’s: {duration(seconds)} in {counted(len(study.runs.rows), 'run')}."
 
 
 def _seconds(run: Mapping[str, Any]) -> float | None:

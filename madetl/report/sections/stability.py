@@ -45,7 +45,9 @@ def section(study: ReportData, boards: Boards | None) -> Section:
         return Section("stability", title, [NO_VOTES])
     rows, left_out = _largest_component(study, boards)
     if len(rows) < _FEWEST_VOTES:
-        few = f"Too few judgments to say: there are {len(rows)}, and {_FEWEST_VOTES} are needed."
+        few = (
+            f"Too few judgments to say: there {agreeing(len(rows))['are']} {len(rows)}, and {_FEWEST_VOTES} are needed."
+        )
         return Section("stability", title, [Missing(few)])
     votes = votes_of(rows, study.names, study.board)
     how = (

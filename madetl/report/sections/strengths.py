@@ -129,7 +129,8 @@ def _wins_and_losses(study: ReportData, models: Sequence[str]) -> Iterator[Block
         found[row["model"], row["outcome"]].append(_answers(row, votes, study.names))
     yield Text(
         "What each model won and lost most clearly: the most votes one way beyond those the other way; of equal ones, "
-        "the answers that are least alike. The answers stand as annotators saw them, the first one first."
+        "the answers that are least alike. The answers stand as annotators saw them, the first one first where that "
+        "is known."
     )
     for model in models:
         yield BlockGroup(isolated(model), [WinsAndLosses(found[model, "won"], found[model, "lost"])])

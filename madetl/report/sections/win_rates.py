@@ -47,8 +47,16 @@ def _picked(study: ReportData) -> str:
     votes, picked = len(study.votes.rows), study.votes_on_picks
     if not picked:
         return ""
-    whose = "The pairs" if picked == votes else f"The pairs of answers of {picked:,} of the {votes:,} votes"
-    return f" {whose} were picked because the answers differ, so these are no win rates of ordinary use."
+    if picked < votes:
+        some = f"{picked:,} of the {votes:,} votes {'is' if picked == 1 else 'are'}"
+        return f" {some} on pairs that were picked because the answers differ: no sample of ordinary use."
+    return " The pairs were picked because the answers differ, so these are no win rates of ordinary use."
+
+
+def _numbered(worst: int, pairs: int) -> str:
+    if worst == pairs:
+        return "the numbers go from the worst fit to the best"
+    return f"numbered {'is the one that fits' if worst == 1 else f'are the {worst} that fit'} worst"
 
 
 def pairs_of(study: ReportData, boards: Boards) -> list[PairOfModels]:
@@ -137,7 +145,7 @@ def _fits(study: ReportData, boards: Boards, pairs: Sequence[PairOfModels]) -> l
     )
     caption = (
         "Win rates as Bradley–Terry predicts them and as they were. A dot is a pair of models, larger with more "
-        f"judgments; numbered are the {len(worst)} that fit worst."
+        f"judgments; {_numbered(len(worst), len(pairs))}."
     )
     table = _fit_table("Every pair: observed and predicted", study, boards, pairs, folded=True)
     worst_table = _fit_table("The pairs that fit worst", study, boards, pairs[:_WORST], folded=False)
