@@ -35,9 +35,9 @@ from madetl.rendering.markdown import render
 from madetl.report import page, resilience, rows
 from madetl.report.boards import ModelOrder, boards
 from madetl.report.content import BlockGroup, Code, Plot, Section, SideBySide, Table, WinsAndLosses
-from madetl.report.plots import svg
+from madetl.report.plots import series, svg
 from madetl.report.scripts import script_of
-from madetl.report.sections import answer
+from madetl.report.sections import answer, stability
 from madetl.report.tallies import bt_ratings, positions, spearman, votes_of
 from madetl.selection import select
 from madetl.selection.adaptive import advise
@@ -737,6 +737,20 @@ def test_a_single_vote_is_told_in_the_singular(db: sqlite3.Connection, study: St
     assert "there is 1, and 10 are needed" in found["stability"]
     assert "the numbers go from the worst fit to the best" in found["win-rates"]
     assert "People’s time: not known." in found["people"]
+
+
+@pytest.mark.parametrize(
+    ("low", "words"),
+    [
+        ([0.5, 0.95, 0.8, 0.9, 1.0], "From about 40 of the 50 judgments on"),  # it was enough at 20, and then not
+        ([0.95, 0.9, 0.9, 0.9, 1.0], "From about 10 of the 50 judgments on"),
+        ([0.95, 0.8, 0.8, 0.8, 1.0], "Until about all of the 50 judgments are in"),
+        ([0.0, 0.0, 0.0, 0.0, 0.0], "put the models level"),
+    ],
+)
+def test_enough_judgments_are_those_from_which_on_it_stays_so(low: list[float], words: str) -> None:
+    path = series.Path("all", low, low, low)
+    assert words in stability.enough_judgments(path, [10, 20, 30, 40, 50])
 
 
 def test_of_groups_of_one_size_none_is_called_the_largest(db: sqlite3.Connection, study: Study) -> None:

@@ -132,6 +132,7 @@ def band(frame: Frame, x: Sequence[int], path: Path, axis: tuple[str, str]) -> P
         plot.set_ylim(min(0.0, *path.low), 1.03)
         plot.set_xlim(0, x[-1] * 1.02)
         plot.grid()
+        plot.locator_params(axis="x", integer=True)
         plot.set_xlabel(axis[0])
         plot.set_ylabel(axis[1])
 

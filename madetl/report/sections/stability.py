@@ -100,7 +100,7 @@ def _by_judgments(study: ReportData, votes: Votes) -> BlockGroup:
         overall,
         ("judgments", "Spearman's correlation"),
     )
-    return BlockGroup("By the number of judgments", [Text(how), Text(_enough(overall, sizes)), plot, curve])
+    return BlockGroup("By the number of judgments", [Text(how), Text(enough_judgments(overall, sizes)), plot, curve])
 
 
 def _path(name: str, rounds: FloatArray) -> Path:
@@ -108,12 +108,19 @@ def _path(name: str, rounds: FloatArray) -> Path:
     return Path(name, middle.tolist(), low.tolist(), high.tolist())
 
 
-def _enough(path: Path, sizes: Sequence[int]) -> str:
-    reached = [size for size, low in zip(sizes, path.low, strict=True) if low >= 0.9]
-    if not reached:
+def enough_judgments(path: Path, sizes: Sequence[int]) -> str:
+    """From how many judgments on most orders agree with the final ranking, for good."""
+    enough = [low >= 0.9 for low in path.low]
+    if not enough[-1]:
         return "All votes together put the models level, so there is no final ranking to compare with."
+    first = len(enough) - enough[::-1].index(False) if False in enough else 0  # from there on it is never less again
+    if first == len(sizes) - 1:
+        return (
+            f"Until about all of the {sizes[-1]:,} judgments are in, fewer than 19 in 20 orders give a ranking whose "
+            "correlation with the final one is 0.9 or more."
+        )
     return (
-        f"From about {reached[0]:,} of the {sizes[-1]:,} judgments on, 19 in 20 orders give a ranking whose "
+        f"From about {sizes[first]:,} of the {sizes[-1]:,} judgments on, 19 in 20 orders give a ranking whose "
         "correlation with the final one is 0.9 or more."
     )
 
