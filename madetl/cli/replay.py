@@ -187,8 +187,8 @@ def _print(found: Replay) -> None:
     _table(found, "Worth so many judgments of random choice, by Spearman (95 % interval)", _worth, baseline=False)
     click.echo(
         f"All of the pool, {counted(found.pool, 'vote')}, comes to a Spearman correlation of "
-        f"{found.ceiling.spearman:.3f}.\nStandard errors (±) and intervals are over the halvings of these votes: "
-        "other people's votes\nmay tell otherwise.\n"
+        f"{found.ceiling.spearman:.3f}.\nStandard errors (±) and intervals are over the halvings of these votes:\n"
+        "other people's votes may tell otherwise.\n"
     )
     click.echo(found.summary)
 

@@ -102,7 +102,18 @@ def read_rows(file: str, *, short_rows: bool = False) -> FileRows:
         replaced += count
     if not rows:
         raise InputError(name, "there are no rows in it.")
+    if len(rows) == 1 and _is_columns(rows[0].fields):
+        message = 'one JSON object of columns, as pandas\' to_json() writes; expected rows: to_json(orient="records").'
+        raise InputError(name, message, line=rows[0].line)
     return FileRows(name, rows, replaced)
+
+
+def _is_columns(fields: dict[str, Any]) -> bool:
+    """Whether an object is a table by columns, each an object of the rows' numbers."""
+    columns = list(fields.values())
+    return len(columns) > 1 and all(
+        isinstance(column, dict) and column and all(map(str.isdecimal, column)) for column in columns
+    )
 
 
 def _values(name: str, file: str, data: bytes, short_rows: bool) -> Iterator[tuple[int, Any]]:

@@ -260,6 +260,7 @@ def test_parquet_with_a_column_twice(tmp_path: Path, second: bytes) -> None:
         ("t.jsonl", b'{"a": 1}\n{"a": [{"b": 1, "b": 2}]}', 'line 2: an object has the key "b" twice'),
         ("t.json", b'[{"Instruction": "a", "instruction ": "b"}]', "field instruction: this column is there twice"),
         ("t.txt", b'"a" "b"\n"x" "y"\n', 'text follows a quotation mark (") that closes a cell'),
+        ("t.json", b'{"instruction": {"0": "q"}, "response": {"0": "a"}}', 'expected rows: to_json(orient="records")'),
         ("t.csv", b'"Winner","winner"\n"a","b"\n', "field winner: this column is there twice"),
         ("t.csv", b",a,A\n1,2,3\n", "field a: this column is there twice"),
         *(
