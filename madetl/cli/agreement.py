@@ -59,7 +59,9 @@ def _print(found: Report) -> None:
     if first.people:
         output.print_table([_people_row(one) for one in shown], title="People")
         click.echo(
-            "Alpha and kappa: 1 is full agreement, 0 what chance gives. Unordered: whichever model comes first.\n"
+            "Pairs: of answers; 2+: by two people or more; same: share of equal verdicts.\n"
+            "Alpha and kappa: 1 is full agreement, 0 what chance gives; (…): 95 % intervals.\n"
+            "Unordered: whichever model comes first.\n"
         )
         habits = [_habits_row({"scenario": one.scenario}, people) for one in shown if (people := _people(one))]
         output.print_table(_without_empty(habits), title="How people judge")
@@ -96,10 +98,10 @@ def _people_row(one: ScenarioAgreement) -> dict[str, Any]:
     return {
         "scenario": one.scenario,
         "people": one.people,
-        "pairs of answers": one.response_pairs,
-        "by two or more": one.shared,
-        "same verdict": "" if one.same is None else f"{100 * one.same:.0f} %",
-        "alpha (95 % interval)": _alpha(one.alpha),
+        "pairs": one.response_pairs,
+        "2+": one.shared,
+        "same": "" if one.same is None else f"{100 * one.same:.0f} %",
+        "alpha": _alpha(one.alpha),
         "unordered alpha": _alpha(one.alpha_unordered),
     }
 
@@ -142,7 +144,7 @@ def _without_empty(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _alpha(found: Alpha) -> str:
-    interval = "" if found.lower is None else f" ({found.lower:.2f} to {found.upper:.2f})"
+    interval = "" if found.lower is None else f" ({found.lower:.2f}…{found.upper:.2f})"
     return _number(found.alpha) + interval
 
 

@@ -75,7 +75,7 @@ def _show_what_next(path: Path, statements: dict[str, str]) -> None:
     next_steps.show(program, [*next_steps.DECIDED, mine, ("status", "what there is, and what each stage could do")])
     click.echo("With files of your own, in a database of their own:")
     click.echo(f"  {_program()} --db study.db import responses answers.csv --scenario mine")
-    click.echo("      a row per answer: instruction, model, response; mine is what you call these instructions")
+    click.echo("      a row per answer: instruction, model, response; mine: your name for them")
 
 
 def _program() -> str:

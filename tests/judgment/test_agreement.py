@@ -20,6 +20,7 @@ from madetl.errors import ParameterError
 from madetl.judgment import agreement
 from madetl.judgment.agreement import CATEGORIES
 from madetl.judgment.reliability import cohen_kappa, confusion, krippendorff_alpha, observed_agreement, share
+from madetl.store import sqlfiles
 from tests.conftest import Study
 from tests.support.sheet_study import fresh, small_study
 
@@ -427,6 +428,13 @@ def test_errors_say_what_there_is(study, db):
     with pytest.raises(ParameterError, match="0 rounds"):
         agreement.report(db, rounds=0)
     assert not db.in_transaction
+
+
+def test_the_table_of_people_fits_80_columns(madetl):
+    shown = madetl("--db", sqlfiles.example(), "agreement").stdout.splitlines()
+    header = next(line for line in shown if "unordered alpha" in line)
+    assert header.split() == ["scenario", "people", "pairs", "2+", "same", "alpha", "unordered", "alpha"]
+    assert max(map(len, shown[: shown.index(header) + 7])) <= 80
 
 
 def test_the_command_prints_tables_and_json(three, db, madetl):
