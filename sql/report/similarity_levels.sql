@@ -1,6 +1,6 @@
 -- How alike the answers of each pair of models are: the median of what a selection could pick from, beside its picks.
 -- Grain: one row per pair of models with an eligible response pair. picked, lowest and highest are of the selection.
--- Parameters: :set_id; :scenarios (of the picks, too) and :generation as in store/outside_pool.sql; the others
+-- Parameters: :set_id; :scenarios (of the picks, too) and :generation as in selection/outside_pool.sql; the others
 --   as in eligible.sql.
 WITH eligible AS NOT MATERIALIZED (
     -- include selection/eligible
@@ -13,7 +13,7 @@ in_order AS (
         count(*) OVER (PARTITION BY pair_id) AS size
     FROM eligible
     WHERE instruction_id NOT IN (
-        -- include store/outside_pool
+        -- include selection/outside_pool
     )
 ),
 levels AS (
