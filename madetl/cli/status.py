@@ -45,8 +45,7 @@ def _print_status(found: dict[str, Any], program: str) -> None:
     board = found["leaderboard"]
     permuted = any(row["resample"] == "permute" for row in board)
     bounds = "range over orders of the battles" if permuted else "95 % interval"
-    selections = json.loads(board[0]["selections"] or "[]") if board else []  # all rows are of one ranking
-    picked = f" on what {' and '.join(selections)} picked" if selections else ""
+    picked = _picked(board[0]["selections"]) if board else ""  # one ranking: of the same votes in every row
     found = found | {"leaderboard": [_without(row, "resample", "selections") for row in board]}
     if not any(row["budget"] for row in found["selections"]):
         found |= {"selections": [_without(row, "pair_policy", "budget") for row in found["selections"]]}
@@ -62,6 +61,11 @@ def _print_status(found: dict[str, Any], program: str) -> None:
         next_steps.show(program, [*next_steps.DECIDED, ("query leaderboard", "the ratings, as rows")])
     else:
         next_steps.show(program, [(step["command"], f"{step['stage']}: {step['why']}") for step in found["next"]])
+
+
+def _picked(selections: str | None) -> str:
+    """What the ranked votes are on: a JSON array of selections (None: on anything)."""
+    return f" on what {' and '.join(json.loads(selections))} picked" if selections else ""
 
 
 def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
