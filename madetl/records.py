@@ -1,4 +1,4 @@
-"""What one package hands to another: a record per instruction, response or battle of a file, and notes for readers.
+"""What one package hands to another: a record per instruction, response or battle of a file.
 
 The reader of a file has checked everything that its records hold: texts are text without NUL and lone surrogates, names
 are not blank, a winner is one of the four words. Whoever stores records need not look again.
@@ -61,11 +61,3 @@ class BattleRecord(InstructionRecord):
     source_id: str | None = None
     turn: int | None = None
     anony: bool | None = None
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a reader must know before believing a result. Notes of one `kind` say the same of different results."""
-
-    kind: str
-    text: str

@@ -1,10 +1,11 @@
-"""Hashes of texts, counts of words, text that can be stored, names that are the same, a number with its noun. Pure."""
+"""Hashes and counts of texts, text that can be stored, names that are the same, a number with its noun, notes. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -103,3 +104,11 @@ def _count_in_run(run: bytes) -> int:
 def _word_pattern() -> re.Pattern[str]:
     marks = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
     return re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])[^\W_])(?:(?![{_SPACELESS}])[^\W_]|[{marks}])*")
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know before believing a result. Notes of one `kind` say the same of different results."""
+
+    kind: str
+    text: str

@@ -81,7 +81,7 @@ def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """The row with how the model is asked on one line."""
-    from madetl.providers.base import SAMPLING
+    from madetl.asking.model_settings import SAMPLING
 
     kept = json.loads(row["settings"])
     shown = {name: kept[name] for name in SAMPLING if kept.get(name) is not None}

@@ -240,7 +240,7 @@ def legend(parameters: RankParameters) -> str:
         ranges = f"{method}'s ranges over orders of battles, Bradley–Terry's 95 % intervals"
     return (
         "best: probability of being the best model; > next: of being better than the next one. In parentheses: "
-        f"{ranges}."
+        f"{ranges}. rank: by those of {method}."
     )
 
 

@@ -26,10 +26,9 @@ from madetl.judgment.reliability import (
     observed_agreement,
     share,
 )
-from madetl.records import Note
 from madetl.store.scope import check_scenarios, check_selections, names_json
 from madetl.store.sqlfiles import query
-from madetl.text import counted
+from madetl.text import Note, counted
 
 CATEGORIES = ("model_a", "model_b", "tie", "both_bad")
 OVERALL = "overall"

@@ -16,7 +16,7 @@ from madetl.ranking import bradley_terry, elo, resampling
 from madetl.ranking.notes import notes
 from madetl.ranking.order import Neighbours, neighbours, posterior_of, probability_best
 from madetl.ranking.votes import FloatArray, IntArray, RankParameters, Summary, Votes
-from madetl.records import Note
+from madetl.text import Note
 
 __all__ = ["Leaderboard", "LeaderboardLine", "Neighbours", "leaderboard"]
 

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from madetl.ranking import bradley_terry, elo
 from madetl.ranking.votes import FloatArray, RankParameters, Summary, Votes
-from madetl.records import Note
-from madetl.text import agreeing, counted
+from madetl.text import Note, agreeing, counted
 
 ENOUGH_ROUNDS = 100  # below, fewer than three rounds lie beyond either end of an interval
 ENOUGH_ITEMS = 5  # below, the bootstrap varies a pair's items by less than 4/5 of what it should

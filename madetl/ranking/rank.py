@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from madetl.errors import ParameterError
 from madetl.ranking.leaderboards import Leaderboard, LeaderboardLine, leaderboard
 from madetl.ranking.votes import RankParameters, Votes, in_words, item_outcomes
-from madetl.records import Note
 from madetl.store import runs, sqlfiles
 from madetl.store.annotators import stored_names
 from madetl.store.database import insert_rows, transaction
 from madetl.store.scope import check_selections, model_names, names_json
-from madetl.text import agreeing, counted
+from madetl.text import Note, agreeing, counted
 
 __all__ = ["Leaderboard", "LeaderboardLine", "Note", "RankParameters", "Ranking", "compute", "rank", "read_votes"]
 

@@ -20,14 +20,13 @@ from madetl.errors import ParameterError
 from madetl.ranking import bradley_terry, components, votes_so_far
 from madetl.ranking.order import neighbours
 from madetl.ranking.votes_so_far import VotesSoFar
-from madetl.records import Note
 from madetl.selection import sets
 from madetl.selection.adaptive import forecasts
 from madetl.selection.adaptive.forecasts import Forecast, Plan
 from madetl.selection.sets import NGRAMS
 from madetl.store import sqlfiles
 from madetl.store.scope import check_scenarios, check_selections, names_json
-from madetl.text import agreeing, counted
+from madetl.text import Note, agreeing, counted
 
 FEW_ITEMS = 3  # judged ones per pair of models; below, what models are usually like says more than the votes
 _MOST_PAIRS = 3  # that one sentence names
