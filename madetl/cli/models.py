@@ -81,10 +81,10 @@ def rename(settings: Settings, *, old: str, new: str, merge: bool, as_json: bool
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """The row with how the model is asked on one line."""
-    from madetl.asking.model_settings import SAMPLING
+    from madetl.asking.model_settings import ANSWERING
 
     kept = json.loads(row["settings"])
-    shown = {name: kept[name] for name in SAMPLING if kept.get(name) is not None}
+    shown = {name: kept[name] for name in ANSWERING if kept.get(name) is not None}
     of_provider = kept.get("options")
     shown |= of_provider if isinstance(of_provider, dict) else {}
     system = ["a system prompt"] if row["system_prompt"] else []
