@@ -1,7 +1,8 @@
 """What can go wrong, as exceptions that a person can act on.
 
     MadetlError                  one line: what is wrong, and what to do
-    ├── DatabaseError            the database file: missing, not SQLite, locked, too new, too old, unwritable
+    ├── DatabaseError            the database file: missing, not SQLite, damaged, too new, too old, unwritable
+    │   └── DatabaseBusyError    locked by another program for too long
     ├── InputError               a file that was to be imported: which file, line and field, what was found
     ├── ParameterError           parameters that do not fit the data or one another
     └── MissingExtraError        an optional package is not installed
@@ -18,6 +19,10 @@ class MadetlError(Exception):
 
 class DatabaseError(MadetlError):
     """The database file cannot be used as it is."""
+
+
+class DatabaseBusyError(DatabaseError):
+    """Another program has been writing to the database file for too long; it may be free in a moment."""
 
 
 class InputError(MadetlError):

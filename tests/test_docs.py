@@ -84,14 +84,16 @@ def test_the_walk_ends_with_a_leaderboard(walked: Path) -> None:
 
 def test_the_leaderboard_of_the_readme_is_the_one_of_the_walk(walked: Path) -> None:
     """All but the intervals, which are drawn."""
-    [shown] = [block for block in blocks(README, "text") if block.startswith("rank ")]
-    rows = [re.split(r"\s{2,}", line.strip()) for line in shown.splitlines()[1:]]
+    [shown] = [block for block in blocks(README, "text") if block.startswith("Probably the best model")]
+    table = re.findall(r"^ (\d+) +(\S+) +((?:< )?\d+ %) .*?(\d+) \(", shown, flags=re.MULTILINE)
     with database.reading(walked / "mad.db") as db:
         found = db.execute(
-            "SELECT r.rank, m.name, format('%.0f', r.rating), r.battles FROM ratings AS r JOIN models AS m"
-            " ON m.id = r.model_id WHERE r.method = 'bt' AND r.scenario = 'overall' ORDER BY r.rating DESC"
+            "SELECT r.rank, m.name, r.probability_best, round(r.rating) FROM ratings AS r JOIN models AS m"
+            " ON m.id = r.model_id WHERE r.selections = '[\"all-char-ngram\"]' AND r.scenario = 'overall'"
+            " ORDER BY r.probability_best DESC"
         ).fetchall()
-    assert [(row[0], row[1], row[2], row[-1]) for row in rows] == [tuple(map(str, row)) for row in found]
+    rows = [(rank, name, "< 1 %" if best < 0.01 else f"{int(100 * best)} %", elo) for rank, name, best, elo in found]
+    assert table == [(str(rank), name, best, f"{elo:.0f}") for rank, name, best, elo in rows]
 
 
 @pytest.mark.parametrize("statement", blocks(QUERIES, "sql"), ids=lambda sql: sql.strip().splitlines()[0][:50])

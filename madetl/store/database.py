@@ -19,9 +19,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from madetl.errors import DatabaseError
+from madetl.errors import DatabaseBusyError, DatabaseError
 from madetl.store import sqlfiles
 
+_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 APPLICATION_ID = 0x4D414431  # "MAD1", set by schema/0001_initial.sql
 BUSY_TIMEOUT = 30.0  # seconds to wait for another writer
 _MAX_VARIABLES = 30_000  # SQLite's own limit is 32,766 in one statement
@@ -271,7 +272,7 @@ def _use_wal(db: sqlite3.Connection, timeout: float) -> None:
             db.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if not _named(error, "SQLITE_BUSY", "SQLITE_LOCKED") or time.monotonic() > deadline:
+            if not _named(error, *_LOCKED) or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
 
@@ -294,7 +295,7 @@ def _checkpoint_and_close(db: sqlite3.Connection) -> None:
         )  # where another connection is open, the last one to close folds the log in
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
-        if not _named(error, "SQLITE_BUSY", "SQLITE_LOCKED"):
+        if not _named(error, *_LOCKED):
             raise
     finally:
         db.close()
@@ -333,7 +334,8 @@ def _errors_named(path: Path, timeout: float) -> Iterator[None]:
             message = f"is damaged ({damage}). {_SAVE}"
         if message is None:
             raise
-        raise DatabaseError(f"{path} {message}") from error
+        busy = isinstance(error, sqlite3.Error) and _named(error, *_LOCKED)
+        raise (DatabaseBusyError if busy else DatabaseError)(f"{path} {message}") from error
 
 
 def _file_error(error: sqlite3.Error, timeout: float) -> str | None:
@@ -342,8 +344,7 @@ def _file_error(error: sqlite3.Error, timeout: float) -> str | None:
         return f"is damaged (a text in it is not UTF-8). {_SAVE}"
     messages = {
         ("SQLITE_NOTADB",): "is not an SQLite database. Name another file.",
-        ("SQLITE_BUSY", "SQLITE_LOCKED"): f"is locked: another program has been writing for over {timeout:g} s."
-        " Try again when it has finished.",
+        _LOCKED: f"is locked: another program has been writing for over {timeout:g} s. Try again when it has finished.",
         ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"): "cannot be opened or written. Check the permissions of"
         " the file and its folder.",
         ("SQLITE_CORRUPT",): f"is damaged ({_one_line(error)}). {_SAVE}",

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from madetl.errors import DatabaseError
+from madetl.errors import DatabaseBusyError
 from madetl.judgment import annotate, assign
 from madetl.judgment.assign import PageStudy
 from madetl.rendering.markdown import render
@@ -264,6 +264,6 @@ def _failed(error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return _plain(error.name, error.code or 500)
     print(f"The page {request.endpoint} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-    if isinstance(error, DatabaseError):
+    if isinstance(error, DatabaseBusyError):
         return _plain("This was not saved: the database is busy. Go back and try again in a moment.", 503)
     return _plain("This was not saved: something is wrong on the other side. Tell whoever gave you the link.", 500)

@@ -243,7 +243,8 @@ def test_penalties_and_stops_are_kept_like_the_temperature(db, study, madetl: Ma
         "--stop", "END", "--stop", "\n\n",
     )  # fmt: skip
     assert row(db)["settings"] == {"presence_penalty": 0.5, "frequency_penalty": -1.0, "stop": ["END", "\n\n"]}
-    assert "presence_penalty 0.5" in madetl("models").stdout
+    [shown] = json.loads(madetl("models", "--json").stdout)
+    assert shown["settings"] == row(db)["settings"]
     assert "an empty text" in madetl("models", "add", "m", "--stop", "", status=2).stderr
     assert "-2<=x<=2" in madetl("models", "add", "m", "--presence-penalty", 3, status=2).stderr
     # a model whose answers were asked for before there were such settings was asked without

@@ -106,7 +106,7 @@ def test_the_scripts_of_the_method_run_on_pair_files(db_file: Path, madetl: Made
     assert sum(ratings.values()) == pytest.approx(3000)
     # and what the script made is a file of battles that madetl reads, with the same votes
     with database.writing(tmp_path / "other.db") as other:
-        answers.import_arena(other, [str(tmp_path / "battles.json")])
+        answers.import_arena(other, [str(tmp_path / "battles.json")], crowds=["people"])
         winners = "SELECT winner_model, count(*) FROM battles GROUP BY winner_model ORDER BY winner_model"
         assert other.execute("SELECT DISTINCT language FROM instructions").fetchall()[0][0] == "English"
         with database.reading(db_file) as db:

@@ -284,7 +284,7 @@ def test_arenas_voters_are_a_crowd_each_row_of_which_is_a_vote(
     assert {tuple(row) for row in db.execute("SELECT kind, status FROM verdicts")} == {("crowd", "counted")}
     done = madetl("rank", "--rounds", "20")
     name = judge.get("judge", "arena")
-    assert f"3 battles on 1 items by a crowd named {name} (overall)" in " ".join(done.stdout.split())
+    assert f"3 battles on 1 item by a crowd named {name} (overall)" in " ".join(done.stdout.split())
     assert "1 annotator" not in done.stdout
     assert madetl("agreement").stderr.count("Only a crowd has judged") == 1
 

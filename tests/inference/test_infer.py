@@ -198,7 +198,7 @@ def test_a_run_says_what_the_model_refuses(db, study: Study, server, madetl: Mad
     study.instruction("<<refused-temperature>> one")
     done = madetl("infer", "--model", "m", "--base-url", f"{server.url}/v1", "--model-id", "m-large")
     assert "m-large refuses --temperature: it is asked without, from now on too" in done.stderr
-    assert "without temperature, which it refuses" in madetl("models").stdout
+    assert "without temperature, which it refuses" in " ".join(madetl("models").stdout.split())
     study.instruction("two")
     assert "refuses --temperature" in madetl("infer", "--model", "m").stderr
     assert "refuses" not in madetl("infer", "--model", "m").stderr  # nothing was asked
@@ -248,7 +248,7 @@ def test_an_answer_is_not_paid_for_again_because_of_what_gemini_may_hold_back(
     db.execute("DELETE FROM runs WHERE command = 'infer'")
     # when it is asked with today's default or another setting, then the ledger gives it
     done = madetl("infer", "--model", "m", "--key-env", "A_KEY", *safety)
-    assert "1 answers taken from the ledger" in done.stderr
+    assert "1 answer taken from the ledger" in done.stderr
     assert len(server.requests) == 1
     assert f"safety {'default' if safety else 'block-none'}" in madetl("models").stdout
     recorded = db.execute("SELECT json_extract(parameters, '$.options.safety') FROM runs ORDER BY id DESC").fetchone()

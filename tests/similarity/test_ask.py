@@ -410,7 +410,7 @@ class TestTheCommand:
             "gpt-4.1: 12 pairs measured (0 known)\nPool: 12 instructions in Writing\n"
         )
         picked = madetl("select", "--metric", NAME, "--top-k", 2)
-        assert "It asks for 6 human judgments" in picked.stdout
+        assert "It asks for 6 judgments of people" in picked.stdout
         assert "--dry-run says what that costs" in picked.stderr
 
     def test_a_dry_run_of_all_pairs_says_how_to_ask_about_fewer(self, madetl, db_file, where, server):

@@ -404,7 +404,7 @@ class TestTheCommand:
             f"{NAME}: 36 texts embedded in 1 request\n{NAME}: 36 pairs measured (0 known), 3 model pairs\n"
             "Pool: 6 instructions in Coding; 6 instructions in Writing\n"
         )
-        assert "1 requests; " in done.stderr
+        assert "1 request; " in done.stderr
         madetl("similarity", "--metric", NAME, "--instructions")
         madetl("select", "--metric", NAME, "--diversity", 0.5, "--instruction-metric", NAME)
         assert "nothing to embed" in madetl("similarity", "--metric", NAME).stdout

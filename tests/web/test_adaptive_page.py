@@ -318,7 +318,7 @@ class TestWhatIsRefused:
             study = Study(db)
             instruction = study.instruction("i")
             select(db, [(study.response(instruction, "a", "x"), study.response(instruction, "b", "y"))])
-        assert "is measured with char-ngram" in madetl("annotate", "--adaptive", "--budget", 5, status=1).stderr
+        assert "Nothing has been measured yet" in madetl("annotate", "--adaptive", "--budget", 5, status=1).stderr
 
 
 class TestTheWay:

@@ -237,7 +237,7 @@ class TestSafety:
             ann.get(ann.link)
             page.stop()
             secrets = [ann.link.rpartition("/")[2], ann.cookie.partition("=")[2], ann.fields()["token"]]
-            assert "The page item failed: OperationalError" in page.errors
+            assert "The page item failed: DatabaseError" in page.errors
             assert not any(secret in page.errors for secret in secrets)
             assert page.output.count(secrets[0]) == 1
             assert not any(secret in page.output for secret in secrets[1:])
