@@ -104,7 +104,17 @@ def _options(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
             found[name] = json.loads(value)
         except ValueError:
             found[name] = value
+        if not _is_json(found[name]):
+            raise click.BadParameter(f"{pair!r} holds NaN or what is infinite, which are no numbers of JSON.")
     return found
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 @models_group.command(

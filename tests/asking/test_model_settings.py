@@ -370,6 +370,12 @@ def test_an_option_takes_no_number_that_is_none(db, madetl: Madetl, option, numb
     assert f"Invalid value for '{option}'" in told
 
 
+@pytest.mark.parametrize("value", ["NaN", "1e999", '{"x": [-Infinity]}'])
+def test_an_option_of_a_provider_holds_numbers_alone(db, madetl: Madetl, value):
+    told = madetl("models", "add", "m", "--provider", "openai", "--option", f"extra_body={value}", status=2).stderr
+    assert "no numbers of JSON" in told
+
+
 def without_usage(_: ReceivedRequest, body: dict[str, Any]) -> dict[str, Any]:
     """An answer without text, of which nobody says what it took."""
     body["choices"][0]["message"]["content"] = ""
