@@ -214,8 +214,10 @@ def _judging(selections: Rows) -> Iterator[NextStep]:
 def _ranking(ranking: dict[str, Any]) -> Iterator[NextStep]:
     if ranking["votes"] and ranking["run_id"] is None:
         yield NextStep("rank", _not_ranked(ranking["votes"]), "rank")
-    elif ranking["votes"] != ranking["ranked"]:
+    elif ranking["votes"] != ranking["ranked"] or ranking["newer"]:
         why = f"the latest ranking counts {_votes(ranking['ranked'])}, and there are {ranking['votes']:,}"
+        if ranking["votes"] == ranking["ranked"]:  # a revised vote stands where another one stood
+            why = f"{ranking['newer']:,} of {_votes(ranking['votes'])} came after the latest ranking"
         options = [_option("--selection", name) for name in json.loads(ranking["selections"] or "[]")]
         yield NextStep("rank", why, "rank" + "".join(options))
 

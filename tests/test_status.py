@@ -141,6 +141,38 @@ def test_each_stage_leads_to_the_next(example: Path) -> None:
         ]
 
 
+def test_a_vote_that_is_revised_after_the_ranking_is_not_ranked_yet(example: Path, madetl: Madetl) -> None:
+    with database.writing(example) as db:
+        demo.rank(db)
+        assert "rank" not in commands(db)
+    sql = "SELECT instruction, model_a, model_b, winner, annotator FROM battles LIMIT 2"
+    table = madetl("query", "--json", sql, "--db", example).stdout
+    other = {"tie": "model_a", "model_a": "tie", "model_b": "tie"}
+    rows = [row | {"winner": other[row["winner"]]} for row in json.loads(table)]
+    file = example.with_name("corrected.json")
+    file.write_text(json.dumps(rows), encoding="utf-8")
+    madetl("import", "judgments", file, "--revise", "--db", example)
+    with database.writing(example) as db:
+        [step] = [step for step in status(db).next if step.command == "rank"]
+        assert step.why == "2 of 180 votes of people came after the latest ranking"
+        demo.rank(db)
+        assert "rank" not in commands(db)
+
+
+def test_the_leaderboard_of_a_selection_fits_and_says_so(example: Path, madetl: Madetl) -> None:
+    with database.writing(example) as db:
+        demo.measure(db)
+        demo.select(db)
+    madetl("rank", "--rounds", "20", "--selection", "all-char-ngram", "--db", example)
+    shown = madetl("status", "--db", example).stdout
+    assert (
+        "Leaderboard (overall, Elo, people's votes on what all-char-ngram picked; lower and upper: 95 % interval)"
+        in (" ".join(shown.split()))
+    )
+    header = next(line for line in shown.splitlines() if "probability_best" in line)
+    assert header.split() == ["rank", "model", "probability_best", "rating", "lower", "upper", "battles"]
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

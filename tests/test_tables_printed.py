@@ -72,6 +72,18 @@ def test_elsewhere_than_in_a_query_long_cells_take_several_lines(printed: Any) -
     assert "…" not in "".join(lines)
 
 
+def test_names_beside_many_numbers_take_several_lines_before_a_table_is_given_up(printed: Any) -> None:
+    rows = [{"model": f"organisation/model-{size}b-instruct"} for size in (7, 70)]
+    rows = [
+        row | {"ratings": "1055 (1048…1063)", "others": "1055 (1048…1063)", "again": "1055 (1048…1063)"} for row in rows
+    ]
+    assert not any("model" in line and "ratings" in line for line in printed(80, rows))
+    lines = printed(80, rows, texts=("model",))
+    heading = next(line for line in lines if "model" in line and "ratings" in line and "again" in line)
+    names = "".join(line[: heading.index("ratings")].strip() for line in lines[lines.index(heading) + 2 :])
+    assert names == "".join(row["model"] for row in rows)
+
+
 def test_whether_anything_was_shortened_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert output.print_table([{"a": TEXT}], one_line=True)

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,11 +44,14 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None, *, one_line: bool = False) -> bool:
+def print_table(
+    rows: Sequence[Mapping[str, Any]], title: str | None = None, *, one_line: bool = False, texts: Collection[str] = ()
+) -> bool:
     """A table of rows that share their keys, or a block of lines for each row where it is too wide for one.
 
     No column is left out. Numbers stand to the right. Columns of long texts become narrower: their cells take several
-    lines, or with `one_line` end in "…". Returns whether anything was shortened.
+    lines, or with `one_line` end in "…". So do those of the columns `texts`, however short their cells are. Returns
+    whether anything was shortened.
     """
     from rich.console import Console
 
@@ -61,7 +64,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None, *, 
     cells = {name: [_cell(row[name]) for row in rows] for name in rows[0]}
     numeric = {name for name in cells if all(isinstance(row[name], int | float | None) for row in rows)}
     shown = {name: [" ".join(cell.split()) for cell in cells[name]] for name in cells} if one_line else cells
-    columns = [_Column(name, column, name in numeric, _widest(column)) for name, column in shown.items()]
+    columns = [_Column(name, column, name in numeric, _widest(column), name in texts) for name, column in shown.items()]
     widths = _widths(columns, console.width)
     if widths is None:
         return _print_blocks(console, cells)
@@ -84,6 +87,13 @@ class _Column:
     cells: list[str]
     numeric: bool
     width: int
+    is_text: bool
+
+    @property
+    def least(self) -> int:
+        """The fewest columns of the terminal that the cells can be shown in."""
+        shortened = self.is_text or (self.width > _LONG and not self.numeric)
+        return min(self.width, _SHORTEST) if shortened else self.width
 
 
 def _widest(cells: Sequence[str]) -> int:
@@ -97,8 +107,7 @@ def _widths(columns: Sequence[_Column], available: int) -> list[int] | None:
     room = available - 2 * len(columns)  # two blanks after each column but the last, and one at either side
     headings = [_widest([column.name]) for column in columns]
     least = [
-        max(_SHORTEST if column.width > _LONG and not column.numeric else column.width, min(heading, _SHORTEST_HEADING))
-        for column, heading in zip(columns, headings, strict=True)
+        max(column.least, min(heading, _SHORTEST_HEADING)) for column, heading in zip(columns, headings, strict=True)
     ]
     if sum(least) > room:
         return None

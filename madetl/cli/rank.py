@@ -164,7 +164,7 @@ def show_board(board: Leaderboard, other: Leaderboard | None, parameters: RankPa
     click.echo(_heading(board))
     for sentence in _headline(board):
         click.echo(sentence)
-    output.print_table(_table(board, other, parameters))
+    output.print_table(_table(board, other, parameters), texts=("model",))
     for line in _remarks(board, other):
         click.echo(line)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +19,7 @@ _TABLES = {
     "similarities": "Similarities, in response pairs",
     "selections": "Selections, in response pairs",
     "annotators": "Votes",
-    "leaderboard": "Leaderboard (overall, Elo, people's votes; lower and upper: {bounds})",
+    "leaderboard": "Leaderboard (overall, Elo, people's votes{picked}; lower and upper: {bounds})",
 }
 
 
@@ -44,15 +45,15 @@ def _print_status(found: dict[str, Any], program: str) -> None:
     board = found["leaderboard"]
     permuted = any(row["resample"] == "permute" for row in board)
     bounds = "range over orders of the battles" if permuted else "95 % interval"
-    unsaid = ("resample",) if any(row["selections"] for row in board) else ("resample", "selections")
-    found = found | {"leaderboard": [_without(row, *unsaid) for row in board]}
+    picked = _picked(board[0]["selections"]) if board else ""  # one ranking: of the same votes in every row
+    found = found | {"leaderboard": [_without(row, "resample", "selections") for row in board]}
     if not any(row["budget"] for row in found["selections"]):
         found |= {"selections": [_without(row, "pair_policy", "budget") for row in found["selections"]]}
     unused = [name for name in ("repeats", "revised") if not any(row[name] for row in found["annotators"])]
     found |= {"annotators": [_without(row, *unused) for row in found["annotators"]]}
     for name, title in _TABLES.items():
         if found[name]:
-            print_table(found[name], title=title.format(bounds=bounds))
+            print_table(found[name], title=title.format(bounds=bounds, picked=picked))
     if not found["scenarios"]:
         click.echo("The database is empty.\n")
     if not found["next"]:
@@ -60,6 +61,11 @@ def _print_status(found: dict[str, Any], program: str) -> None:
         next_steps.show(program, [*next_steps.DECIDED, ("query leaderboard", "the ratings, as rows")])
     else:
         next_steps.show(program, [(step["command"], f"{step['stage']}: {step['why']}") for step in found["next"]])
+
+
+def _picked(selections: str | None) -> str:
+    """What the ranked votes are on: a JSON array of selections (None: on anything)."""
+    return f" on what {' and '.join(json.loads(selections))} picked" if selections else ""
 
 
 def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:

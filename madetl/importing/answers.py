@@ -144,7 +144,8 @@ class _Whose:
             if name is not None and not name.strip():
                 raise ParameterError(f"--{option} is empty; give it a name.")
         alone = crowds[0].strip() if len(crowds) == 1 else known[0]
-        rule = VoteRule(again, tuple(dict.fromkeys((*(crowd.strip() for crowd in crowds), *known))))
+        named = tuple(crowd.strip() for crowd in crowds)
+        rule = VoteRule(again, tuple(dict.fromkeys((*named, *known))), named)
         given = {"annotator": annotator, "crowds": list(crowds)}
         return cls(annotator.strip() if annotator else alone, rule, given)
 

@@ -47,7 +47,8 @@ def import_judgments(
     it stays, the files before it do.
     """
     annotator, scenario = _name("annotator", annotator), _name("scenario", scenario)
-    rule = VoteRule(again, tuple(str(_name("crowd", name)) for name in crowds))
+    named = tuple(str(_name("crowd", name)) for name in crowds)
+    rule = VoteRule(again, named, named)
     alone = rule.crowds[0] if len(rule.crowds) == 1 else None
     defaults = _Defaults(annotator or alone, scenario, rule)
 

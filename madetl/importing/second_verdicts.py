@@ -18,6 +18,7 @@ from madetl.importing.each_file import tally
 from madetl.records import Winner
 from madetl.store import judgments
 from madetl.store.judgments import Again, Contradiction, Sorted, Verdict
+from madetl.text import name_key
 
 _MANY = 1000  # votes of one new annotator in one import, from which it is asked whether that is one person
 
@@ -26,13 +27,16 @@ _MANY = 1000  # votes of one new annotator in one import, from which it is asked
 class VoteRule:
     """How an import takes second verdicts, and whose names are crowds'. What it finds on the way is noted here, too.
 
-    `taken`: annotators' names as files write them, and as they are stored. `votes`: new votes of each person.
+    `given`: those of the crowds that an option names. `taken`: annotators' names as files write them, and as they are
+    stored. `votes`: new votes of each person. `met`: the names that have a verdict, as `name_key` has them.
     """
 
     again: Again = "refuse"
     crowds: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     taken: dict[str, str] = field(default_factory=dict)
     votes: Counter[str] = field(default_factory=Counter)
+    met: set[str] = field(default_factory=set)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -47,6 +51,11 @@ class VoteRule:
             f" `madetl delete run {run_id}` and import with --crowd {shlex.quote(name)}."
             for name, number in self.votes.items()
             if number >= _MANY
+        ]
+        warnings += [
+            f"no vote is by {name}, whom --crowd names; `madetl status` shows under which names there are votes."
+            for name in self.given
+            if name_key(name) not in self.met
         ]
         return warnings
 
@@ -76,6 +85,7 @@ def sort_out(db: sqlite3.Connection, found: Sequence[ReadVerdict], rule: VoteRul
         for one in told.contradictions:
             problems.add(found[one.index].line, "winner", _contradicts(found, told, one))
         problems.raise_any(f" {_what_to_do(found, told)}")
+    rule.met.update(map(name_key, told.annotators.known))
     rule.taken.update(told.annotators.taken)
     rule.votes.update(
         told.annotators.known[verdict.annotator]

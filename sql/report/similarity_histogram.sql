@@ -1,7 +1,7 @@
 -- How alike the answers of each pair of models are, as counts: what a selection could pick from.
 -- Grain: one row per pair of models and bin that holds something; bin n has the scores from n × :width to
 -- (n + 1) × :width.
--- Parameters: :width; :scenarios, :generation as in store/pool.sql;
+-- Parameters: :width; :scenarios, :generation as in selection/outside_pool.sql;
 --   the others as in eligible.sql.
 WITH eligible AS NOT MATERIALIZED (
     -- include selection/eligible
@@ -12,8 +12,8 @@ SELECT
     count(*) AS response_pairs
 FROM pairs AS p
 CROSS JOIN eligible AS e ON e.pair_id = p.id  -- in the order of the index, which holds all that is read
-WHERE e.instruction_id IN (SELECT own.id FROM (
-        -- include store/pool
-    ) AS own)
+WHERE e.instruction_id NOT IN (
+    -- include selection/outside_pool
+)
 GROUP BY e.pair_id, bin
 ORDER BY e.pair_id, bin;

@@ -1,6 +1,6 @@
 -- How alike the answers of each pair of models are: the median of what a selection could pick from, beside its picks.
 -- Grain: one row per pair of models with an eligible response pair. picked, lowest and highest are of the selection.
--- Parameters: :set_id; :scenarios (of the picks, too) and :generation as in store/pool.sql; the others
+-- Parameters: :set_id; :scenarios (of the picks, too) and :generation as in selection/outside_pool.sql; the others
 --   as in eligible.sql.
 WITH eligible AS NOT MATERIALIZED (
     -- include selection/eligible
@@ -12,9 +12,9 @@ in_order AS (
         row_number() OVER (PARTITION BY pair_id ORDER BY score) AS number,
         count(*) OVER (PARTITION BY pair_id) AS size
     FROM eligible
-    WHERE instruction_id IN (SELECT own.id FROM (
-            -- include store/pool
-        ) AS own)
+    WHERE instruction_id NOT IN (
+        -- include selection/outside_pool
+    )
 ),
 levels AS (
     SELECT pair_id, max(size) AS eligible, min(score) AS least, max(score) AS most,

@@ -1,5 +1,6 @@
 -- The response pairs among which a selection looks: measured, and judged or not as it asks. Whoever includes this keeps
--- to the pool: what walks an index and stops asks row by row (EXISTS), what reads all rows makes a list first (IN).
+-- to the pool: what walks an index and stops asks row by row (EXISTS), what reads all rows makes a list of what is
+-- outside first (NOT IN selection/outside_pool).
 -- Grain: one row per measured response pair; several of one instruction where a model gave several answers.
 -- Parameters: :metric_id (metrics.id), :pairs ('all', 'judged': those with a judgment only, or 'unjudged': those that
 --   no person judged).

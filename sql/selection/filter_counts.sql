@@ -4,8 +4,8 @@
 -- `empty`, `few_words` and `lengths_differ` are what the filters remove one after another, in this order, so that
 -- measured − empty − few_words − lengths_differ = eligible; few_words_alone and lengths_differ_alone are what the
 -- filter would remove if it were the only one.
--- Parameters: :model_ids as in mad_picks.sql; the others as in store/pool.sql and eligible.sql, whose filters
---   are counted here.
+-- Parameters: :model_ids as in mad_picks.sql; the others as in selection/outside_pool.sql and eligible.sql, whose
+--   filters are counted here.
 WITH candidates AS NOT MATERIALIZED (
     -- include selection/candidates
 ),
@@ -32,9 +32,9 @@ counts AS (
         count(*) FILTER (WHERE s.length_ratio >= f.max_length_ratio AND s.shorter_words > f.min_words) AS lengths_differ
     FROM filters AS f
     CROSS JOIN candidates AS s ON s.pair_id = f.pair_id  -- in the order of the index, which holds all that is read
-    WHERE s.instruction_id IN (SELECT own.id FROM (
-            -- include store/pool
-        ) AS own)
+    WHERE s.instruction_id NOT IN (
+        -- include selection/outside_pool
+    )
     GROUP BY f.pair_id
 )
 SELECT

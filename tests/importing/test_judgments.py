@@ -368,3 +368,15 @@ class TestTable:
         path = self.table(tmp_path, "instruction,model_a,model_b,winner", "=Sum it up,koala,gpt,tie")
         with pytest.raises(InputError, match="--annotator NAME says"):
             take(filled_db, path)
+
+
+def test_a_crowd_that_no_vote_is_by_is_told(study: Study, tmp_path: Path) -> None:
+    for model in ("a", "b"):
+        study.response(study.instruction("i"), model, f"text of {model}")
+    path = tmp_path / "votes.csv"
+    path.write_text("instruction,model_a,model_b,winner,annotator\ni,a,b,a,passers-by\n", encoding="utf-8")
+    done = take(study.db, str(path), crowds=["passer-by", "Passers–By"])
+    assert [text for text in done.warnings if "passer-by" in text] == [
+        "no vote is by passer-by, whom --crowd names; `madetl status` shows under which names there are votes."
+    ]
+    assert not any("Passers–By" in text for text in done.warnings)
