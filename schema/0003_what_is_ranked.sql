@@ -446,7 +446,11 @@ SELECT
     sum(c.tokens_in) AS tokens_in,
     sum(c.tokens_out) AS tokens_out,
     CASE
-        WHEN sum(c.cost IS NULL AND (c.tokens_out IS NOT NULL OR c.outcome IN ('ok', 'truncated'))) = 0
+        WHEN sum(
+            c.cost IS NULL
+            AND (
+                coalesce(c.tokens_in, c.tokens_out) IS NOT NULL
+                OR c.outcome IN ('ok', 'truncated', 'empty', 'invalid'))) = 0
             THEN sum(c.cost)
     END AS cost
 FROM calls AS c

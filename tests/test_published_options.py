@@ -85,6 +85,11 @@ def ends(row: PublishedOption, typed: str) -> list[str]:
         ("rank", "--domain", "mad_competition's --domain is --scenario here."),
         ("similarity", "--model_name", "is --model of madetl infer"),  # whose own --model is an encoder
         ("models add", "--max_num_batched_tokens", "is --option max_num_batched_tokens=N here."),
+        ("rank", "--iter", "instruction_evol's --iter is --rounds of madetl evolve."),  # whose own --rounds resample
+        ("agreement", "--iter", "instruction_evol's --iter is --rounds of madetl evolve."),
+        ("export mad-eval", "--output_path", "instruction_evol's --output_path is --output here."),
+        ("report", "--output_file_name", "vllm_api_inference's --output_file_name is --output here."),
+        ("import responses", "--model_name", "vllm_api_inference's --model_name is --model here."),  # asks no server
         ("report", "--eval_only", "madetl does not: what is answered already is not asked again."),
         ("infer", "--eval-only", "madetl does not: what is answered already is not asked again."),
     ],

@@ -16,9 +16,10 @@ _MAYBE_BILLED = frozenset({"timeout", "connection_error", "interrupted"})
 
 
 class Budget:
-    """Amounts in USD. Without a limit (None), `allows` is true of every request."""
+    """Amounts in USD. Without a limit (None), `allows` is true of every request. `address`: where they are sent."""
 
-    def __init__(self, limit: float | None, spent: float, price: Price) -> None:
+    def __init__(self, limit: float | None, spent: float, price: Price, address: str | None = None) -> None:
+        self._address = address
         self._limit, self._spent, self._price = limit, spent, price
         self._reserved = 0.0
 
@@ -33,7 +34,7 @@ class Budget:
             )
         cost = self._price.cost(tokens_in, tokens_out)
         if cost is None:
-            where = f" at {endpoint.base_url}" if endpoint.base_url else ""
+            where = f" at {self._address}" if self._address else ""
             raise ParameterError(
                 f"--max-cost needs the price of {endpoint.model_id}{where}, which is unknown: "
                 "give --price-in and --price-out in USD per million tokens."

@@ -23,7 +23,7 @@ from madetl.store import sqlfiles
 from madetl.text import storable
 
 ANSWERED: frozenset[str] = frozenset({"ok", "truncated"})
-BILLED = ANSWERED | {"invalid"}  # also where nobody can read how many tokens it took
+BILLED = ANSWERED | {"empty", "invalid"}  # also where nobody says how many tokens it took
 FATAL = "fatal"  # finish_reason of an error that stopped its run: a wrong key says nothing about the request
 REFUSED_PARAMETER = "refused_parameter"  # finish_reason of an error that taught what the model does not take
 REPAIRED = "repaired"  # finish_reason of an unusable answer that another request's answer replaced

@@ -92,7 +92,8 @@ class Scheduler:
         self._most_waiting = max(_FEWEST_WAITING, 4 * options.concurrency)
         self._under_way: set[int] = set()
         self._draw = random.Random(options.seed)
-        self._budget = Budget(options.max_cost, ledger.spent(db, caller.run_id), caller.price)
+        address = caller.endpoint.base_url
+        self._budget = Budget(options.max_cost, ledger.spent(db, caller.run_id), caller.price, address)
         self._given_up = 0  # tasks in a row whose every attempt failed
 
     @property

@@ -9,7 +9,7 @@ import click
 
 from madetl.cli import output
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import json_option, scenarios_option, seed_option, selections_option
+from madetl.cli.options import FiniteRange, json_option, scenarios_option, seed_option, selections_option
 
 if TYPE_CHECKING:
     from madetl.selection.adaptive.advise import Advice, Needed, Order
@@ -27,7 +27,7 @@ _WARNINGS = ("components", "few")  # kinds of notes that are more than informati
 )
 @click.option(
     "--target",
-    type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
+    type=FiniteRange(0.5, 1, min_open=True, max_open=True),
     default=0.95,
     show_default=True,
     metavar="P",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import floor_option, refuse_without_adaptive, seed_option, stop_at_option
+from madetl.cli.options import FiniteRange, floor_option, refuse_without_adaptive, seed_option, stop_at_option
 from madetl.cli.output import note, warn
 from madetl.text import counted
 
@@ -49,7 +49,7 @@ _PACKAGES = ("flask", "waitress", "markdown_it", "nh3")
 )
 @click.option(
     "--repeat",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.05,
     show_default=True,
     metavar="SHARE",

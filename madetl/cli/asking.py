@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
+from madetl.cli.options import FiniteRange
 from madetl.cli.output import listed_counts, note, print_json, print_table, quiet_lines, warn
 from madetl.text import counted
 
@@ -65,11 +66,11 @@ _OPTIONS = (
                  help="Requests under way at once; fewer while the provider refuses for their number."),
     click.option("--max-attempts", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N",
                  help="Requests for one answer, in all."),
-    click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For one answer."),
-    click.option("--max-cost", type=click.FloatRange(min=0), metavar="USD",
+    click.option("--timeout", type=FiniteRange(min=0, min_open=True), metavar="SECONDS", help="For one answer."),
+    click.option("--max-cost", type=FiniteRange(min=0), metavar="USD",
                  help="Send nothing that could bring what this run spends above it."),
-    click.option("--price-in", type=click.FloatRange(min=0), metavar="USD", help="Per million tokens sent."),
-    click.option("--price-out", type=click.FloatRange(min=0), metavar="USD", help="Per million tokens answered."),
+    click.option("--price-in", type=FiniteRange(min=0), metavar="USD", help="Per million tokens sent."),
+    click.option("--price-out", type=FiniteRange(min=0), metavar="USD", help="Per million tokens answered."),
     click.option("--prices", type=click.Path(path_type=Path), metavar="FILE",
                  help="Prices that override madetl's own table.  [default: $MADETL_PRICES]"),
     click.option("--retry-failed", is_flag=True, help="Ask again for what failed for good, too."),
@@ -110,15 +111,15 @@ def sampling_options(**defaults: object) -> Callable[[F], F]:
         return f"{words}  [default: {defaults[name]}]" if name in defaults else words
 
     options = (
-        click.option("--temperature", type=click.FloatRange(0, 2), metavar="T",
+        click.option("--temperature", type=FiniteRange(0, 2), metavar="T",
                      help=with_default("temperature", "0: the likeliest words.")),
-        click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
+        click.option("--top-p", type=FiniteRange(0, 1, min_open=True), metavar="P",
                      help=with_default("top_p", "Draw from the likeliest words that make up this share.")),
         click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
                      help=with_default("max_tokens", "The longest that an answer may be.")),
-        click.option("--presence-penalty", type=click.FloatRange(-2, 2), metavar="P",
+        click.option("--presence-penalty", type=FiniteRange(-2, 2), metavar="P",
                      help="Above 0: words that stand in the answer already are less likely."),
-        click.option("--frequency-penalty", type=click.FloatRange(-2, 2), metavar="P",
+        click.option("--frequency-penalty", type=FiniteRange(-2, 2), metavar="P",
                      help="Above 0: the less likely, the more often they stand there."),
         click.option("--stop", multiple=True, callback=_texts, metavar="TEXT",
                      help="An answer ends before this text; may be repeated."),

@@ -18,7 +18,7 @@ from madetl.cli.asking import (
     show_estimate,
 )
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import scenarios_option
+from madetl.cli.options import FiniteRange, scenarios_option
 from madetl.cli.output import print_table
 
 _OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "near")
@@ -58,7 +58,7 @@ _OF_A_ROUND = ("scenario", "generation", "parents", "known", "new", "exact", "ne
 @click.option(
     "--duplicate-above",
     "threshold",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.95,
     show_default=True,
     metavar="C",

@@ -104,7 +104,17 @@ def _options(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
             found[name] = json.loads(value)
         except ValueError:
             found[name] = value
+        if not _is_json(found[name]):
+            raise click.BadParameter(f"{pair!r} holds NaN or what is infinite, which are no numbers of JSON.")
     return found
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 @models_group.command(
@@ -135,8 +145,8 @@ def _options(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
     metavar="NAME=VALUE",
     help="Of the provider alone: vllm's max_model_len, dtype, …; openai's extra_body. May be repeated.",
 )
-@click.option("--price-in", type=click.FloatRange(min=0), metavar="USD", help="Per million tokens sent.")
-@click.option("--price-out", type=click.FloatRange(min=0), metavar="USD", help="Per million tokens answered.")
+@click.option("--price-in", type=options.FiniteRange(min=0), metavar="USD", help="Per million tokens sent.")
+@click.option("--price-out", type=options.FiniteRange(min=0), metavar="USD", help="Per million tokens answered.")
 @click.pass_obj
 def add(settings: Settings, /, name: str, **options: Any) -> None:
     """Keep how the model NAME is asked, or change it.

@@ -8,6 +8,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+
+class FiniteRange(click.FloatRange):
+    """A number of a range; NaN, which lies in every range for click, and the infinite are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        return number if math.isfinite(number) else self.fail(f"{value} is not a number.", param, ctx)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 scenarios_option = click.option(
     "--scenario",
@@ -62,7 +71,7 @@ floor_option = click.option(
 )
 stop_at_option = click.option(
     "--stop-at",
-    type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
+    type=FiniteRange(0.5, 1, min_open=True, max_open=True),
     metavar="P",
     help="With --adaptive: stop when the order of every two neighbours has this probability, such as 0.95.",
 )
@@ -105,7 +114,7 @@ class LengthRatio(click.ParamType[float]):
 
 diversity_option = click.option(
     "--diversity",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.0,
     show_default=True,
     metavar="LAMBDA",

@@ -5,8 +5,9 @@ Who types one of them at madetl is told its counterpart. docs/published-scripts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SCRIPTS = {
     "instruction_evol": "evolve",
@@ -37,6 +38,7 @@ class PublishedOption:
         return (self.here or "").partition(" ")[0]
 
 
+_NAMED = re.compile(r"--[a-z-]+")
 _ROWS = "what comes of it are rows of the database"
 OPTIONS: tuple[PublishedOption, ...] = tuple(
     PublishedOption(*row)
@@ -87,7 +89,7 @@ OPTIONS: tuple[PublishedOption, ...] = tuple(
         ("mad_competition", "eval_model", "select", "--models"),
     )
 )
-_MEANS_SOMETHING_ELSE = {("similarity", "--model")}
+_MEANS_SOMETHING_ELSE = {("similarity", "--model"), ("rank", "--rounds"), ("agreement", "--rounds")}
 
 
 def counterpart(typed: str, command: str, known: Collection[str]) -> str | None:
@@ -98,20 +100,27 @@ def counterpart(typed: str, command: str, known: Collection[str]) -> str | None:
     scripts.
     """
     name = typed.lstrip("-").replace("-", "_")
-    rows = [row for row in OPTIONS if row.name == name]
+    rows = [_written_by(row, known) for row in OPTIONS if row.name == name]
     if (row := next((row for row in rows if SCRIPTS[row.script] == command), None)) is not None:
-        return _told(row, row.command == command)
+        return _told(row, row.command == command, known)
     if (dashed := f"--{name.replace('_', '-')}") in known:
         return f"here it is {dashed}."
     for row in rows:
         if row.option in known and (command, row.option) not in _MEANS_SOMETHING_ELSE:
-            return _told(row, True)
-    return _told(rows[0], rows[0].command == command) if rows else None
+            return _told(row, True, known)
+    return _told(rows[0], rows[0].command == command, known) if rows else None
 
 
-def _told(row: PublishedOption, on_this_command: bool) -> str:
+def _written_by(row: PublishedOption, known: Collection[str]) -> PublishedOption:
+    """The same for a command that writes a file, where a script's file is that one and no row."""
+    return replace(row, here="--output", remark="") if row.here == "--db" and "--output" in known else row
+
+
+def _told(row: PublishedOption, on_this_command: bool, known: Collection[str]) -> str:
+    """`known`: the options of the command at hand; a remark that names others says nothing of it."""
     if row.here is None:
         return f"{row.script} needs --{row.name}, madetl does not: {row.remark}."
     where = "here" if on_this_command else f"of madetl {row.command}"
-    remark = f" ({row.remark})" if row.remark else ""
+    fits = not on_this_command or set(_NAMED.findall(row.remark)) <= set(known)
+    remark = f" ({row.remark})" if row.remark and fits else ""
     return f"{row.script}'s --{row.name} is {row.here} {where}{remark}."

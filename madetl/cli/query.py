@@ -54,7 +54,7 @@ def _parameters(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
 @options.json_option
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=options.FiniteRange(min=0),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

@@ -21,7 +21,7 @@ from madetl.cli.asking import (
     show_estimate,
 )
 from madetl.cli.base import Command, Settings, examples
-from madetl.cli.options import generation_option, models_option, pairs_option, scenarios_option
+from madetl.cli.options import FiniteRange, generation_option, models_option, pairs_option, scenarios_option
 from madetl.cli.output import Progress, note, print_json, progress_bar, warn
 from madetl.errors import ParameterError
 
@@ -77,7 +77,7 @@ _FILTERS = ("min_words", "max_length_ratio")
 )
 @click.option("--min-words", type=click.IntRange(min=0), metavar="N", help="--prefilter: as in select.  [default: 20]")
 @click.option(
-    "--max-length-ratio", type=click.FloatRange(min=0), metavar="R", help="--prefilter: as in select.  [default: 4]"
+    "--max-length-ratio", type=FiniteRange(min=0), metavar="R", help="--prefilter: as in select.  [default: 4]"
 )
 @click.option(
     "--prompt", type=FILE, metavar="FILE", help="Chat model: your own prompt, with {instruction}, {first}, {second}."

@@ -43,6 +43,7 @@ _WINNERS: dict[str, Winner] = {
     "both_bad": "both_bad",
 }
 _TURNS = ("user", "assistant")
+_MOST_TURNS = 1_000_000
 
 
 class Turn(SQLModel):
@@ -73,7 +74,7 @@ class ArenaRow(SQLModel):
     winner: str
     scenario: str | None = None
     comment: str | None = None
-    turn: Annotated[int | None, GivenOrNaN, FromCell] = Field(default=None, ge=1)
+    turn: Annotated[int | None, GivenOrNaN, FromCell] = Field(default=None, ge=1, le=_MOST_TURNS)
     anony: Annotated[bool | None, GivenOrNaN, FromCell] = None
     language: Annotated[str | None, GivenOrNaN] = None
     conversation_a: Annotated[list[Turn] | None, FromCell] = None

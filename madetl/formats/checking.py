@@ -145,7 +145,7 @@ def _message(problem: Mapping[str, Any], row: FileRow, names: Sequence[str]) -> 
         return f"missing{also}; the row has {_listed(list(row.fields))}."
     if problem["type"] == "string_too_short":
         return "empty; expected text."
-    expected = _EXPECTED.get(problem["type"]) or str(problem["msg"])
+    expected = _EXPECTED.get(problem["type"]) or str(problem["msg"]).removeprefix("Input should be ")
     return f"found {described(problem['input'])}; expected {expected}."
 
 

@@ -100,7 +100,7 @@ def answer(received: ReceivedRequest) -> str:
     return json.dumps({"instruction": " ".join(WORDS[seed // 14**power % 14] * 3 for power in range(4)) + f" {seed}"})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[ProviderServer]:
     with ProviderServer(answer=answer) as running:
         yield running

@@ -18,6 +18,7 @@ from madetl.errors import InputError, ParameterError
 from madetl.store.database import transaction
 from madetl.text import text_hash
 from tests.conftest import Study
+from tests.support.provider_bodies import ReceivedRequest
 from tests.support.provider_server import ProviderServer
 
 Madetl = Callable[..., CompletedProcess[str]]
@@ -337,6 +338,48 @@ def test_the_cost_at_another_server_is_unknown_everywhere(db, study, madetl: Mad
         assert "cost unknown for 1 answer" in madetl(*infer).stderr
         [row] = json.loads(madetl("query", "spend", "--json").stdout)
         assert (row["calls"], row["tokens_in"] > 0, row["cost"]) == (1, True, None)
+
+
+def test_max_cost_names_the_server_that_the_environment_names(db, study, madetl: Madetl, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    study.instruction("Say something.")
+    told = madetl("infer", "--model", "gpt-4.1", "--max-cost", 1, status=1).stderr
+    assert "the price of gpt-4.1 at http://127.0.0.1:9/v1, which is unknown" in told
+
+
+@pytest.mark.parametrize(("mode", "outcome"), [("no-choices", "invalid"), ("bomb", "invalid"), ("odd", "empty")])
+def test_spend_and_the_run_agree_that_nobody_knows_the_cost(db, study, madetl: Madetl, mode, outcome):
+    study.instruction("Say something.")
+    with ProviderServer(mode=mode, odd=without_usage) as server:
+        model = ("--model", "m", "--provider", "openai", "--base-url", f"{server.url}/v1")
+        price = ("--price-in", 1, "--price-out", 1)
+        told = madetl("infer", *model, *price, "--max-attempts", 1, status=1).stderr
+    assert "cost unknown for 1 answer" in told
+    assert db.execute("SELECT outcome FROM calls").fetchone()[0] == outcome
+    [row] = json.loads(madetl("query", "spend", "--json").stdout)
+    assert (row["calls"], row["cost"]) == (1, None)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "option",
+    ["--temperature", "--top-p", "--presence-penalty", "--frequency-penalty", "--max-cost", "--price-in", "--timeout"],
+)
+def test_an_option_takes_no_number_that_is_none(db, madetl: Madetl, option, number):
+    told = madetl("infer", "--model", "gpt-4.1", f"{option}={number}", status=2).stderr
+    assert f"Invalid value for '{option}'" in told
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", '{"x": [-Infinity]}'])
+def test_an_option_of_a_provider_holds_numbers_alone(db, madetl: Madetl, value):
+    told = madetl("models", "add", "m", "--provider", "openai", "--option", f"extra_body={value}", status=2).stderr
+    assert "no numbers of JSON" in told
+
+
+def without_usage(_: ReceivedRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """An answer without text, of which nobody says what it took."""
+    body["choices"][0]["message"]["content"] = ""
+    return {name: value for name, value in body.items() if name != "usage"}
 
 
 def test_an_unreadable_file_of_prices_is_an_error(db):

@@ -383,6 +383,7 @@ Read = Callable[[FileRows], object]
         (arena.read, BATTLE | {"conversation_a": [{"role": "user", "content": "p"}]}, "conversation_b", "turns differ"),
         (arena.read, BATTLE | {"data": {"instruction": "q"}}, "data.response_1", "missing"),
         (arena.read, BATTLE | {"tstamp": "yesterday"}, "tstamp", 'found "yesterday"; expected seconds'),
+        (arena.read, BATTLE | {"turn": 10**30}, "turn", "expected less than or equal to 1000000"),
     ],
 )
 def test_bad_rows(read: Read, row: dict[str, Any], field: str, message: str) -> None:
