@@ -290,6 +290,7 @@ def test_the_example_as_it_comes_can_be_looked_at(madetl: Madetl, tmp_path: Path
 
 
 def test_the_leaderboard_fits_and_says_in_its_title_whose_votes_it_counts(example: Path, madetl: Madetl) -> None:
+    madetl("similarity", "--db", example)
     madetl("select", "--db", example, "--top-k", 3)
     madetl("rank", "--db", example, "--selection", "all-char-ngram", "--rounds", 20)
     shown = madetl("status", "--db", example).stdout
